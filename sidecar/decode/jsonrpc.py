@@ -1,0 +1,149 @@
+"""Bytes to JSON-RPC messages, read exactly as the strictest peer reads them (JSON-RPC 2.0; RFC 8259).
+
+What two parsers may read differently is refused here when it travels to a server: another encoding, a byte order mark, NaN,
+two equal keys, nesting deeper than servers accept, an id that is not a string or an integer. What travels to a client is
+read as leniently as clients do, because there the question is only what it says, not whether it is executed.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from sidecar import limits
+from sidecar.events import Kind
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+
+_KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
+
+Id = str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why bytes are not a message that may be passed on: a JSON-RPC error code, a stable word, and a sentence."""
+
+    code: int
+    reason: str
+    text: str
+
+
+class NotAMessage(Exception):
+    """The bytes cannot be passed on as a JSON-RPC message; ``refusal`` says why."""
+
+    def __init__(self, code: int, reason: str, text: str) -> None:
+        self.refusal = Refusal(code, reason, text)
+        super().__init__(text)
+
+
+def read_strictly(body: bytes) -> Any:
+    """The JSON value of a request body.
+
+    Raises:
+        NotAMessage: the bytes are not strict UTF-8 JSON, or two peers could read them differently.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
+    keys, depth = _measure(value)
+    if depth > limits.JSON_DEPTH_MAX:
+        raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
+    if len(_KEY_END.findall(body)) != keys and _has_equal_keys(body):
+        raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
+    return value
+
+
+def read_leniently(data: bytes) -> Any:
+    """The JSON value of what a server sent, or the text itself where it is no JSON, so that it can be scanned all the same."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def messages(value: Any) -> list[Any]:
+    """The members of a batch, or the one message.
+
+    Raises:
+        NotAMessage: the batch is empty or too long.
+    """
+    if not isinstance(value, list):
+        return [value]
+    if not 0 < len(value) <= limits.BATCH_MESSAGES_MAX:
+        text = f"a batch holds 1 to {limits.BATCH_MESSAGES_MAX} messages, this one {len(value)}"
+        raise NotAMessage(INVALID_REQUEST, "batch-size", text)
+    return value
+
+
+def kind_of(value: Any) -> Kind | None:
+    """What kind of message a value is, or None when it is none.
+
+    An id that is null, a fraction, a boolean or a structure makes a request that one server executes and another drops,
+    so such a value is no message.
+    """
+    if not isinstance(value, dict):
+        return None
+    if "method" in value:
+        if not isinstance(value["method"], str) or "result" in value or "error" in value:
+            return None
+        if "id" not in value:
+            return "notification"
+        return "request" if is_id(value["id"]) else None
+    if "result" in value and "error" not in value:
+        return "result"
+    return "error" if "error" in value and "result" not in value else None
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value may be a request's id: a string or an integer (``True`` is neither)."""
+    return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def id_key(value: Any) -> tuple[str, Any]:
+    """A key under which ``1`` and ``"1"`` are two ids, as they are on the wire."""
+    return (type(value).__name__, value if isinstance(value, str | int | float | None) else repr(value))
+
+
+def requests_in(members: Sequence[Any]) -> list[dict[str, Any]]:
+    """The members that want an answer."""
+    return [member for member in members if kind_of(member) == "request"]
+
+
+def _measure(value: Any) -> tuple[int, int]:
+    """How many object keys a value holds, and how deep it is nested."""
+    keys = depth = 0
+    level: list[Any] = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                keys += len(item)
+                below.extend(inner for inner in item.values() if type(inner) is dict or type(inner) is list)
+            elif type(item) is list:
+                below.extend(inner for inner in item if type(inner) is dict or type(inner) is list)
+        level = below
+        depth += 1
+        if depth > limits.JSON_DEPTH_MAX + 1:
+            break
+    return keys, depth
+
+
+def _has_equal_keys(body: bytes) -> bool:
+    found = False
+
+    def pairs(items: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({key for key, _ in items}) != len(items)
+
+    json.loads(body, object_pairs_hook=pairs)
+    return found

@@ -1,0 +1,102 @@
+"""Event streams, cut into events at any chunking and rewritten without touching what no rule changed (WHATWG HTML §9.2).
+
+Events are handled as bytes, so a character split by a chunk is whole again before anything reads it, and an event that is
+passed on is the event that came.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINES: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLong(Exception):
+    """An event has not ended within the bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as a client reads it. ``data`` is the data lines joined by line feeds; ``has_id`` is true when it moves the cursor."""
+
+    data: bytes
+    name: str
+    has_id: bool
+
+
+class Splitter:
+    """Cuts a stream into raw events, terminator included. ``bytes_max`` bounds what is held for one event.
+
+    The raw events joined are the stream. Where a chunk ends inside a CRLF that closes an event, its LF opens the next one,
+    as an empty line that no client reads.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._held = bytearray()
+        self._searched = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The events that end within this chunk, in order.
+
+        Raises:
+            EventTooLong: more than ``bytes_max`` bytes are held and no event ends.
+        """
+        self._held += chunk
+        found = []
+        start = 0
+        while match := _END.search(self._held, max(start, self._searched)):
+            found.append(bytes(self._held[start : match.end()]))
+            start = self._searched = match.end()
+        del self._held[:start]
+        # A terminator may begin in the last three bytes held and end in the next chunk.
+        self._searched = max(0, len(self._held) - 3)
+        if len(self._held) > self._bytes_max:
+            raise EventTooLong
+        return found
+
+    def rest(self) -> bytes:
+        """What was held when the stream ended; an event without its end, which no client reads."""
+        held = bytes(self._held)
+        self._held.clear()
+        self._searched = 0
+        return held
+
+
+def parse(raw: bytes) -> Event:
+    """One raw event, taken apart."""
+    data: list[bytes] = []
+    name = ""
+    has_id = False
+    for line in _LINES.split(raw.removeprefix(_BOM)):
+        field, colon, value = line.partition(b":")
+        if colon:
+            value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+        elif field == b"id" and b"\0" not in value:
+            has_id = True
+    return Event(b"\n".join(data), name, has_id)
+
+
+def with_data(raw: bytes, data: bytes) -> bytes:
+    """The event with other data: every line that is not data stays as it is, the data becomes one line per line of ``data``."""
+    newline = b"\r\n" if b"\r\n" in raw else b"\n"
+    prefix = _BOM if raw.startswith(_BOM) else b""
+    kept = [line for line in _LINES.split(raw.removeprefix(_BOM)) if line and line.partition(b":")[0] != b"data"]
+    lines = [*kept, *(b"data: " + line for line in data.split(b"\n"))]
+    return prefix + newline.join(lines) + newline + newline
+
+
+def message_event(data: bytes) -> bytes:
+    """A new event that carries one message."""
+    return b"event: message\ndata: " + data + b"\n\n"
+
+
+def without_message(raw: bytes) -> bytes:
+    """What to send in place of an event that is withheld: its cursor if it had one, else a comment."""
+    return with_data(raw, b"") if parse(raw).has_id else b": withheld\n\n"

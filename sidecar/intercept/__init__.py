@@ -1,0 +1,1 @@
+"""Sockets, pipes and mitmproxy: the only place that touches traffic."""

@@ -1,0 +1,278 @@
+"""A call while it is open, and the rows it leaves: one for the call, one for each finding."""
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from sidecar import limits
+from sidecar.decode import mcp
+from sidecar.errors import StoreError
+from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Scan, Span, Verdict
+from sidecar.settings import Server
+
+NO_CALL: Final = "00000000-0000-0000-0000-000000000000"
+
+_random = random.SystemRandom().getrandbits(128)
+_ids = random.Random(_random)
+
+
+def new_id(now: float | None = None) -> str:
+    """A UUID version 7 (RFC 9562 §5.7): ordered by time, so that a row's id and its time agree."""
+    milliseconds = int((time.time() if now is None else now) * 1000)
+    bits = _ids.getrandbits(74)
+    value = (milliseconds & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def timestamp(now: float) -> str:
+    """Unix seconds as ClickHouse reads them: UTC with microseconds."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+@dataclass(slots=True)
+class Call:
+    """A request on its way, until its answer closes it."""
+
+    id: str
+    rpc_id: Any
+    server: Server
+    method: str
+    tool: str
+    args: Any
+    caller: Caller
+    session: str
+    era: str
+    started: float
+    row: dict[str, Any]
+    spent_s: float = 0.0
+    substituted: str = ""
+    """Why a server's request was replaced by a ping, and so what the server reads as the answer."""
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer_message(self, payload: Any, kind: Any, size: int, direction: Any = "response") -> Message:
+        """The message that answers this call, as policies see it."""
+        return Message(
+            server=self.server.name,
+            direction=direction,
+            kind=kind,
+            method=self.method,
+            tool=self.tool,
+            args=self.args,
+            payload=payload,
+            size=size,
+            caller=self.caller,
+            session=self.session,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message with everything that was found out about it; ``raw`` is its own bytes."""
+
+    message: Message
+    raw: bytes
+    scan: Scan
+    verdict: Verdict
+
+
+class Ledger:
+    """Writes calls and findings to the outbox. ``put`` takes one record; ``mask`` makes a payload fit to be kept."""
+
+    def __init__(
+        self,
+        put: Callable[[bytes], None],
+        mask: Callable[[bytes, Any, Iterable[Span]], tuple[bytes, Any]],
+        *,
+        node: str,
+        is_forwarding_when_full: bool,
+    ) -> None:
+        self._put = put
+        self._mask = mask
+        self._node = node
+        self._is_forwarding_when_full = is_forwarding_when_full
+        self.lost_records = 0
+
+    def open(self, judged: Judged, *, rpc_id: Any, now: float, started: float, server: Server, **known: Any) -> Call:
+        """A call for a judged request or notification; nothing is written yet."""
+        message = judged.message
+        payload, said = self._recorded(server, judged)
+        facts = mcp.facts(said) if isinstance(said, dict) else mcp.facts({})
+        row = {
+            "ts": timestamp(now),
+            "call_id": new_id(now),
+            "node": self._node,
+            "transport": "http",
+            "session": message.session,
+            "trace_id": facts.trace_id,
+            "client": message.caller.client,
+            "client_version": message.caller.client_version,
+            "client_address": message.caller.address,
+            "user": message.caller.user,
+            "server": message.server,
+            "direction": message.direction,
+            "kind": message.kind,
+            "method": facts.method,
+            "tool": facts.tool,
+            "rpc_id": _id_text(said),
+            "status": "",
+            "request": payload[: limits.PAYLOAD_RECORD_BYTES_MAX],
+            "truncated": int(len(payload) > limits.PAYLOAD_RECORD_BYTES_MAX),
+            "request_bytes": message.size,
+            **known,
+        }
+        call = Call(
+            id=row["call_id"],
+            rpc_id=rpc_id,
+            server=server,
+            method=message.method,
+            tool=message.tool,
+            args=message.args,
+            caller=message.caller,
+            session=message.session,
+            era=row.get("era", ""),
+            started=started,
+            row=row,
+        )
+        self.note(call, judged, now)
+        return call
+
+    def note(self, call: Call, judged: Judged, now: float) -> None:
+        """Add what was found in one more message of this call; written with the call's next record."""
+        row, verdict, scan = call.row, judged.verdict, judged.scan
+        if "verdict" not in row or ACTIONS.index(verdict.action) > ACTIONS.index(row["verdict"]):
+            row["verdict"], row["rule"] = verdict.action, verdict.rule
+        row["policy_version"] = verdict.policy_version
+        row["bytes_scanned"] = row.get("bytes_scanned", 0) + scan.bytes_scanned
+        if scan.bytes_skipped or scan.skipped:
+            row["bytes_skipped"] = row.get("bytes_skipped", 0) + scan.bytes_skipped
+            row["skipped"] = sorted({*row.get("skipped", ()), *scan.skipped})
+        if verdict.findings:
+            row["findings"] = row.get("findings", 0) + len(verdict.findings)
+            worst = max(SEVERITIES.index(finding.severity) + 1 for finding in verdict.findings)
+            row["max_severity"] = max(row.get("max_severity", 0), worst)
+            call.findings += [self._finding_row(call, judged, finding, now) for finding in verdict.findings]
+
+    def begin(self, call: Call) -> None:
+        """Write the call down before its request is passed on.
+
+        Raises:
+            StoreError: the outbox is full, and the settings say not to forward what is not recorded.
+        """
+        self._write({"phase": "begin", "call": call.row, "rows": {"findings": self._taken(call)}})
+
+    def findings(self, call: Call) -> None:
+        """Write the findings of an open call at once, so that their alert need not wait for its end."""
+        if call.findings:
+            self._write({"phase": "rows", "rows": {"findings": self._taken(call)}})
+
+    def end(self, call: Call, status: str, *, answer: Judged | None = None, now_s: float, **known: Any) -> None:
+        """Write the whole call, once; ``now_s`` is the clock ``started`` was read from."""
+        row = call.row
+        row.update(known)
+        row["status"] = status
+        row["duration_us"] = max(0, int((now_s - call.started) * 1e6))
+        row["overhead_us"] = int(call.spent_s * 1e6)
+        if answer is not None:
+            payload, said = self._recorded(call.server, answer)
+            row["response"] = payload[: limits.PAYLOAD_RECORD_BYTES_MAX]
+            row["truncated"] |= int(len(payload) > limits.PAYLOAD_RECORD_BYTES_MAX)
+            row["response_bytes"] = answer.message.size
+            if answer.message.kind == "error":
+                row["error_code"], row["error_message"] = mcp.error_of(said)
+        self._write({"phase": "end", "call": row, "rows": {"findings": self._taken(call)}})
+
+    def rows(self, **rows: list[dict[str, Any]]) -> None:
+        """Write rows that belong to no call."""
+        self._write({"phase": "rows", "rows": rows})
+
+    def health(self, metric: str, value: float, detail: str, now: float) -> None:
+        """Write one thing that happened to the sidecar itself."""
+        row = {"ts": timestamp(now), "health_id": new_id(now), "node": self._node, "process": "proxy"}
+        self.rows(health=[{**row, "metric": metric, "value": value, "detail": detail}])
+
+    def own_finding(self, finding: Finding, now: float) -> None:
+        """Write a finding about the sidecar itself, so that it is alerted like any other."""
+        row = {"ts": timestamp(now), "finding_id": new_id(now), "call_id": NO_CALL, "node": self._node}
+        self.rows(findings=[{**row, **_finding_columns(finding)}])
+
+    def _recorded(self, server: Server, judged: Judged) -> tuple[str, Any]:
+        if judged.scan.spans:
+            raw, said = self._mask(judged.raw, judged.message.payload, judged.scan.spans)
+        else:
+            raw, said = judged.raw, judged.message.payload
+        return ("" if server.payloads == "metadata" else raw.decode("utf-8", "replace")), said
+
+    def _finding_row(self, call: Call, judged: Judged, finding: Finding, now: float) -> dict[str, Any]:
+        return {
+            "ts": timestamp(now),
+            "finding_id": new_id(now),
+            "call_id": call.id,
+            "node": self._node,
+            "session": call.session,
+            "user": call.caller.user,
+            "server": call.server.name,
+            "method": call.row["method"],
+            "tool": call.row["tool"],
+            "direction": judged.message.direction,
+            "policy_version": judged.verdict.policy_version,
+            **_finding_columns(finding),
+        }
+
+    @staticmethod
+    def _taken(call: Call) -> list[dict[str, Any]]:
+        rows, call.findings = call.findings, []
+        return rows
+
+    def _write(self, record: dict[str, Any]) -> None:
+        try:
+            self._put(_json(record))
+        except StoreError:
+            self.lost_records += 1
+            if record["phase"] == "begin" and not self._is_forwarding_when_full:
+                raise
+
+
+def _finding_columns(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "policy": finding.policy,
+        "title": finding.title,
+        "severity": finding.severity,
+        "mode": finding.mode,
+        "action": finding.action,
+        "kind": finding.kind,
+        "path": finding.path,
+        "fingerprint": finding.fingerprint,
+        "preview": finding.preview,
+        "confidence": finding.confidence,
+        "count": finding.count,
+    }
+
+
+def _id_text(said: Any) -> str:
+    value = said.get("id") if isinstance(said, dict) else None
+    return "" if value is None else orjson.dumps(value).decode()[:200]
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record)
+    except (TypeError, ValueError):
+        return orjson.dumps(_sound(record))
+
+
+def _sound(value: Any) -> Any:
+    """The record with lone surrogates replaced; JSON can express them, UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_sound(key): _sound(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sound(inner) for inner in value]
+    return value

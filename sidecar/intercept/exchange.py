@@ -1,0 +1,65 @@
+"""One HTTP exchange, whatever carries it: what the carrier tells the rest of the program, and what it is told in return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sidecar.intercept.calls import Call
+from sidecar.settings import Server
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP response of ours."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response. Header names are lower case.
+
+    ``answer`` set means: send this, the server is never asked. ``body`` and ``response_body`` may be replaced; the carrier
+    then mends lengths and drops digests.
+    """
+
+    server: Server
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+    seen_at: float
+    started: float
+    answer: Answer | None = None
+    status: int = 0
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    response_body: bytes = b""
+    set_headers: dict[str, str] = field(default_factory=dict)
+    """Request headers to replace, where they mirror a value that was redacted in the body."""
+    calls: dict[tuple[str, object], Call] = field(default_factory=dict)
+    """The calls this exchange's request opened and no answer has closed, by id."""
+    is_resumable: bool = False
+    """Whether events of its stream carried ids, so that the client may fetch the rest elsewhere."""
+    is_batch: bool = False
+    is_timed_out: bool = False
+    failure: str = ""
+    """Why the sidecar itself gave the server up."""
+    is_mcp: bool = False
+    protocol: str = ""
+    era: str = "handshake"
+
+    @property
+    def mcp_session(self) -> str:
+        """The session id of the wire, from either side; a bearer secret, so never recorded."""
+        return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id", "")
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the response is an event stream."""
+        return self.response_headers.get("content-type", "").partition(";")[0].strip().lower() == EVENT_STREAM

@@ -1,0 +1,89 @@
+"""One message through the detectors and the policies in force, and its payload made fit to be kept."""
+
+import hmac
+import json
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
+from sidecar.detect.engine import Engine
+from sidecar.detect.text import mark, walk
+from sidecar.events import Message, Mode, Span, Verdict
+from sidecar.intercept.calls import Judged
+from sidecar.policy.judge import is_listed, judge
+from sidecar.policy.load import PolicySet
+from sidecar.policy.state import State
+
+
+class InForce(Protocol):
+    """Whatever holds the policies that judge right now."""
+
+    current: PolicySet
+
+
+class Judging:
+    """Judges messages; ``key`` keys the fingerprints, ``cap`` is the most any rule may do."""
+
+    def __init__(self, policies: InForce, engine: Engine, key: bytes, cap: Mode) -> None:
+        self._policies = policies
+        self._engine = engine
+        self._key = key
+        self._cap = cap
+        self._state = State()
+
+    def judged(self, message: Message, raw: bytes, now: float) -> Judged:
+        """The message with its scan and verdict, under the policy version in force at this moment."""
+        scan = self._engine.scan(walk(message.payload))
+        verdict = judge(self._policies.current, message, scan, self._state, now, self.fingerprint, self._cap)
+        return Judged(message, raw, scan, verdict)
+
+    def unjudged(self, message: Message, raw: bytes) -> Judged:
+        """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
+        verdict = Verdict(policy_version=self._policies.current.version)
+        return Judged(message, raw, self._engine.scan(walk(message.payload)), verdict)
+
+    def is_listed(self, message: Message, now: float) -> bool:
+        """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
+        return is_listed(self._policies.current, message, now)
+
+    @property
+    def is_hiding(self) -> bool:
+        """Whether any list has to be filtered at all."""
+        return self._policies.current.hides
+
+    @property
+    def version(self) -> str:
+        """The policy version in force."""
+        return self._policies.current.version
+
+    def fingerprint(self, value: str) -> str:
+        """A keyed hash by which the same value is known again, and from which it cannot be had back."""
+        return hmac.digest(self._key, b"value\0" + value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
+
+    def mask(self, raw: bytes, payload: Any, spans: Iterable[Span]) -> tuple[bytes, Any]:
+        """A payload as it is kept: every detected value replaced by its kind and the head of its fingerprint."""
+        spans = list(spans)
+        said = mask_value(payload, spans, self._recorded_mark)
+        if isinstance(payload, str):
+            return str(said).encode("utf-8", "replace"), said
+        try:
+            return mask_bytes(raw, spans, self._recorded_mark), said
+        except ValueError:
+            # The text is not strict JSON (a server sent NaN, say), so it is kept as it was understood.
+            return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), said
+
+    def _recorded_mark(self, span: Span) -> str:
+        return f"[{span.kind} #{self.fingerprint(span.value)[:4]}]"
+
+
+def redacted(judged: Judged) -> bytes:
+    """The message's own bytes with what enforced rules redact replaced; everything else stays byte for byte.
+
+    Raises:
+        ValueError: a value stands where it cannot be replaced (in a number, or in text that is not strict JSON).
+    """
+    spans = judged.verdict.redactions
+    if isinstance(judged.message.payload, str):
+        return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
+    return redact_bytes(judged.raw, spans, mark)
+

@@ -1,0 +1,80 @@
+"""Lists as one caller may see them, and the headers that repeat a body."""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from sidecar.decode import lossless, mcp
+from sidecar.detect.text import mark
+from sidecar.events import Message, Span
+from sidecar.intercept.calls import Judged
+
+_CALLED_BY: Final = {"tools": ("tools/call", "name"), "prompts": ("prompts/get", "name"), "resources": ("resources/read", "uri")}
+
+_SENTINEL: Final = ("=?base64?", "?=")
+
+
+def output_schemas(method: str, payload: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Tools of a list and what each promises about its structured results."""
+    key, entries = mcp.listed(method, payload)
+    if key == "tools":
+        for entry in entries:
+            if isinstance(entry, dict) and isinstance(entry.get("outputSchema"), dict):
+                yield str(entry.get("name", "")), entry["outputSchema"]
+
+
+def without_denied(judged: Judged, is_listed: Callable[[Message], bool]) -> tuple[bytes, int]:
+    """A list result without what the caller may not use, and how many entries that were.
+
+    ``is_listed`` is asked with the call the caller could make. A list nothing is taken from keeps its bytes.
+    """
+    message = judged.message
+    key, entries = mcp.listed(message.method, message.payload)
+    if not key:
+        return judged.raw, 0
+    method, field = _CALLED_BY[key]
+
+    def may_use(entry: Any) -> bool:
+        subject = entry.get(field) if isinstance(entry, dict) else None
+        asked = replace(message, direction="request", kind="request", method=method, args={}, payload=None, size=0)
+        return is_listed(replace(asked, tool=subject if isinstance(subject, str) else ""))
+
+    kept = [index for index, entry in enumerate(entries) if may_use(entry)]
+    if len(kept) == len(entries):
+        return judged.raw, 0
+    value = lossless.loads(judged.raw.decode("utf-8", "replace"))
+    value["result"][key] = [value["result"][key][index] for index in kept]
+    if "cacheScope" in value["result"]:
+        value["result"]["cacheScope"] = "private"
+    return lossless.dumps(value), len(entries) - len(kept)
+
+
+def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> dict[str, str]:
+    """The ``Mcp-Name`` and ``Mcp-Param-*`` headers to replace, because they repeat a redacted value (MCP 2026-07-28)."""
+    changed: dict[str, str] = {}
+    for name, value in headers.items():
+        if name != "mcp-name" and not name.startswith("mcp-param-"):
+            continue
+        text = before = _decoded(value)
+        for span in redactions:
+            text = text.replace(span.value, mark(span))
+        if text != before:
+            changed[name] = _encoded(text)
+    return changed
+
+
+def _decoded(value: str) -> str:
+    opening, closing = _SENTINEL
+    if not (value.startswith(opening) and value.endswith(closing)):
+        return value
+    try:
+        return base64.b64decode(value[len(opening) : -len(closing)], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return value
+
+
+def _encoded(text: str) -> str:
+    is_plain = text.isascii() and text.isprintable() and text == text.strip() and not text.startswith(_SENTINEL[0])
+    return text if is_plain else _SENTINEL[0] + base64.b64encode(text.encode()).decode() + _SENTINEL[1]

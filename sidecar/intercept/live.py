@@ -1,0 +1,122 @@
+"""The policies in force, changed while calls flow: a valid edit is in force for the next message, a broken one changes nothing."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import watchfiles
+
+from sidecar.act.redact import redact_value
+from sidecar.detect.engine import Engine
+from sidecar.detect.text import mark
+from sidecar.errors import PolicyError, Problem
+from sidecar.policy import cases
+from sidecar.policy.load import PolicySet, load_policies
+
+log = logging.getLogger("sidecar.policy")
+
+_POLL_S: Final = 2.0
+"""A mounted folder may change by a swapped link that no watcher reports, so its content is also compared now and then."""
+
+
+def load_tested(folder: Path, engine: Engine) -> PolicySet:
+    """The policies of a folder, checked, and with their own tests passed.
+
+    Raises:
+        PolicyError: a file is wrong, or a test in it fails.
+    """
+    policies = load_policies(folder, engine.kinds)
+    failed = [result for result in _tested(policies, engine) if not result.is_passed]
+    if failed:
+        raise PolicyError(tuple(cases.problem_of(result) for result in failed))
+    return policies
+
+
+def run_tests(folder: Path, engine: Engine) -> list[cases.Result]:
+    """The results of every test inside the policies of a folder.
+
+    Raises:
+        PolicyError: a file is wrong.
+    """
+    return _tested(load_policies(folder, engine.kinds), engine)
+
+
+def _tested(policies: PolicySet, engine: Engine) -> list[cases.Result]:
+    return cases.run(policies, engine, _redactor)
+
+
+def _redactor(payload: object, spans: object) -> object:
+    return redact_value(payload, spans, mark)  # type: ignore[arg-type]
+
+
+class LivePolicies:
+    """Holds the policy set that judges. ``changed`` and ``refused`` are told of every reload, in the event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        current: PolicySet,
+        changed: Callable[[PolicySet], None],
+        refused: Callable[[tuple[Problem, ...]], None],
+    ) -> None:
+        self.current = current
+        self._folder = folder
+        self._engine = engine
+        self._changed = changed
+        self._refused = refused
+        self._seen = _content_hash(folder)
+
+    async def watch(self) -> None:
+        """Reload on every change of the folder, until cancelled."""
+        poll = asyncio.ensure_future(self._poll())
+        try:
+            async for _ in watchfiles.awatch(
+                self._folder, debounce=100, step=50, recursive=True, rust_timeout=1000, yield_on_timeout=False
+            ):
+                await self._reload()
+        except (FileNotFoundError, RuntimeError):
+            # The folder itself went away or cannot be watched; comparing its content still works.
+            await poll
+        finally:
+            poll.cancel()
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_S)
+            await self._reload()
+
+    async def _reload(self) -> None:
+        seen = await asyncio.to_thread(_content_hash, self._folder)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            policies = await asyncio.to_thread(load_tested, self._folder, self._engine)
+        except PolicyError as error:
+            log.error("the edited policies are refused, version %s stays in force:\n%s", self.current.version, error)
+            self._refused(error.problems)
+            return
+        if policies.version != self.current.version:
+            self.current = policies
+            log.info("policy version %s is in force", policies.version)
+            self._changed(policies)
+
+
+def _content_hash(folder: Path) -> str:
+    """Changes exactly when a policy file's name or text does."""
+    digest = hashlib.sha256()
+    try:
+        files = sorted(file for pattern in ("*.yaml", "*.yml") for file in folder.rglob(pattern))
+    except OSError:
+        return ""
+    for file in files:
+        digest.update(str(file).encode())
+        try:
+            digest.update(file.read_bytes())
+        except OSError:
+            digest.update(b"unreadable")
+    return digest.hexdigest()

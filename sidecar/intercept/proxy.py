@@ -1,0 +1,143 @@
+"""``sidecar proxy``: the only process in the path of traffic, from its settings to an orderly end."""
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from sidecar import __version__
+from sidecar.decode.sessions import Sessions
+from sidecar.detect.engine import Engine
+from sidecar.errors import Problem, SettingsError
+from sidecar.events import Finding
+from sidecar.intercept.calls import Ledger, new_id, timestamp
+from sidecar.intercept.http import HttpCarrier
+from sidecar.intercept.judging import Judging
+from sidecar.intercept.live import LivePolicies, load_tested
+from sidecar.intercept.server import SidecarMaster
+from sidecar.intercept.waist import Waist
+from sidecar.policy.load import PolicySet
+from sidecar.record.outbox import Outbox
+from sidecar.settings import Settings, node_key, open_data
+
+log = logging.getLogger("sidecar")
+
+_GRACE_S: Final = 5.0
+"""How long calls under way may go on after a stop was asked for."""
+
+
+def run(settings: Settings) -> int:
+    """Run the proxy until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        SettingsError: a port is taken, or a folder cannot be used.
+        PolicyError: the policies are not valid; without valid ones nothing is passed on.
+    """
+    data = open_data(settings)
+    engine = Engine()
+    policies = load_tested(settings.policies_path, engine)
+    return asyncio.run(_Proxy(settings, data, engine, policies).run())
+
+
+class _Proxy:
+    """The program: what it is made of, and the order in which it starts and ends."""
+
+    def __init__(self, settings: Settings, data: Path, engine: Engine, policies: PolicySet) -> None:
+        self._settings = settings
+        self._data = data
+        self._outbox = Outbox(data / "outbox", f"proxy-{new_id()}")
+        self._live = LivePolicies(settings.policies_path, engine, policies, self._policies_changed, self._policies_refused)
+        key = node_key(data)
+        judging = Judging(self._live, engine, key, settings.mode)
+        self._ledger = Ledger(
+            self._outbox.put,
+            judging.mask,
+            node=settings.node,
+            is_forwarding_when_full=settings.on_full == "forward",
+        )
+        self._waist = Waist(judging, self._ledger, Sessions(key))
+        self._carrier = HttpCarrier(self._waist, settings.servers)
+
+    async def run(self) -> int:
+        """Listen, serve, stop."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        master = self._carrier.master = SidecarMaster(self._settings.servers, self._carrier.hooks, str(self._data / "ca"))
+        _quiet_mitmproxy()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        if failed := await master.start_listeners():
+            self._outbox.close()
+            raise SettingsError("\n".join(_port_text(self._settings, server.listen, error) for server, error in failed))
+        self._record_policies(self._live.current)
+        self._ledger.health("proxy_started", 1, __version__, self._waist.clock())
+        watching = asyncio.ensure_future(self._live.watch())
+        for server in self._settings.servers:
+            log.info("%s: http://%s stands for %s", server.name, server.listen, server.upstream)
+        log.info("ready; policy version %s", self._live.current.version)
+        # What start-up made lives as long as the process: keep the collector from walking it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        await stop.wait()
+        log.info("stopping")
+        watching.cancel()
+        await self._drain(master)
+        return 0
+
+    async def _drain(self, master: SidecarMaster) -> None:
+        """Take no new connections, let calls under way end, cut what is left, and close the record."""
+        await master.stop_listeners()
+        deadline = self._waist.timer() + _GRACE_S
+        while self._carrier.open_calls() and self._waist.timer() < deadline:
+            await asyncio.sleep(0.02)
+        for handler in [*master.proxyserver.connections.values()]:
+            handler.close_connection(handler.client)
+        deadline = self._waist.timer() + 1
+        while master.proxyserver.connections and self._waist.timer() < deadline:
+            await asyncio.sleep(0.02)
+        self._waist.stop()
+        self._ledger.health("proxy_stopped", 1, __version__, self._waist.clock())
+        self._outbox.close()
+
+    def _policies_changed(self, policies: PolicySet) -> None:
+        self._record_policies(policies)
+
+    def _policies_refused(self, problems: tuple[Problem, ...]) -> None:
+        now = self._waist.clock()
+        text = str(problems[0]) if problems else "unknown"
+        self._ledger.health("policy_reload_failed", 1, text, now)
+        title = f"The edited policies were refused; version {self._live.current.version} stays in force: {text}"
+        self._ledger.own_finding(
+            Finding(
+                rule="sidecar.policy-reload", policy="", severity="high", mode="enforce", action="alert", kind="error", title=title
+            ),
+            now,
+        )
+
+    def _record_policies(self, policies: PolicySet) -> None:
+        now = self._waist.clock()
+        base = {"ts": timestamp(now), "node": self._settings.node, "version": policies.version}
+        self._ledger.rows(policies=[{**base, "path": name, "text": text} for name, text in policies.files])
+        self._ledger.health("policy_loaded", 1, policies.version, now)
+
+
+def _port_text(settings: Settings, listen: str, error: Exception) -> str:
+    why = "is already in use" if getattr(error, "errno", 0) == errno.EADDRINUSE else f"cannot be listened on ({_cause(error)})"
+    return f"{settings.file}: error[listen]: {listen} {why}; stop what uses it, or give this server another 'listen'"
+
+
+def _cause(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) else type(error).__name__
+
+
+def _quiet_mitmproxy() -> None:
+    """mitmproxy notes every connection at INFO, and every note costs a round trip through the loop."""
+    for name in ("mitmproxy", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,109 @@
+"""mitmproxy's HTTP layer with our answers where it would send a page of its own.
+
+Its error pages are HTML, which MCP clients report as a generic failure or wait out. Here the ``error`` hook may set
+``flow.response`` (nothing was sent yet) or ``flow.metadata[TAIL]`` (an event stream is open), and that is what is sent.
+"""
+
+from typing import Final
+
+from mitmproxy import flow as mitm_flow
+from mitmproxy.http import HTTPFlow
+from mitmproxy.net.http.http1 import expected_http_body_size
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    HttpErrorHook,
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
+
+from sidecar import limits
+
+TAIL: Final = "sidecar.tail"
+"""Bytes that end an open event stream whose server is gone."""
+
+
+class SidecarHttpLayer(HttpLayer):
+    """HTTP between one client connection and its server."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, HTTPMode.transparent)
+
+    def make_stream(self, stream_id: int) -> CommandGenerator[None]:
+        """One request and its response."""
+        stream = SidecarStream(self.context.fork(), stream_id)
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+
+class SidecarStream(HttpStream):
+    """One request and its response, with bounds and errors answered in the client's language."""
+
+    flow: HTTPFlow
+
+    def check_body_size(self, request: bool) -> CommandGenerator[bool]:
+        """Refuse a body over its bound, by its declared length or as soon as that much has arrived."""
+        bound = limits.REQUEST_BYTES_MAX if request else limits.RESPONSE_BYTES_MAX
+        size = len(self.request_body_buf if request else self.response_body_buf)
+        if not size:
+            try:
+                size = expected_http_body_size(self.flow.request, None if request else self.flow.response) or 0
+            except ValueError:
+                size = 0
+        if size <= bound:
+            return False
+        what = "request" if request else "response"
+        error = mitm_flow.Error(f"the {what} is larger than {bound // limits.MIB} MiB")
+        if request and not self.request_body_buf:
+            yield HttpRequestHeadersHook(self.flow)
+        self.flow.error = error
+        yield HttpErrorHook(self.flow)
+        yield from self._send_answer()
+        if request:
+            yield commands.CloseConnection(self.context.client)
+        else:
+            gone = RequestProtocolError(self.stream_id, error.msg, ErrorCode.RESPONSE_TOO_LARGE)
+            yield SendHttp(gone, self.context.server)
+        self.flow.live = False
+        return True
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """The server failed: answer for it. The client failed: mitmproxy's way is right."""
+        is_streaming = self.server_state == self.state_stream_response_body
+        can_answer = is_streaming or self.server_state in (
+            self.state_wait_for_response_headers,
+            self.state_consume_response_body,
+        )
+        if not isinstance(event, ResponseProtocolError) or not can_answer or self.client_state == self.state_errored:
+            yield from super().handle_protocol_error(event)
+            return
+        self.flow.error = mitm_flow.Error(event.message)
+        yield HttpErrorHook(self.flow)
+        if is_streaming:
+            if tail := self.flow.metadata.get(TAIL, b""):
+                yield SendHttp(ResponseData(self.stream_id, tail), self.context.client)
+            yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+        else:
+            yield from self._send_answer()
+        self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def _send_answer(self) -> CommandGenerator[None]:
+        response = self.flow.response
+        assert response is not None
+        self.client_state = self.server_state = self.state_errored
+        yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), self.context.client)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)

@@ -1,0 +1,105 @@
+"""Every bound in the program, with its reason. Reaching one is recorded, never silent."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+REQUEST_BYTES_MAX: Final = 16 * MIB
+"""One request body. Servers stop at 4 MiB; four times that leaves room and still bounds memory."""
+
+RESPONSE_BYTES_MAX: Final = 64 * MIB
+"""One buffered response body. Larger results are refused, because what is not held cannot be judged."""
+
+EVENT_BYTES_MAX: Final = 8 * MIB
+"""One event of an event stream. The Python client refuses events over 1 MiB, so this is generous."""
+
+JSON_DEPTH_MAX: Final = 128
+"""Nesting of a message. Servers stop near 200; deeper text is an attack on a recursive parser."""
+
+JSON_LEAVES_MAX: Final = 200_000
+"""Strings and numbers of one message that are looked at."""
+
+BATCH_MESSAGES_MAX: Final = 100
+"""Members of a JSON-RPC batch (revision 2025-03-26)."""
+
+SPANS_MAX: Final = 2_000
+"""Detected values of one message. More than this is one leak, not two thousand."""
+
+FINDINGS_PER_RULE_MAX: Final = 20
+"""Finding rows one rule may write for one message; the rest is counted in the last one."""
+
+PAYLOAD_RECORD_BYTES_MAX: Final = 256 * KIB
+"""What the store keeps of one payload; the sizes recorded are always the true ones."""
+
+SESSIONS_MAX: Final = 50_000
+SESSION_IDLE_S: Final = 30 * 60
+"""A conversation known only by its client ends after half an hour of silence."""
+
+RATE_WINDOWS_MAX: Final = 100_000
+RATE_WINDOW_ENTRIES_MAX: Final = 100_000
+
+EXPRESSION_CHARS_MAX: Final = 4_000
+
+OUTBOX_SEGMENT_BYTES: Final = 64 * MIB
+OUTBOX_BYTES_MAX: Final = 8 * 1024 * MIB
+"""All segments of one process that were not shipped yet: hours of outage at a thousand calls a second, zipped or not."""
+
+BATCH_RECORDS_MAX: Final = 2_000
+BATCH_BYTES_MAX: Final = 16 * MIB
+BATCH_WAIT_S: Final = 0.5
+"""ClickHouse wants few, large inserts; a person wants to see the call. Half a second serves both."""
+
+PENDING_SERVER_REQUESTS_MAX: Final = 10_000
+
+READ_ROWS_MAX: Final = 1_000_000
+READ_SECONDS_MAX: Final = 30
+READ_QUERIES_MAX: Final = 8
+
+ALERT_ATTEMPTS_MAX: Final = 5
+ALERT_TIMEOUT_S: Final = 5.0
+ALERT_QUEUE_MAX: Final = 10_000
+
+CONNECT_TIMEOUT_S: Final = 10.0
+"""Opening a connection to a server. The kernel's own limit is over two minutes, longer than clients wait."""
+
+IDLE_CONNECTION_S: Final = 24 * 3600
+"""Event streams may be silent for hours; a proxy that closes them cancels the call."""
+
+CONNECTIONS_PER_CLIENT_MAX: Final = 10_000
+"""Connections to one server on behalf of one client connection. mitmproxy's five would let five open streams block the rest."""
+
+LIST_ROWS_MAX: Final = 1_000
+"""Rows of one list on the page or in the terminal. Nobody reads more; filters find the rest."""
+
+CHOICES_MAX: Final = 500
+"""Names offered by a filter; servers choose their tools' names and could choose very many."""
+
+FOLLOW_LOOKBACK_S: Final = 24 * 3600
+"""The longest call that ``calls --follow`` still shows at its end; as long as an idle connection may live."""
+
+FOLLOW_SLACK_S: Final = 30
+"""How far back ``calls --follow`` looks behind the newest end it has seen: calls of one node reach the store nearly in order."""
+
+FOLLOW_ROWS_MAX: Final = 20_000
+"""New calls ``calls --follow`` takes in one look; it looks again at once when there were more."""
+
+POLICY_FILE_BYTES_MAX: Final = MIB
+"""One policy file. Thousands of rules fit; more is another file by mistake."""
+
+POLICY_FILES_MAX: Final = 500
+"""Files of one policy folder; more is the wrong folder."""
+
+POLICY_DEPTH_MAX: Final = 60
+"""Nesting of a policy file. The YAML parser recurses in C, and very deep text would end the process."""
+
+GLOB_CHARS_MAX: Final = 200
+
+RATE_OVER_S_MAX: Final = 24 * 3600
+"""The longest window of a rate. Windows are kept in memory, and a promise beyond a day would not survive restarts."""
+
+RATE_ENTRIES_MAX: Final = 2_000_000
+"""Timestamps of all rate windows together, about 64 MB; the windows used longest ago are forgotten first, and counted."""
+
+TEST_STEPS_MAX: Final = 1_000
+"""Steps of one test in a policy file: enough to run over a rate, few enough to run at every reload."""

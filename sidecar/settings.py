@@ -1,0 +1,330 @@
+"""``sidecar.yaml`` and the environment, read once into one frozen ``Settings``. The only reader of either."""
+
+import ipaddress
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sidecar.document import Document, model_problems
+from sidecar.errors import Problem, SettingsError
+
+DEFAULT_FILE: Final = "sidecar.yaml"
+_OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not host:port; write for example 127.0.0.1:9001")
+    _ = host
+    return text
+
+
+def _upstream(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is not an http(s) address; write for example http://127.0.0.1:8001")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"leave {parts.path or '?' + parts.query!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _webhook(text: str) -> str:
+    if text.startswith("env:") or text.startswith("file:"):
+        return text
+    if urlsplit(text).scheme not in ("http", "https"):
+        raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that holds one")
+    return text
+
+
+def _name(text: str) -> str:
+    if not text.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(text) > 64:
+        raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', 64 at most")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Server(_Model):
+    """One MCP server and the listener that stands for it."""
+
+    name: Name
+    listen: Address
+    upstream: Annotated[str, AfterValidator(_upstream)]
+    hosts: tuple[str, ...] = Field(default=(), strict=False)
+    """Further names clients may call this listener by (the ``Host`` header), beside its own address."""
+    origins: tuple[str, ...] = Field(default=(), strict=False)
+    """Web origins whose pages may call it, beside loopback ones."""
+    keep_host: bool = False
+    """Send the client's ``Host`` on instead of the server's own."""
+    payloads: Literal["redacted", "metadata"] = "redacted"
+    answer_within: float = Field(default=0, ge=0, strict=False)
+    """Seconds until the first byte of an answer; 0 waits as long as the client does."""
+
+    @property
+    def host(self) -> str:
+        """The address to listen on; ``[::1]:80`` gives ``::1``."""
+        return self.listen.rpartition(":")[0].strip("[]") or "0.0.0.0"
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Alert(_Model):
+    """One place to tell of findings. The address may hold a secret, so it can be ``env:NAME`` or ``file:PATH``."""
+
+    name: Name = "webhook"
+    webhook: Annotated[str, AfterValidator(_webhook)]
+    severity: Literal["info", "low", "medium", "high", "critical"] = "info"
+    """The least severity told here."""
+
+
+class StoreAddress(_Model):
+    """Where the record is kept: embedded chDB below ``data``, or a ClickHouse server over HTTP."""
+
+    kind: Literal["chdb", "clickhouse"] = "chdb"
+    host: str = ""
+    port: int = 8123
+    user: str = "default"
+    database: str = "sidecar"
+    secure: bool = False
+
+
+class Settings(_Model):
+    """Everything that can be set, with a default that is right for most."""
+
+    servers: tuple[Server, ...] = Field(min_length=1, strict=False)
+    store: str = "chdb"
+    policies: str = "policies"
+    data: str = "~/.local/state/sidecar"
+    mode: Literal["monitor", "enforce"] = "enforce"
+    """``monitor`` holds every rule to saying what it would have done."""
+    alerts: tuple[Alert, ...] = Field(default=(), strict=False)
+    reader: Address = "127.0.0.1:8124"
+    """Where the record can be read, as read-only ClickHouse over HTTP (embedded store only)."""
+    page: Address = "127.0.0.1:8501"
+    page_url: str = ""
+    """How people reach the page, for links in alerts; by default ``http://`` and ``page``."""
+    on_full: Literal["block", "forward"] = "block"
+    """What becomes of a call that cannot be recorded, because the disk or the outbox is full: refused, or passed on and counted."""
+    node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node")
+    keep_days: int = Field(default=90, ge=1, le=3650)
+
+    file: str = Field(default="", exclude=True)
+
+    @model_validator(mode="after")
+    def _no_clash(self) -> "Settings":
+        seen: dict[str, str] = {}
+        taken = [(server.listen, f"server {server.name}") for server in self.servers]
+        for address, owner in [*taken, (self.reader, "reader"), (self.page, "page")]:
+            if address in seen:
+                raise ValueError(f"{seen[address]} and {owner} both want {address}; give one of them another port")
+            seen[address] = owner
+        names = [server.name for server in self.servers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two servers are called {sorted(twice)[0]!r}; every server needs a name of its own")
+        parse_store(self.store)
+        return self
+
+    @property
+    def store_address(self) -> StoreAddress:
+        """``store`` taken apart."""
+        return parse_store(self.store)
+
+    @property
+    def policies_path(self) -> Path:
+        """The policy folder, relative to the file that names it."""
+        return self._path(self.policies)
+
+    @property
+    def data_path(self) -> Path:
+        """The folder of outbox, embedded store, keys and sockets."""
+        return self._path(self.data)
+
+    @property
+    def link_base(self) -> str:
+        """The page's address as it stands in alerts."""
+        return self.page_url.rstrip("/") or f"http://{self.page}"
+
+    def _path(self, text: str) -> Path:
+        return (Path(self.file).parent / Path(text).expanduser()).resolve()
+
+
+def load(file: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings file and apply ``SIDECAR_…`` variables over it.
+
+    Raises:
+        SettingsError: the file cannot be read, or something in it or in a variable is wrong; every mistake is named.
+    """
+    name = str(file)
+    try:
+        text = Path(file).read_text("utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"{name}: error[no-file]: there is no such file; create it, or name another with -c FILE") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{name}: error[unreadable]: cannot be read: {why}; mend that or name another with -c FILE") from None
+    document = Document(name, text)
+    if document.problems:
+        raise SettingsError(problems=tuple(document.problems))
+    value = document.value
+    if not isinstance(value, dict):
+        raise SettingsError(problems=(document.problem((), "wrong-type", "expected settings such as 'servers:' at the top"),))
+    return _validated(document, {**value, **_from_environment(environ)})
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {name: environ[key] for name in _OVERRIDES if (key := f"SIDECAR_{name.upper()}") in environ}
+
+
+def _validated(document: Document, value: dict[str, Any]) -> Settings:
+    if "file" in value:
+        raise SettingsError(problems=(document.problem(("file",), "unknown-field", "file: 'file' is not a field here", at_key=True),))
+    try:
+        return Settings.model_validate({**value, "file": document.file})
+    except ValidationError as error:
+        problems: list[Problem] = model_problems(document, error, Settings)
+        raise SettingsError(problems=tuple(problems)) from None
+
+
+def parse_store(text: str) -> StoreAddress:
+    """``chdb`` or ``clickhouse://user@host:port/database?secure=true``; the password never stands in it.
+
+    Raises:
+        ValueError: the text is neither, or holds a password.
+    """
+    if text == "chdb":
+        return StoreAddress()
+    example = "write chdb, or for example clickhouse://user@host:8443/sidecar?secure=true"
+    parts = urlsplit(text)
+    if parts.scheme != "clickhouse" or not parts.hostname:
+        raise ValueError(f"this is not a store; {example}")
+    if parts.password:
+        raise ValueError("a password does not belong in the file; take it out and set SIDECAR_STORE_PASSWORD")
+    query = parse_qs(parts.query, strict_parsing=bool(parts.query))
+    if unknown := set(query) - {"secure"}:
+        raise ValueError(f"{sorted(unknown)[0]!r} is not an option of a store; {example}")
+    database = parts.path.strip("/") or "sidecar"
+    if not database.replace("_", "a").isalnum():
+        raise ValueError(f"{database!r} is not a database name; use letters, digits and '_'")
+    is_secure = query.get("secure", ["false"])[0] == "true"
+    return StoreAddress(
+        kind="clickhouse",
+        host=parts.hostname,
+        port=parts.port or (8443 if is_secure else 8123),
+        user=unquote(parts.username or "default"),
+        database=database,
+        secure=is_secure,
+    )
+
+
+def store_password(environ: Mapping[str, str] = os.environ) -> str:
+    """The ClickHouse password: ``SIDECAR_STORE_PASSWORD``, or the file ``SIDECAR_STORE_PASSWORD_FILE`` names."""
+    if file := environ.get("SIDECAR_STORE_PASSWORD_FILE"):
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"SIDECAR_STORE_PASSWORD_FILE: {file} cannot be read: {error.strerror}") from None
+    return environ.get("SIDECAR_STORE_PASSWORD", "")
+
+
+def resolve_secret(reference: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What ``env:NAME`` or ``file:PATH`` stands for; any other text stands for itself.
+
+    Raises:
+        SettingsError: the variable is not set or the file cannot be read; the message names it, never a value.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        if rest not in environ:
+            raise SettingsError(f"the environment has no {rest}; set it, or change {reference!r} in the settings")
+        return environ[rest]
+    if kind == "file":
+        try:
+            return Path(rest).read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{rest} cannot be read ({error.strerror}); create it, or change {reference!r}") from None
+    return reference
+
+
+def open_data(settings: Settings) -> Path:
+    """The data folder, created 0700 where it is missing, and shown to be writable.
+
+    Raises:
+        SettingsError: it cannot be created or written.
+    """
+    path = settings.data_path
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path / f".writable-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"{settings.file}: error[data]: the data folder {path} cannot be written: {error.strerror}; "
+            "make it writable for this user, or set 'data:' to another folder"
+        ) from None
+    return path
+
+
+def node_key(data: Path) -> bytes:
+    """The 32 bytes that key every fingerprint and session id of this node; made once, kept 0600 in the data folder."""
+    file = data / "key"
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return _create_once(file, secrets.token_bytes(32))
+
+
+def reader_token(data: Path) -> str:
+    """The password of the read-only endpoint, made once and kept 0600 in the data folder; the user is ``sidecar``."""
+    file = data / "reader.token"
+    try:
+        return file.read_text("ascii")
+    except FileNotFoundError:
+        return _create_once(file, secrets.token_hex(16).encode()).decode()
+
+
+def _create_once(file: Path, content: bytes) -> bytes:
+    """Several processes may start at once: the first to link its file wins, all read that one."""
+    draft = file.with_name(f".{file.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return file.read_bytes()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own."""
+    if host in ("localhost", ""):
+        return host == "localhost"
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def shipped(name: str) -> Path:
+    """A folder that comes with the program (``dashboards``, ``policies``): beside the package in a checkout, inside it when installed."""
+    inside = Path(__file__).parent / "shipped" / name
+    return inside if inside.is_dir() else Path(__file__).parent.parent / name

@@ -1,0 +1,99 @@
+"""The house plan, held: which package may import which, and how large a file may grow."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "sidecar"
+
+ORDER = [
+    ["__main__"],
+    ["cli"],
+    ["up", "collect"],
+    ["intercept"],
+    ["notify"],
+    ["review", "grafana"],
+    ["record"],
+    ["act"],
+    ["policy"],
+    ["detect"],
+    ["decode"],
+    ["settings"],
+    ["document"],
+    ["events", "limits", "errors"],
+]
+"""Left to right: each may import those after it, and its own."""
+
+PURE = ("decode", "policy", "detect", "act")
+NO_IO = {"socket", "asyncio", "threading", "subprocess", "time", "datetime", "random", "os", "urllib3", "logging"}
+MAY_USE = {
+    "sidecar/policy/load.py": {"os"},  # the one place of policy that reads files
+    "sidecar/detect/engine.py": {"threading"},  # a scratch space per thread, which the library demands
+}
+
+
+def rank(name: str) -> int:
+    return next(index for index, names in enumerate(ORDER) if name in names)
+
+
+def top_of(file: Path) -> str:
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def modules() -> list[Path]:
+    return [file for file in sorted(PACKAGE.rglob("*.py")) if file != PACKAGE / "__init__.py" and "shipped" not in file.parts]
+
+
+def test_imports_run_one_way() -> None:
+    """A reader follows a call from left to right and never meets an arrow that points back."""
+    wrong = []
+    for file in modules():
+        own = top_of(file)
+        for name in imports_of(file):
+            parts = name.split(".")
+            if parts[0] != "sidecar" or len(parts) < 2 or not (PACKAGE / parts[1]).with_suffix("").name:
+                continue
+            known = {each for names in ORDER for each in names}
+            if parts[1] in known and parts[1] != own and rank(parts[1]) <= rank(own):
+                wrong.append(f"{file.relative_to(ROOT)} imports {name}")
+    assert not sorted(set(wrong))
+
+
+def test_every_package_has_its_place() -> None:
+    """A new package says where it stands in the plan."""
+    known = {each for names in ORDER for each in names}
+    assert {top_of(file) for file in modules()} <= known
+
+
+def test_the_middle_is_pure() -> None:
+    """Decoding, policies, detectors and actions know no clock and touch nothing outside."""
+    wrong = []
+    for file in modules():
+        if top_of(file) in PURE:
+            used = {name.split(".")[0] for name in imports_of(file)} & NO_IO
+            if used - MAY_USE.get(str(file.relative_to(ROOT)), set()):
+                wrong.append(f"{file.relative_to(ROOT)}: {sorted(used)}")
+    assert not wrong
+
+
+def test_files_stay_small() -> None:
+    """A file past 400 lines holds two ideas."""
+    large = {str(file.relative_to(ROOT)): count for file in modules() if (count := len(file.read_text().splitlines())) > 400}
+    assert not large
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    """The first line of each file is its purpose."""
+    assert not [str(file.relative_to(ROOT)) for file in modules() if not ast.get_docstring(ast.parse(file.read_text()))]
