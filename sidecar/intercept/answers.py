@@ -227,6 +227,7 @@ class Answers:
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
         client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
         caller = parent.caller if parent else Caller(client=client, client_version=version, address=exchange.address)
+        session = self._waist.session_of(exchange, caller, now)
         message = Message(
             server=exchange.server.name,
             direction="response",
@@ -237,12 +238,12 @@ class Answers:
             payload=payload,
             size=len(raw),
             caller=caller,
-            session=parent.session if parent else self._waist.session_of(exchange, caller, now),
+            session=parent.session if parent else session.id,
         )
         judged = self._judging.judged(message, raw, now)
-        known = {"protocol": exchange.protocol or protocol, "era": exchange.era}
+        known = {"protocol": exchange.protocol or protocol, "era": exchange.era, "session_kind": session.kind}
         if parent:
-            known["attrs"] = {"parent": parent.id}
+            known |= {"attrs": {"parent": parent.id}, "session_kind": parent.row["session_kind"]}
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         started = self._waist.timer()
         return judged, self._ledger.open(
@@ -253,8 +254,9 @@ class Answers:
         """From here on the session is known by its id, and its messages no longer say who the client is."""
         protocol = call.row.get("protocol", "")
         self._links.clients[peer_of(exchange)] = (call.caller.client, call.caller.client_version, protocol)
-        call.session = self._waist.session_of(exchange, call.caller, self._waist.clock())
-        call.row["session"] = call.session
+        session = self._waist.session_of(exchange, call.caller, self._waist.clock())
+        call.session = call.row["session"] = session.id
+        call.row["session_kind"] = session.kind
 
     @staticmethod
     def _taken(exchange: Exchange) -> list[Call]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -286,6 +288,12 @@ def _too_large(text: str) -> Any:
 
 
 def _plain(reason: str) -> str:
-    """mitmproxy's reason without what it quotes from the wire."""
+    """mitmproxy's reason in words: without Python's error numbers and without anything it quotes from the wire."""
     text = reason.splitlines()[0] if reason else "unknown"
-    return text[:200]
+    if number := re.match(r"\[Errno (-?\d+)\]|Multiple exceptions: \[Errno (-?\d+)\]", text):
+        return os.strerror(int(number[1] or number[2])).lower()
+    if "closed connection" in text:
+        return "it closed the connection in the middle of its answer"
+    if text.startswith(("HTTP/1 protocol error", "Received")) or "protocol error" in text:
+        return "it does not speak HTTP as it should"
+    return text.partition(":")[0][:120]

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,6 @@ import watchfiles
 
 from sidecar.act.redact import redact_value
 from sidecar.detect.engine import Engine
-from sidecar.detect.text import mark
 from sidecar.errors import PolicyError, Problem
 from sidecar.policy import cases
 from sidecar.policy.load import PolicySet, load_policies
@@ -22,34 +21,22 @@ _POLL_S: Final = 2.0
 """A mounted folder may change by a swapped link that no watcher reports, so its content is also compared now and then."""
 
 
-def load_tested(folder: Path, engine: Engine) -> PolicySet:
+def load_tested(folder: Path, engine: Engine, servers: Collection[str] = ()) -> PolicySet:
     """The policies of a folder, checked, and with their own tests passed.
 
     Raises:
         PolicyError: a file is wrong, or a test in it fails.
     """
-    policies = load_policies(folder, engine.kinds)
-    failed = [result for result in _tested(policies, engine) if not result.is_passed]
+    policies = load_policies(folder, engine.kinds, servers)
+    failed = [result for result in cases.run(policies, engine, redact_value) if not result.has_passed]
     if failed:
-        raise PolicyError(tuple(cases.problem_of(result) for result in failed))
+        raise PolicyError(tuple(map(_problem_of, failed)))
     return policies
 
 
-def run_tests(folder: Path, engine: Engine) -> list[cases.Result]:
-    """The results of every test inside the policies of a folder.
-
-    Raises:
-        PolicyError: a file is wrong.
-    """
-    return _tested(load_policies(folder, engine.kinds), engine)
-
-
-def _tested(policies: PolicySet, engine: Engine) -> list[cases.Result]:
-    return cases.run(policies, engine, _redactor)
-
-
-def _redactor(payload: object, spans: object) -> object:
-    return redact_value(payload, spans, mark)  # type: ignore[arg-type]
+def _problem_of(result: cases.Result) -> Problem:
+    text = f"the test {result.name!r} of policy {result.policy} fails: {'; '.join(result.differences)}"
+    return Problem(result.file, result.line, result.column, "failed-test", text)
 
 
 class LivePolicies:

@@ -68,8 +68,8 @@ class _Proxy:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        master = self._carrier.master = SidecarMaster(self._settings.servers, self._carrier.hooks, str(self._data / "ca"))
         _quiet_mitmproxy()
+        master = self._carrier.master = SidecarMaster(self._settings.servers, self._carrier.hooks, str(self._data / "ca"))
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
             self._outbox.close()

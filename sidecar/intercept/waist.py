@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecar.decode import jsonrpc, mcp
-from sidecar.decode.sessions import Sessions
+from sidecar.decode.sessions import Session, Sessions
 from sidecar.errors import StoreError
 from sidecar.events import Caller, Message
 from sidecar.intercept import answers, lists, reply
@@ -104,7 +104,7 @@ class Waist:
         for call in calls:
             self.ledger.end(call, "blocked", error_type="internal", error_message=text, now_s=self.timer())
 
-    def session_of(self, exchange: Exchange, caller: Caller, now: float) -> str:
+    def session_of(self, exchange: Exchange, caller: Caller, now: float) -> Session:
         """The session of a message that names no trace."""
         return self._sessions.session(
             trace_id="",
@@ -114,7 +114,7 @@ class Waist:
             server=exchange.server.name,
             mcp_session=exchange.mcp_session,
             now=now,
-        ).id
+        )
 
     def stop(self) -> None:
         """End what still waits for an answer elsewhere; nothing may be left silently open."""

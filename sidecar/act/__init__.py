@@ -1,0 +1,1 @@
+"""A verdict carried out on the bytes of a message."""

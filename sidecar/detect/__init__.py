@@ -1,0 +1,1 @@
+"""Payloads to the spans in which a value of some kind stands."""

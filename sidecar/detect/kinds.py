@@ -1,0 +1,62 @@
+"""What one detector is: where to look, what exactly to take, and how sure that is."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+CONTEXT_CHARS: Final = 80
+"""How far around a value words still speak of it: a line of prose, or a few members of a record."""
+
+BEFORE: Final = r"(?:^|[^0-9A-Za-z]|\\[nrt]|%[0-9A-Fa-f]{2})"
+"""What stands before a value of its own: no letter or digit, unless it ends an escape of JSON or of a URL."""
+AFTER: Final = r"(?:[^0-9A-Za-z]|$)"
+
+PLACEHOLDER: Final = re.compile(
+    r"(?i)x{5}|\*{3}|\.{3}|your[_-]|[_-]here|change.?me|placeholder|redacted|insert[_-]|[<>{}$]"
+)
+"""What people write where a value belongs."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A stretch of text that has the shape of a kind, with what stands around it.
+
+    ``before`` and ``after`` (at most ``CONTEXT_CHARS``) may reach into the neighbouring leaves, so that a value is seen
+    with its key. ``is_whole`` says that the value is all of its leaf.
+    """
+
+    value: str
+    before: str
+    after: str
+    is_whole: bool
+
+
+Check = Callable[[Candidate], float]
+"""A factor on the detector's confidence; 0 when the candidate is not what it looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """One way to recognise one kind; a kind may have several.
+
+    ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending in
+    or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is the
+    value, and its match begins at most ``width`` bytes before the end of the gate's and ends at most as far after. With
+    a check, no match may begin inside a refused value. ``about`` is the documentation: what is found and what not.
+    ``shown`` is how many leading characters of the value are the vendor's public prefix and may be shown to people.
+    """
+
+    kind: str
+    about: str
+    gate: str
+    pattern: str
+    confidence: float
+    shown: int = 0
+    width: int = 256
+    check: Check | None = None
+
+
+def is_varied(candidate: Candidate) -> bool:
+    """No placeholder: at least five different characters at the end, and none of the words people write there."""
+    return len(set(candidate.value[-16:])) > 4 and not PLACEHOLDER.search(candidate.value)

@@ -1,0 +1,1 @@
+"""Policy files to verdicts. Pure: time is an argument."""

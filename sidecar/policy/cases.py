@@ -1,0 +1,214 @@
+"""The tests inside policy files, run through the real path: JSON-RPC messages, one scan, one judgement, one redaction."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import orjson
+import re2
+
+from sidecar.decode.mcp import facts
+from sidecar.detect.text import Texts, mark, walk
+from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Scan, Span, Verdict, path_text
+from sidecar.policy.compiled import Placed, PolicySet
+from sidecar.policy.fakes import expand
+from sidecar.policy.judge import judge
+from sidecar.policy.model import Call, Case, Expect
+from sidecar.policy.state import State
+
+_START: Final = datetime(2026, 11, 23, 10, 0, tzinfo=UTC).timestamp()
+"""When a test begins that says nothing of time: a Monday morning. """
+_STEP_S: Final = 0.01
+
+Redact = Callable[[Any, Iterable[Span], Callable[[Span], str]], Any]
+"""``redact(payload, spans, mark)``: a copy of the payload with a mark in place of every span."""
+
+
+class Engine(Protocol):
+    """What scans a message: ``sidecar.detect.engine.Engine``."""
+
+    def scan(self, texts: Texts) -> Scan:
+        """The spans in the texts of one message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One test that ran. ``differences`` says what was expected and what came instead, without values; none: it passed."""
+
+    file: str
+    line: int
+    column: int
+    policy: str
+    name: str
+    differences: tuple[str, ...]
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether everything came as expected."""
+        return not self.differences
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What became of one step: both ways together."""
+
+    action: Action = "allow"
+    message: str = ""
+    rules: set[str] = field(default_factory=set)
+    would: set[str] = field(default_factory=set)
+    payloads: dict[Direction, Any] = field(default_factory=dict)
+
+
+def run(policies: PolicySet, engine: Engine, redact: Redact, keyword: str = "") -> list[Result]:
+    """Run every test whose name, file or policy contains ``keyword``, each against the rules of its own file alone."""
+    alone: dict[str, PolicySet] = {}
+    results = []
+    for test in policies.tests:
+        if not any(keyword in text for text in (test.case.name, test.file, test.policy)):
+            continue
+        own = alone.setdefault(test.policy, policies.only(test.policy))
+        results.append(_run(test, own, engine, redact))
+    return results
+
+
+def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> Result:
+    runner = _Runner(policies, engine, redact)
+    try:
+        case = Case.model_validate(expand(test.case.model_dump(exclude_unset=True)))
+        for call in [case.call] if case.call else case.steps:
+            for _ in range(call.repeat):
+                runner.step(call)
+        differences = tuple(_differences(case.expect, runner.seen))
+    except Exception as error:
+        differences = (f"the test itself failed ({type(error).__name__}); mend its call",)
+    return Result(test.file, test.line, test.column, test.policy, test.case.name, differences)
+
+
+class _Runner:
+    """The steps of one test, with windows and sessions of its own. ``seen`` is what became of the last one."""
+
+    def __init__(self, policies: PolicySet, engine: Engine, redact: Redact) -> None:
+        self.seen = _Seen()
+        self._policies, self._engine, self._redact = policies, engine, redact
+        self._state = State()
+        self._now = _START
+
+    def step(self, call: Call) -> None:
+        """A message one way and, unless it was stopped, its answer the other way."""
+        self._now = datetime.fromisoformat(call.at).timestamp() if call.at else self._now + _STEP_S
+        self.seen = _Seen()
+        is_notification = call.method.startswith("notifications/")
+        asked: dict[str, Any] = {"jsonrpc": "2.0", "method": call.method, "params": _params(call)}
+        first = self._judge(call, call.direction, "notification" if is_notification else "request", asked, asked)
+        if first.action == "block" or call.result is None:
+            return
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "result": _result(call)}
+        self._judge(call, "response" if call.direction == "request" else "request", "result", asked, answer)
+
+    def _judge(self, call: Call, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]) -> Verdict:
+        if kind == "request":
+            payload = {**payload, "id": 1}
+        about = facts(asked)
+        caller = Caller(call.user, tuple(call.groups), call.client)
+        size = len(orjson.dumps(payload))
+        message = Message(call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session)
+        scan = self._engine.scan(walk(payload))
+        verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
+        self._note(verdict, direction, payload)
+        return verdict
+
+    def _note(self, verdict: Verdict, direction: Direction, payload: Any) -> None:
+        seen = self.seen
+        for finding in verdict.findings:
+            (seen.rules if finding.is_enforced else seen.would).add(finding.rule)
+        if ACTIONS.index(verdict.action) >= ACTIONS.index(seen.action):
+            seen.action, seen.message = verdict.action, verdict.message
+        if verdict.action != "block":
+            seen.payloads[direction] = self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
+
+
+def _fingerprint(value: str) -> str:
+    return hashlib.sha256(b"test" + value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _params(call: Call) -> dict[str, Any]:
+    """The parameters that carry a tool's name and arguments, in the form of the method."""
+    if call.method in ("tools/call", "prompts/get"):
+        return {"name": call.tool, "arguments": call.args}
+    if call.tool and call.method.startswith(("resources/", "notifications/resources/")):
+        return {"uri": call.tool, **call.args}
+    if call.tool and call.method.startswith("tasks/"):
+        return {"taskId": call.tool, **call.args}
+    return {"ref": {"type": "ref/prompt", "name": call.tool}, **call.args} if call.tool else dict(call.args)
+
+
+def _result(call: Call) -> Any:
+    """A tool's result as servers send it: text, and where it is an object the same once more as structured content."""
+    if call.method != "tools/call":
+        return call.result
+    text = call.result if isinstance(call.result, str) else orjson.dumps(call.result).decode()
+    result: dict[str, Any] = {"content": [{"type": "text", "text": text}]}
+    if isinstance(call.result, dict):
+        result["structuredContent"] = call.result
+    return {**result, "isError": True} if call.is_error else result
+
+
+def _differences(expect: Expect, seen: _Seen) -> Iterable[str]:
+    got = seen.action
+    if got != expect.verdict and not (expect.verdict == "allow" and got in ("log", "alert")):
+        yield f"verdict: expected {expect.verdict}, got {got}"
+    for name, wanted, were in (("rules", expect.rules, seen.rules), ("would", expect.would, seen.would)):
+        if wanted is not None and set(wanted) != were:
+            yield f"{name}: expected {_listed(wanted)}, got {_listed(were)}"
+    if expect.message is not None and re2.search(expect.message, seen.message) is None:
+        yield f"message: expected {expect.message!r}, got {seen.message!r}"
+    ways: tuple[tuple[str, Direction], ...] = (("sent", "request"), ("returned", "response"))
+    for name, way in ways:
+        if name not in expect.model_fields_set:
+            continue
+        payload = seen.payloads.get(way)
+        if payload is None:
+            yield f"{name}: expected a payload, got nothing: it was stopped, or the step has no 'result'"
+        else:
+            yield from _unequal(name, getattr(expect, name), _carried(payload), ())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _carried(payload: Mapping[str, Any]) -> Any:
+    """What a test compares: the arguments or parameters, of a tool's result what is structured, or else its text."""
+    if "params" in payload:
+        params = payload["params"]
+        return params["arguments"] if payload["method"] in ("tools/call", "prompts/get") else params
+    result = payload["result"]
+    if not isinstance(result, dict) or "content" not in result:
+        return result
+    return result.get("structuredContent", result["content"][0]["text"])
+
+
+def _unequal(name: str, expected: Any, got: Any, path: tuple[str | int, ...]) -> Iterable[str]:
+    """Where two values differ, told by place and kind only."""
+    here = f"{name}: at {path_text(path)}"
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in sorted(expected.keys() | got.keys()):
+            if key not in got or key not in expected:
+                yield f"{name}: at {path_text((*path, key))}: " + ("not expected" if key in got else "missing")
+            else:
+                yield from _unequal(name, expected[key], got[key], (*path, key))
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for index, pair in enumerate(zip(expected, got, strict=True)):
+            yield from _unequal(name, *pair, (*path, index))
+    elif expected != got:
+        yield f"{here}: expected {_shape(expected)}, got {'another' if _shape(expected) == _shape(got) else _shape(got)}"
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters"
+    names = {bool: "true or false", int: "a number", float: "a number", dict: "a mapping", type(None): "nothing"}
+    return f"a list of {len(value)}" if isinstance(value, list) else names.get(type(value), "something else")

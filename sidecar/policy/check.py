@@ -1,0 +1,154 @@
+"""What is wrong with policies beyond their form: rules that can never match, relax on a claim, clash, or were never tried."""
+
+import fnmatch
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import re2
+
+from sidecar.decode.mcp import METHODS
+from sidecar.document import suggest
+from sidecar.errors import Problem
+from sidecar.events import Path
+from sidecar.policy import fakes, model
+from sidecar.policy.build import Source
+from sidecar.policy.match import is_glob
+
+_CARRIERS: Final = frozenset(
+    method
+    for method in METHODS
+    if method in ("tools/call", "prompts/get", "completion/complete") or method.startswith(("resources/", "tasks/"))
+) - {"resources/list", "resources/templates/list", "tasks/list"}
+"""Methods whose requests name a tool, prompt, resource or task."""
+_SELF_DECLARED: Final = "client names are self-declared, so they cannot relax a rule; match on user or group"
+
+
+def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
+    """Everything that can be said of one file alone; ``servers`` are the configured ones, when they are known."""
+    yield from _access(source)
+    for index, rule in enumerate(source.file.rules):
+        path: Path = ("rules", index)
+        if rule.match:
+            yield from _match(source, rule.match, (*path, "match"), servers)
+        if rule.unless:
+            yield from _match(source, rule.unless, (*path, "unless"), servers)
+            if rule.unless.client is not None:
+                yield source.document.problem((*path, "unless", "client"), "unverified-identity", _SELF_DECLARED)
+        if source.file.mode == "off" and rule.mode in ("monitor", "enforce"):
+            said = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; take its mode out to switch it off"
+            yield source.document.problem((*path, "mode"), "mode-off", said, is_warning=True)
+    yield from _untested(source)
+    for index, case in enumerate(source.file.tests):
+        yield from _test(source, case, ("tests", index))
+
+
+def check_together(sources: Sequence[Source], place: str) -> Iterator[Problem]:
+    """What can only be said of all files: names used twice, and the one default. ``place`` names them all."""
+    ids: dict[str, tuple[str, int]] = {}
+    names: dict[str, tuple[str, int]] = {}
+    default: tuple[str, int] | None = None
+    for source in sources:
+        document, access = source.document, source.file.access
+        yield from _once(source, names, "duplicate-policy", source.file.policy, ("policy",))
+        for kind, entries in (("allow", access.allow), ("deny", access.deny)) if access else ():
+            for index, entry in enumerate(entries):
+                yield from _once(source, ids, "duplicate-rule", entry.id, ("access", kind, index, "id"))
+        for index, rule in enumerate(source.file.rules):
+            yield from _once(source, ids, "duplicate-rule", rule.id, ("rules", index, "id"))
+        if access is not None and access.default is not None and source.file.mode != "off":
+            if default is not None:
+                said = f"access.default is already set at {default[0]}:{default[1]}; exactly one file may set it"
+                yield document.problem(("access", "default"), "duplicate-default", said)
+            default = default or (document.file, document.position(("access", "default"))[0])
+    if default is None:
+        said = "no file sets access.default, so whatever no entry denies is allowed; write 'default: allow' or 'default: deny' in one"
+        yield Problem(place, 0, 0, "no-default", said, is_warning=True)
+
+
+def _once(source: Source, seen: dict[str, tuple[str, int]], code: str, name: str, path: Path) -> Iterator[Problem]:
+    document = source.document
+    if name in seen:
+        file, line = seen[name]
+        where = f"line {line}" if file == document.file else f"{file}:{line}"
+        yield document.problem(path, code, f"'{name}' is already defined at {where}; give one of the two another name")
+    else:
+        seen[name] = (document.file, document.position(path)[0])
+
+
+def _access(source: Source) -> Iterator[Problem]:
+    access, document = source.file.access, source.document
+    if access is None:
+        return
+    for kind, entries in (("allow", access.allow), ("deny", access.deny)):
+        for index, entry in enumerate(entries):
+            path: Path = ("access", kind, index)
+            if entry.match:
+                yield from _match(source, entry.match, (*path, "match"), ())
+                if entry.match.direction == "response":
+                    said = "access is decided on requests only, so this entry never matches; use a rule for answers"
+                    yield document.problem((*path, "match", "direction"), "never-matches", said)
+                if kind == "allow" and entry.match.client is not None:
+                    yield document.problem((*path, "match", "client"), "unverified-identity", _SELF_DECLARED)
+            if kind == "allow" and entry.expr and "client.name" in entry.expr:
+                yield document.problem((*path, "expr"), "unverified-identity", _SELF_DECLARED)
+            if kind == "allow" and access.default == "allow":
+                said = f"'{entry.id}' changes nothing, because access.default is allow; take it out, or set 'default: deny'"
+                yield document.problem(path, "no-effect", said, is_warning=True)
+
+
+def _match(source: Source, match: model.Match, path: Path, servers: Collection[str]) -> Iterator[Problem]:
+    document = source.document
+    for index, method in enumerate(match.method or ()):
+        if not any(fnmatch.fnmatchcase(known, method) for known in METHODS):
+            said = f"no revision of MCP has the method '{method}'{suggest(method, sorted(METHODS))}"
+            yield document.problem((*path, "method", index), "unknown-method", said, is_warning=True)
+    for index, server in enumerate(match.server or ()):
+        if servers and not any(fnmatch.fnmatchcase(known, server) for known in servers):
+            said = f"no configured server is called '{server}'{suggest(server, sorted(servers))}"
+            yield document.problem((*path, "server", index), "unknown-server", said, is_warning=True)
+    if match.tool is not None and match.method is not None and not any(map(_may_carry, match.method)):
+        said = f"'tool' is set but no method in {match.method} carries a tool; take one of the two out"
+        yield document.problem((*path, "tool"), "never-matches", said)
+
+
+def _may_carry(method: str) -> bool:
+    """A notification about a resource carries its URI, but who writes ``notifications/*`` beside a tool's name means another thing."""
+    if not is_glob(method) or method.startswith("notifications/resources/"):
+        return method in _CARRIERS or method.startswith("notifications/resources/")
+    return any(fnmatch.fnmatchcase(carrier, method) for carrier in _CARRIERS)
+
+
+def _untested(source: Source) -> Iterator[Problem]:
+    file, document = source.file, source.document
+    expected = {rule for case in file.tests for rule in case.expect.rules or ()}
+    access = file.access
+    is_enforced = file.mode == "enforce" and access is not None and bool(access.deny or access.default == "deny")
+    for index, rule in enumerate(file.rules):
+        if (rule.mode or file.mode) != "enforce":
+            continue
+        is_enforced = True
+        if rule.id not in expected:
+            said = f"'{rule.id}' is enforced but no test expects it; add a test whose expect.rules names it"
+            yield document.problem(("rules", index), "untested", said)
+    if is_enforced and not any(case.expect.verdict == "allow" for case in file.tests):
+        said = f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one that expects verdict: allow"
+        yield document.problem(("policy",), "untested", said)
+
+
+def _test(source: Source, case: model.Case, path: Path) -> Iterator[Problem]:
+    document, file = source.document, source.file
+    entries = [*file.access.allow, *file.access.deny] if file.access else []
+    known = [rule.id for rule in file.rules] + [entry.id for entry in entries] + [model.DEFAULT_ENTRY]
+    for name, ids in (("rules", case.expect.rules), ("would", case.expect.would)):
+        for index, rule in enumerate(ids or ()):
+            if rule not in known:
+                said = f"'{rule}' is no rule of this file{suggest(rule, known)}"
+                yield document.problem((*path, "expect", name, index), "unknown-rule", said)
+    for fake in sorted(fakes.unknown_in(case.model_dump())):
+        yield document.problem(path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}")
+    if case.expect.message is not None:
+        try:
+            re2.compile(case.expect.message)
+        except re2.error:
+            said = "this is not a regular expression (RE2); mend it, or write \\ before signs that mean themselves"
+            yield document.problem((*path, "expect", "message"), "bad-regex", said)

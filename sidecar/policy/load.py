@@ -1,0 +1,214 @@
+"""Policy files from a folder to one immutable set: read strictly, checked whole, every mistake named with its place."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from sidecar.document import Document, model_problems
+from sidecar.errors import PolicyError, Problem
+from sidecar.limits import POLICY_DEPTH_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
+from sidecar.policy.build import Built, Source, build
+from sidecar.policy.check import check_file, check_together
+from sidecar.policy.compiled import PolicySet
+from sidecar.policy.model import FORMAT_VERSION, File
+from sidecar.policy.notyet import supported
+
+__all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml"})
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
+    """The policies of ``folder``: every ``*.yaml`` and ``*.yml`` in it, not in folders below, not hidden ones.
+
+    ``kinds`` are the detectors there are. ``servers`` are the configured names, if names that match none should be warned of.
+
+    Raises:
+        PolicyError: the folder cannot be read or holds no policy, or a file is wrong; all problems are named.
+    """
+    files, warnings = _texts_in(folder)
+    policies, problems = _set_of(files, str(folder), kinds, servers, warnings)
+    if policies is None:
+        raise PolicyError(tuple(each for each in problems if not each.is_warning))
+    return policies
+
+
+def load_texts(texts: Sequence[tuple[str, str]], kinds: Collection[str], place: str = "policies") -> PolicySet:
+    """The same from names and texts, without a file: what a draft in an editor comes to.
+
+    Raises:
+        PolicyError: something is wrong in a text; all problems are named.
+    """
+    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), ())
+    if policies is None:
+        raise PolicyError(tuple(each for each in problems if not each.is_warning))
+    return policies
+
+
+def check_policies(
+    paths: Sequence[Path], kinds: Collection[str], servers: Collection[str] = ()
+) -> tuple[PolicySet | None, tuple[Problem, ...]]:
+    """Files and folders together, as ``sidecar check`` names them: the set, or ``None`` where it cannot be; and every problem."""
+    files: dict[str, tuple[str, str, str]] = {}
+    found: list[Problem] = []
+    for path in paths:
+        try:
+            some, warnings = _texts_in(path) if path.is_dir() else ([(str(path), path.name, _text(path))], ())
+        except PolicyError as error:
+            found.extend(error.problems)
+            continue
+        found.extend(warnings)
+        files.update({shown: (shown, shown, text) for shown, _, text in some})
+    place = ", ".join(map(str, paths))
+    policies, problems = _set_of(list(files.values()), place, kinds, servers, found) if files else (None, tuple(found))
+    return policies, problems
+
+
+def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, ...]]:
+    """Shown name, own name and text of each file. Hidden names are left out: a Kubernetes ConfigMap keeps its versions there."""
+    try:
+        entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except FileNotFoundError:
+        raise _refusal(folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'") from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise _refusal(folder, "unreadable", f"cannot be read: {why}; mend that, or name another folder with 'policies:'") from None
+    paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
+    if not paths:
+        raise _refusal(folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program")
+    if len(paths) > POLICY_FILES_MAX:
+        raise _refusal(folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies")
+    warnings = tuple(_ignored(each) for each in entries if each.is_dir() and _has_policies(each))
+    problems: list[Problem] = []
+    texts = []
+    for path in paths:
+        try:
+            texts.append((str(path), path.name, _text(path)))
+        except PolicyError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise PolicyError(tuple(problems))
+    return texts, warnings
+
+
+def _has_policies(folder: Path) -> bool:
+    try:
+        return any(each.suffix.lower() in _SUFFIXES for each in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _ignored(folder: Path) -> Problem:
+    said = "policies in folders below are not read; move them up, or name this folder with 'policies:'"
+    return Problem(str(folder), 0, 0, "ignored", said, is_warning=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(POLICY_FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise _refusal(path, "no-file", "there is no such file; mend the name") from None
+    except OSError as error:
+        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that") from None
+    if len(raw) > POLICY_FILE_BYTES_MAX:
+        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _refusal(path, "unreadable", "is not UTF-8 text; save it as UTF-8") from None
+
+
+def _refusal(path: Path, code: str, said: str) -> PolicyError:
+    return PolicyError((Problem(str(path), 0, 0, code, said),))
+
+
+def _set_of(
+    files: Sequence[tuple[str, str, str]],
+    place: str,
+    kinds: Collection[str],
+    servers: Collection[str],
+    found: Iterable[Problem],
+) -> tuple[PolicySet | None, tuple[Problem, ...]]:
+    """One set of ``(shown name, own name, text)``, and every problem in order of place; no set when one is not a warning."""
+    problems = list(found)
+    sources: list[Source] = []
+    built: list[Built] = []
+    for shown, _, text in files:
+        source, wrong = parse(shown, text)
+        problems.extend(wrong)
+        if source is not None:
+            part = build(source, kinds)
+            problems.extend((*part.problems, *check_file(source, servers)))
+            sources.append(source)
+            built.append(part)
+    if len(sources) == len(files):
+        problems.extend(check_together(sources, place))
+    problems = sorted(set(problems))
+    if not all(each.is_warning for each in problems):
+        return None, tuple(problems)
+    policies = PolicySet(
+        version=_version([(own, text) for _, own, text in files]),
+        files=tuple((own, text) for _, own, text in files),
+        rules=tuple(sorted((rule for part in built for rule in part.rules), key=lambda rule: rule.id)),
+        sections=tuple(sorted((part.section for part in built if part.section), key=lambda section: section.policy)),
+        tests=tuple(test for part in built for test in part.tests),
+        warnings=tuple(problems),
+    )
+    return policies, tuple(problems)
+
+
+def _version(files: Sequence[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for name, text in sorted(files):
+        for part in (name.encode("utf-8", "surrogateescape"), text.encode()):
+            digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()[:12]
+
+
+def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
+    """One file as its model, or what is wrong with its form."""
+    if (hostile := _hostile(name, text)) is not None:
+        return None, [hostile]
+    document = Document(name, text)
+    if document.problems:
+        return None, document.problems
+    if not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else "is no policy"
+        return None, [document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")]
+    version = document.value.get("version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
+        return None, [document.problem(("version",), "newer-version", said)]
+    value, problems = supported(document)
+    try:
+        file = File.model_validate(value)
+    except ValidationError as error:
+        return None, sorted({*problems, *model_problems(document, error, File)})
+    return (None, problems) if problems else (Source(document, file), [])
+
+
+def _hostile(name: str, text: str) -> Problem | None:
+    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which can multiply."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            place = (event.start_mark.line + 1, event.start_mark.column + 1)
+            if isinstance(event, yaml.AliasEvent):
+                return Problem(name, *place, "alias", "aliases are not read; write the value out")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > POLICY_DEPTH_MAX:
+                    return Problem(name, *place, "syntax", f"nested over {POLICY_DEPTH_MAX} deep; flatten it")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:
+        return None
+    except UnicodeEncodeError:
+        return Problem(name, 1, 1, "syntax", "this is not Unicode text; save the file as UTF-8")
+    return None

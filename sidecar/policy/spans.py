@@ -1,0 +1,100 @@
+"""Spans to findings and redactions: which of them a rule seeks, what may be told of them, and what can be replaced."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sidecar.detect.text import preview
+from sidecar.events import Action, Finding, Message, Scan, Span, path_text
+from sidecar.limits import FINDINGS_PER_RULE_MAX
+from sidecar.policy.compiled import Rule, Seek
+from sidecar.policy.where import base_of
+
+CANNOT_REDACT: Final = "cannot-redact: a value stands where no text can take its place"
+
+
+def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
+    """The spans that ``when.detect`` asks for; none when there are fewer than it asks for."""
+    kinds, least = seek.kinds, seek.confidence
+    spans = [span for span in scan.spans if span.kind in kinds and span.confidence >= least]
+    if spans and seek.where is not None:
+        base = base_of(message)
+        spans = [span for span in spans if seek.where.covers(span.leaf.path, base)]
+    seen = len({(span.kind, span.value) for span in spans}) if seek.is_distinct else len(spans)
+    return spans if seen >= seek.count else ()
+
+
+def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
+    """The spans that text can take the place of, and the others: numbers, and keys, which the receiver looks up by name."""
+    can: list[Span] = []
+    cannot: list[Span] = []
+    for span in spans:
+        (can if span.leaf.is_text and not span.leaf.is_key else cannot).append(span)
+    return can, cannot
+
+
+def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans without overlap, in order of place. Those that overlap become one, of the longest one's kind: no end is left over."""
+    kept: list[tuple[Span, int]] = []
+    for span in sorted(set(spans), key=lambda each: (_place(each), each.start, -each.end, each.kind)):
+        length = span.end - span.start
+        last, longest = kept[-1] if kept else (None, 0)
+        if last is None or last.leaf.path != span.leaf.path or span.start >= last.end:
+            kept.append((span, length))
+            continue
+        end = max(last.end, span.end)
+        base = span if length > longest else last
+        kept[-1] = (replace(base, start=last.start, end=end), max(length, longest))
+    return tuple(span for span, _ in kept)
+
+
+def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
+    """A path as something that can be ordered, though it holds both texts and numbers."""
+    return tuple((isinstance(step, str), step) for step in span.leaf.path)
+
+
+class Told:
+    """What may be told of the values in one message: never the value, but its kind, place, masked form and keyed fingerprint."""
+
+    __slots__ = ("_fingerprint", "_hidden", "_known", "_scan")
+
+    def __init__(self, scan: Scan, fingerprint: Callable[[str], str]) -> None:
+        self._scan = scan
+        self._fingerprint = fingerprint
+        self._known: dict[str, str] = {}
+        self._hidden: dict[str, str] | None = None
+
+    def findings(self, rule: Rule, action: Action, spans: Sequence[Span]) -> Iterator[Finding]:
+        """One finding for each kind and value; past the bound the rest is counted in the last one."""
+        groups: dict[tuple[str, str], list[Span]] = {}
+        for span in spans:
+            groups.setdefault((span.kind, span.value), []).append(span)
+        left_over = sum(len(group) for group in list(groups.values())[FINDINGS_PER_RULE_MAX:])
+        title = rule.title if action == rule.action else f"{rule.title} (cannot-redact)"
+        for index, group in enumerate(list(groups.values())[:FINDINGS_PER_RULE_MAX], 1):
+            span = group[0]
+            yield Finding(
+                rule=rule.id,
+                policy=rule.policy,
+                severity=rule.severity,
+                mode=rule.mode,
+                action=action,
+                kind=span.kind,
+                path=path_text(span.leaf.path, self._hidden_keys()),
+                fingerprint=self._of(span.value),
+                preview=preview(span),
+                confidence=max(each.confidence for each in group),
+                count=len(group) + (left_over if index == FINDINGS_PER_RULE_MAX else 0),
+                title=title,
+            )
+
+    def _of(self, value: str) -> str:
+        if value not in self._known:
+            self._known[value] = self._fingerprint(value)
+        return self._known[value]
+
+    def _hidden_keys(self) -> dict[str, str]:
+        """Object keys in which something was found: they are values too, and stand in the path of everything below them."""
+        if self._hidden is None:
+            self._hidden = {span.leaf.text: span.kind for span in self._scan.spans if span.leaf.is_key}
+        return self._hidden

@@ -1,0 +1,166 @@
+"""``sidecar up``: proxy, collect and review together; what dies is started again, and all is stopped in order.
+
+Each child holds the reading end of a pipe whose writing end only this process has. When this process is gone, however it
+went, the pipe ends and the children stop themselves, so none is left behind.
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sidecar.settings import Settings
+
+log = logging.getLogger("sidecar.up")
+
+PROGRAMS: Final = ("collect", "proxy", "review")
+"""In the order they start. They stop proxy first, so that the collector still ships what the proxy wrote last."""
+
+_STOP_ORDER: Final = ("proxy", "collect", "review")
+_STOP_WITHIN_S: Final = {"proxy": 10.0, "collect": 30.0, "review": 10.0}
+_CANNOT_RUN: Final = 2
+_READY_WITHIN_S: Final = 90.0
+_PAUSE_MAX_S: Final = 10.0
+_STEADY_S: Final = 10.0
+"""A program that ran this long had started well, so its next failure is tried again at once."""
+
+
+def watch_lifeline(descriptor: int) -> None:
+    """Stop this process (SIGTERM) when the pipe ``descriptor`` reads from ends, which it does when its parent is gone."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+@dataclass(slots=True)
+class _Child:
+    """One program that is kept running."""
+
+    name: str
+    command: Sequence[str]
+    lifeline: int
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    starts: int = 0
+    pause_s: float = 0.5
+    next_start: float = field(default=0.0)
+
+    def start(self) -> None:
+        self.starts += 1
+        self.started = time.monotonic()
+        # A session of its own: Ctrl-C in the terminal reaches this process only, which then stops the others in order.
+        self.process = subprocess.Popen(
+            self.command, pass_fds=(self.lifeline,), stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def code(self) -> int | None:
+        """The exit code of a program that ended, or None."""
+        return self.process.poll() if self.process else None
+
+    def stop(self) -> None:
+        """Ask it to stop, wait, and insist."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_WITHIN_S[self.name])
+        except subprocess.TimeoutExpired:
+            log.error("%s did not stop within %.0f s and is killed", self.name, _STOP_WITHIN_S[self.name])
+            self.process.kill()
+            self.process.wait()
+
+
+def run(settings: Settings) -> int:
+    """Run all three until SIGINT or SIGTERM; returns 0, or 2 when one of them cannot run with these settings."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    reading, writing = os.pipe()
+    children = {name: _Child(name, _command(name, settings, reading), reading) for name in PROGRAMS}
+    try:
+        return _supervise(settings, children, stop)
+    finally:
+        for name in _STOP_ORDER:
+            children[name].stop()
+            _say(f"{name} stopped")
+        os.close(writing)
+
+
+def _command(name: str, settings: Settings, lifeline: int) -> list[str]:
+    return [sys.executable, "-O", "-m", "sidecar", name, "-c", settings.file, "--lifeline", str(lifeline)]
+
+
+def _supervise(settings: Settings, children: dict[str, _Child], stop: threading.Event) -> int:
+    for child in children.values():
+        child.start()
+    waiting = _doors(settings)
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not stop.wait(0.1):
+        for child in children.values():
+            code = child.code()
+            if code is None:
+                continue
+            if code == _CANNOT_RUN and child.starts == 1:
+                # It has said why. With the same settings it would only say so again.
+                return _CANNOT_RUN
+            _restart(child, code)
+        if waiting:
+            waiting = [(text, address) for text, address in waiting if not _opened(text, address)]
+            if not waiting:
+                _say(f"ready: policies in {settings.policies_path}, data in {settings.data_path}; Ctrl-C stops everything")
+            elif time.monotonic() > deadline:
+                _say("not ready yet: " + ", ".join(address for _, address in waiting))
+                deadline = time.monotonic() + _READY_WITHIN_S
+    return 0
+
+
+def _restart(child: _Child, code: int) -> None:
+    now = time.monotonic()
+    if not child.next_start:
+        if now - child.started > _STEADY_S:
+            child.pause_s = 0.5
+        log.error("%s ended with code %s and is started again in %.1f s", child.name, code, child.pause_s)
+        child.next_start = now + child.pause_s
+        child.pause_s = min(child.pause_s * 2, _PAUSE_MAX_S)
+    elif now >= child.next_start:
+        child.next_start = 0.0
+        child.start()
+
+
+def _doors(settings: Settings) -> list[tuple[str, str]]:
+    """What to say when an address answers, and the address."""
+    doors = [
+        (f"{server.name}: point clients at http://{server.listen} instead of {server.upstream}", server.listen)
+        for server in settings.servers
+    ]
+    doors.append((f"page: http://{settings.page}", settings.page))
+    if settings.store_address.kind == "chdb":
+        doors.append((f"record: read-only ClickHouse over HTTP at http://{settings.reader}", settings.reader))
+    return doors
+
+
+def _opened(text: str, address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        socket.create_connection(("127.0.0.1" if host in ("", "0.0.0.0", "::") else host, int(port)), 0.2).close()
+    except OSError:
+        return False
+    _say(text)
+    return True
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"sidecar  {text}\n")
+    sys.stdout.flush()

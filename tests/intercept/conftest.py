@@ -1,0 +1,170 @@
+"""Drives the waist without a socket: exchanges in, bytes and records out, with the real decoder, detectors and policies."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sidecar.decode.sessions import Sessions
+from sidecar.detect.engine import Engine
+from sidecar.intercept.calls import Ledger
+from sidecar.intercept.exchange import Exchange
+from sidecar.intercept.judging import Judging
+from sidecar.intercept.live import load_tested
+from sidecar.intercept.waist import Waist
+from sidecar.settings import Server
+
+KEY = b"k" * 32
+ENGINE = Engine()
+
+SECRETS = """
+version: 1
+policy: secrets
+owner: security@ourco.example
+description: Secrets stay.
+mode: enforce
+severity: high
+rules:
+  - id: secrets.out
+    title: A credential leaves
+    match: {direction: request}
+    when: {detect: {any: [secrets], confidence: 0.8}}
+    action: block
+    message: It contains a credential.
+  - id: secrets.in
+    title: A credential arrives
+    match: {direction: response}
+    when: {detect: {any: [secrets], confidence: 0.8}}
+    action: redact
+tests:
+  - name: out
+    call: {server: a, tool: t, args: {x: "${fake:aws_key}"}}
+    expect: {verdict: block, rules: [secrets.out]}
+  - name: in
+    call: {server: a, tool: t, args: {}, result: {x: "${fake:aws_key}"}}
+    expect: {verdict: redact, rules: [secrets.in]}
+  - name: ordinary
+    call: {server: a, tool: t, args: {x: hello}}
+    expect: {verdict: allow, rules: []}
+"""
+
+ACCESS = """
+version: 1
+policy: access
+owner: security@ourco.example
+description: No deleting.
+mode: enforce
+access:
+  default: allow
+  hide: true
+  message: Deleting is not for agents.
+  deny:
+    - id: no-delete
+      match: {tool: "delete_*"}
+tests:
+  - name: no
+    call: {server: a, tool: delete_all}
+    expect: {verdict: block, rules: [no-delete]}
+  - name: yes
+    call: {server: a, tool: get}
+    expect: {verdict: allow}
+"""
+
+
+def aws_key() -> str:
+    """A value with the form of an AWS access key id."""
+    return "AK" + "IA" + "QX7RN4WZT2LKJ5YB"
+
+
+class Play:
+    """One sidecar without a network."""
+
+    def __init__(self, folder: Path, *policies: str, payloads: str = "redacted") -> None:
+        folder.mkdir(exist_ok=True)
+        for number, text in enumerate(policies):
+            (folder / f"{number}.yaml").write_text(text)
+        self.records: list[dict[str, Any]] = []
+        self.raw_records: list[bytes] = []
+        self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
+        judging = Judging(SimpleNamespace(current=load_tested(folder, ENGINE)), ENGINE, KEY, "enforce")
+        ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
+        self.now = 1_800_000_000.0
+        self.waist = Waist(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)
+
+    def _clock(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def _put(self, record: bytes) -> None:
+        self.raw_records.append(record)
+        self.records.append(json.loads(record))
+
+    def post(self, message: Any, **headers: str) -> Exchange:
+        """The client sends a message (or bytes) to the listener."""
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        exchange = Exchange(
+            server=self.server,
+            method="POST",
+            path="/mcp",
+            headers={"content-type": "application/json", "accept": "application/json, text/event-stream", **named},
+            body=body,
+            address="10.0.0.9",
+            seen_at=self.now,
+            started=self.now,
+        )
+        self.waist.request(exchange)
+        return exchange
+
+    def get(self, **headers: str) -> Exchange:
+        """The client opens a listening stream."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        exchange = Exchange(self.server, "GET", "/mcp", named, b"", "10.0.0.9", self.now, self.now)
+        self.waist.request(exchange)
+        return exchange
+
+    def answer(self, exchange: Exchange, message: Any, status: int = 200, **headers: str) -> bytes:
+        """The server answers with one JSON body; returns what the client gets."""
+        assert exchange.answer is None, "the server was never asked"
+        exchange.status = status
+        exchange.response_headers = {"content-type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        exchange.response_body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self.waist.response(exchange)
+        return exchange.response_body
+
+    def stream(self, exchange: Exchange) -> Callable[[Any], bytes]:
+        """The server opens an event stream; the function sends one event and returns what the client gets."""
+        exchange.status = 200
+        exchange.response_headers = {**exchange.response_headers, "content-type": "text/event-stream"}
+
+        def send(message: Any) -> bytes:
+            raw = message if isinstance(message, bytes) else b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n"
+            return self.waist.event(exchange, raw)
+
+        return send
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls that ended, as rows."""
+        return [record["call"] for record in self.records if record["phase"] == "end"]
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """Every finding, as rows."""
+        return [row for record in self.records for row in record["rows"].get("findings", [])]
+
+    @property
+    def everything(self) -> bytes:
+        """All that was recorded, to look for what must not be in it."""
+        return b"\n".join(self.raw_records)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., Play]:
+    """Makes a sidecar with these policies."""
+    return lambda *policies, **known: Play(tmp_path / "policies", *(policies or (SECRETS,)), **known)
