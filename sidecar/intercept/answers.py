@@ -37,8 +37,14 @@ class Answers:
         if not exchange.is_mcp:
             return
         began = self._waist.timer()
+        if exchange.status == 202 and exchange.calls:
+            # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
+            self._wait_elsewhere(exchange)
+            return
         if exchange.response_body:
             payload = jsonrpc.read_leniently(exchange.response_body)
+            if not exchange.calls and not _speaks(payload):
+                return
             if isinstance(payload, list):
                 self._batch(exchange, payload, began)
             else:
@@ -68,12 +74,10 @@ class Answers:
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
-        peer = peer_of(exchange)
-        for key, call in [*exchange.calls.items()]:
-            del exchange.calls[key]
-            if exchange.is_resumable and reason != "client":
-                self._links.resumable[peer, key] = call
-            elif reason == "client":
+        if exchange.is_resumable and reason != "client":
+            self._wait_elsewhere(exchange)
+        for call in self._taken(exchange):
+            if reason == "client":
                 self._end(call, "cancelled", error_type="client_left", http_status=exchange.status)
             else:
                 why = reason or "the stream ended without an answer"
@@ -98,6 +102,12 @@ class Answers:
         for call in calls:
             error_type = "timeout" if exchange.is_timed_out else "unreachable"
             self._end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
+
+    def _wait_elsewhere(self, exchange: Exchange) -> None:
+        peer = peer_of(exchange)
+        for key, call in exchange.calls.items():
+            self._links.resumable[peer, key] = call
+        exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
         parts = [self._message(exchange, member, canonical(member), began) for member in payload]
@@ -266,6 +276,18 @@ class Answers:
 
     def _end(self, call: Call, status: str, **known: Any) -> None:
         self._ledger.end(call, status, now_s=self._waist.timer(), **known)
+
+
+def _speaks(payload: Any) -> bool:
+    """Whether a body nobody asked for is a message that says something: metadata and bare errors are not."""
+    members = payload if isinstance(payload, list) else [payload]
+    return any(jsonrpc.kind_of(member) in ("request", "notification", "result") for member in members)
+
+
+def ids_in(body: bytes) -> list[Any]:
+    """The ids of the requests in a body, as far as it can be read at all."""
+    value = jsonrpc.read_leniently(body)
+    return [member["id"] for member in jsonrpc.requests_in(value if isinstance(value, list) else [value])]
 
 
 def _outcome(payload: Any, kind: Any, http_status: int) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """A call while it is open, and the rows it leaves: one for the call, one for each finding."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,8 @@ from sidecar.decode import mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Scan, Span, Verdict
 from sidecar.settings import Server
+
+log = logging.getLogger("sidecar.record")
 
 NO_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -97,6 +100,7 @@ class Ledger:
         self._node = node
         self._is_forwarding_when_full = is_forwarding_when_full
         self.lost_records = 0
+        self._is_losing = False
 
     def open(self, judged: Judged, *, rpc_id: Any, now: float, started: float, server: Server, **known: Any) -> Call:
         """A call for a judged request or notification; nothing is written yet."""
@@ -232,10 +236,18 @@ class Ledger:
     def _write(self, record: dict[str, Any]) -> None:
         try:
             self._put(_json(record))
-        except StoreError:
+        except StoreError as error:
+            if not self._is_losing:
+                self._is_losing = True
+                log.error("records are being lost: %s", error)
             self.lost_records += 1
             if record["phase"] == "begin" and not self._is_forwarding_when_full:
                 raise
+            return
+        if self._is_losing:
+            self._is_losing = False
+            log.error("records are kept again; %d were lost", self.lost_records)
+            self.health("rows_lost", self.lost_records, "the outbox was full", time.time())
 
 
 def _finding_columns(finding: Finding) -> dict[str, Any]:

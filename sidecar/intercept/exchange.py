@@ -36,6 +36,8 @@ class Exchange:
     address: str
     seen_at: float
     started: float
+    began: float = 0.0
+    """When our work on it began, on the clock of ``started``: the body may take its time to arrive."""
     answer: Answer | None = None
     status: int = 0
     response_headers: Mapping[str, str] = field(default_factory=dict)

@@ -35,11 +35,11 @@ class HttpCarrier:
         self._waist = waist
         self._doorways = {server.name: Doorway(server) for server in servers}
         self.master: SidecarMaster | None = None
-        self._open: set[int] = set()
+        self._open: dict[int, Exchange] = {}
 
     def open_calls(self) -> int:
-        """How many exchanges are under way; silent listening streams are never over, so they do not count."""
-        return len(self._open)
+        """How many calls wait for their answer. Silent listening streams are never over, so they do not count."""
+        return sum(len(exchange.calls) for exchange in self._open.values())
 
     @property
     def hooks(self) -> Hooks:
@@ -64,7 +64,7 @@ class HttpCarrier:
     def request(self, flow: HTTPFlow) -> None:
         """The request is whole: judge it, and answer it here or let it go on."""
         exchange = flow.metadata[_EXCHANGE] = self._exchange(flow)
-        self._open.add(id(exchange))
+        self._open[id(exchange)] = exchange
         try:
             exchange.answer = self._turned_away(flow, exchange)
             if exchange.answer is None:
@@ -100,7 +100,7 @@ class HttpCarrier:
     def response(self, flow: HTTPFlow) -> None:
         """The response is whole (a stream has ended, an answer of ours goes out)."""
         exchange: Exchange = flow.metadata[_EXCHANGE]
-        self._open.discard(id(exchange))
+        self._open.pop(id(exchange), None)
         response = flow.response
         assert response is not None
         if exchange.answer is not None or response.stream:
@@ -108,7 +108,9 @@ class HttpCarrier:
         try:
             exchange.response_body = response.get_content(strict=True) or b""
         except ValueError:
-            self._waist.failed(exchange, "its response is not in the encoding it says", 502)
+            exchange.failure = exchange.failure or "its response is not in the encoding it says"
+        if exchange.failure:
+            self._waist.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
             flow.response = _response(exchange.answer)
             return
         before = exchange.response_body
@@ -132,7 +134,7 @@ class HttpCarrier:
             # Refused before it was whole: nothing was judged and nothing was passed on.
             flow.response = _response(reply.unreadable(_too_large(reason), 413))
             return
-        self._open.discard(id(exchange))
+        self._open.pop(id(exchange), None)
         try:
             if "disconnected" in reason.lower() and "client" in reason.lower():
                 self._waist.closed(exchange, "client")
@@ -242,8 +244,8 @@ class _EventStream:
         except EventTooLong:
             sent = self._broken(f"an event is longer than {limits.EVENT_BYTES_MAX // limits.MIB} MiB")
         except Exception as error:
-            self._carrier._refuse_after(error, self._exchange)
             sent = self._broken("the sidecar could not judge an event")
+            self._carrier._refuse_after(error, self._exchange)
         return [sent] if sent else []
 
     def _passed(self, chunk: bytes) -> bytes:

@@ -44,6 +44,7 @@ class Waist:
 
     def request(self, exchange: Exchange) -> None:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
+        exchange.began = self.timer()
         if exchange.method != "POST":
             exchange.is_mcp = exchange.method in ("GET", "DELETE")
             if exchange.method == "DELETE" and exchange.mcp_session:
@@ -99,7 +100,8 @@ class Waist:
         calls = list(exchange.calls.values())
         exchange.calls.clear()
         text = "The sidecar could not judge this message, so it was not passed on."
-        exchange.answer = answers.failure(exchange, [call.rpc_id for call in calls], text, 500)
+        ids = [call.rpc_id for call in calls] or answers.ids_in(exchange.body)
+        exchange.answer = answers.failure(exchange, ids, text, 500)
         self.ledger.own_finding(finding, self.clock())
         for call in calls:
             self.ledger.end(call, "blocked", error_type="internal", error_message=text, now_s=self.timer())
@@ -248,7 +250,7 @@ class Waist:
     def _blocked(self, exchange: Exchange, call: Call, kind: str) -> None:
         if kind in ("result", "error"):
             self.links.asked.pop((peer_of(exchange), jsonrpc.id_key(call.rpc_id)))
-        call.spent_s += self.timer() - exchange.started
+        call.spent_s += self.timer() - exchange.began
         self.ledger.end(call, "blocked", error_type="policy", now_s=self.timer())
 
     def _forwarded(self, exchange: Exchange, call: Call, kind: str, judged: Judged) -> None:
@@ -256,15 +258,15 @@ class Waist:
         if kind == "request":
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
             self.ledger.begin(call)
-            call.spent_s += self.timer() - exchange.started
+            call.spent_s += self.timer() - exchange.began
         elif kind == "notification":
-            call.spent_s += self.timer() - exchange.started
+            call.spent_s += self.timer() - exchange.began
             self.ledger.end(call, "notification", now_s=self.timer())
         else:
             known = self.links.asked.pop((peer_of(exchange), jsonrpc.id_key(call.rpc_id)))
             status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
             error_type = "" if known is not None else "answer_to_nothing"
-            call.spent_s += self.timer() - exchange.started
+            call.spent_s += self.timer() - exchange.began
             self.ledger.end(call, status, answer=judged, error_type=error_type, now_s=self.timer())
 
     def _refuse_unreadable(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> None:
@@ -278,7 +280,7 @@ class Waist:
         call = self.ledger.open(
             judged, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
         )
-        call.spent_s += self.timer() - exchange.started
+        call.spent_s += self.timer() - exchange.began
         self.ledger.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code, now_s=self.timer())
 
     def _end_session(self, exchange: Exchange) -> None:
