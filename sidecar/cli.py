@@ -21,7 +21,8 @@ _CANNOT_RUN: Final = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and lets no traceback of a user's mistake out."""
-    args = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser(given).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", stream=sys.stderr)
     if getattr(args, "lifeline", None) is not None:
         from sidecar.up import watch_lifeline
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The commands. Only the one that is ``given`` is asked for options of its own, because asking imports what it needs."""
+    wanted = next((word for word in given if not word.startswith("-")), "")
     parser = argparse.ArgumentParser(
         prog="sidecar", description="A sidecar for MCP servers: it judges, acts on and records every call."
     )
@@ -71,17 +74,20 @@ def _parser() -> argparse.ArgumentParser:
 
     calls = commands.add_parser("calls", help="what happens, in the terminal")
     _config(calls)
-    from sidecar.review import terminal
-
-    terminal.add_arguments(calls)
     calls.set_defaults(run=_calls)
+    if wanted == "calls":
+        from sidecar.review import terminal
+
+        terminal.add_arguments(calls)
 
     dashboards = commands.add_parser("dashboards", help="Grafana boards")
     push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser("push", help="put them into a Grafana")
     _config(push)
-    push.add_argument("--url", default=os.environ.get("GRAFANA_URL", ""), help="Grafana's address (or GRAFANA_URL)")
-    push.add_argument("--dry-run", action="store_true", help="only say what would change")
     push.set_defaults(run=_push)
+    if wanted == "dashboards":
+        from sidecar.grafana import push as grafana_push
+
+        grafana_push.add_arguments(push)
     return parser
 
 
@@ -169,4 +175,4 @@ def _calls(args: argparse.Namespace) -> int:
 def _push(args: argparse.Namespace) -> int:
     from sidecar.grafana import push
 
-    return push.run(args.url, settings.load(args.config), is_dry_run=args.dry_run)
+    return push.run(args, settings.load(args.config))

@@ -251,9 +251,10 @@ class Answers:
             session=parent.session if parent else session.id,
         )
         judged = self._judging.judged(message, raw, now)
-        known = {"protocol": exchange.protocol or protocol, "era": exchange.era, "session_kind": session.kind}
+        known: dict[str, Any] = {"protocol": exchange.protocol or protocol, "era": exchange.era}
+        known["session_kind"] = parent.row["session_kind"] if parent else session.kind
         if parent:
-            known |= {"attrs": {"parent": parent.id}, "session_kind": parent.row["session_kind"]}
+            known["attrs"] = {"parent": parent.id}
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         started = self._waist.timer()
         return judged, self._ledger.open(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -35,7 +36,13 @@ def new_id(now: float | None = None) -> str:
 
 def timestamp(now: float) -> str:
     """Unix seconds as ClickHouse reads them: UTC with microseconds."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    second, microseconds = divmod(int(now * 1e6), 1_000_000)
+    return f"{_second(second)}.{microseconds:06d}"
+
+
+@lru_cache(maxsize=16)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(slots=True)

@@ -12,10 +12,11 @@ from mitmproxy.http import HTTPFlow, Response
 
 from sidecar import limits
 from sidecar.decode.sse import EventTooLong, Splitter
-from sidecar.intercept import reply
+from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
 from sidecar.intercept.doorway import Doorway
 from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.server import Hooks, SidecarMaster
+from sidecar.intercept.reply import unreadable
 from sidecar.intercept.streams import TAIL
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server
@@ -59,7 +60,7 @@ class HttpCarrier:
 
     def http_connect(self, flow: HTTPFlow) -> None:
         """A listener stands for one server; it is no way to others."""
-        flow.response = _response(reply.Answer(405))
+        flow.response = _response(Answer(405))
 
     def request(self, flow: HTTPFlow) -> None:
         """The request is whole: judge it, and answer it here or let it go on."""
@@ -132,7 +133,7 @@ class HttpCarrier:
         reason = flow.error.msg if flow.error else "unknown"
         if exchange is None:
             # Refused before it was whole: nothing was judged and nothing was passed on.
-            flow.response = _response(reply.unreadable(_too_large(reason), 413))
+            flow.response = _response(unreadable(_refusal(reason, "too-large"), 413))
             return
         self._open.pop(id(exchange), None)
         try:
@@ -145,7 +146,7 @@ class HttpCarrier:
                 self._waist.failed(exchange, exchange.failure or _plain(reason), status)
         except Exception as error:
             self._refuse_after(error, exchange)
-        flow.response = _response(exchange.answer or reply.Answer(502)) if not _is_stream(flow) else flow.response
+        flow.response = _response(exchange.answer or Answer(502)) if not _is_stream(flow) else flow.response
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         request = flow.request
@@ -168,12 +169,12 @@ class HttpCarrier:
         doorway = self._doorways[exchange.server.name]
         if said := doorway.objection(exchange.headers.get("host", ""), exchange.headers.get("origin", ""), local):
             status = 421 if said.startswith("the Host") else 403
-            return reply.unreadable(_refusal(said), status)
+            return unreadable(_refusal(said), status)
         if "upgrade" in exchange.headers and "websocket" in exchange.headers["upgrade"].lower():
-            return reply.unreadable(_refusal("WebSocket is no transport of MCP and is not passed on"), 400)
+            return unreadable(_refusal("WebSocket is no transport of MCP and is not passed on"), 400)
         names = [name.lower() for name, _ in flow.request.headers.fields]
         if len(set(names)) != len(names) and (twice := [name for name in _ONLY_ONCE if names.count(name) > 1]):
-            return reply.unreadable(_refusal(f"the header {twice[0].decode()} stands twice in the request"), 400)
+            return unreadable(_refusal(f"the header {twice[0].decode()} stands twice in the request"), 400)
         return None
 
     def _prepare(self, flow: HTTPFlow, exchange: Exchange) -> None:
@@ -281,12 +282,8 @@ def _is_stream(flow: HTTPFlow) -> bool:
     return flow.response is not None and bool(flow.response.stream)
 
 
-def _refusal(text: str) -> Any:
-    return reply.jsonrpc.Refusal(reply.jsonrpc.INVALID_REQUEST, "refused", text)
-
-
-def _too_large(text: str) -> Any:
-    return reply.jsonrpc.Refusal(reply.jsonrpc.INVALID_REQUEST, "too-large", text)
+def _refusal(text: str, reason: str = "refused") -> Refusal:
+    return Refusal(INVALID_REQUEST, reason, text)
 
 
 def _plain(reason: str) -> str:

@@ -9,7 +9,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -80,6 +80,11 @@ class SidecarMaster(Master):
         await self.proxyserver.servers.update([])
 
 
+def _master() -> SidecarMaster:
+    """The one master of this process; mitmproxy itself hands it around in this way."""
+    return cast(SidecarMaster, ctx.master)
+
+
 def _spec(server: Server) -> str:
     return f"sidecar:{server.upstream}@{server.listen}"
 
@@ -99,12 +104,12 @@ class SidecarListener(AsyncioServerInstance[SidecarMode]):
 
     async def listen(self, host: str, port: int) -> list[Any]:
         """Bind to exactly the address of the settings."""
-        server = ctx.master.servers_by_spec[self.mode.full_spec]
+        server = _master().servers_by_spec[self.mode.full_spec]
         return [await asyncio.start_server(self.handle_stream, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
 
     async def handle_stream(self, reader: Any, writer: Any = None) -> None:
         """One connection of a client, for as long as it lasts."""
-        master: SidecarMaster = ctx.master
+        master = _master()
         handler = SidecarHandler(reader, writer, master.connection_options, self.mode, master.hooks)
         handler.layer = self.make_top_layer(handler.context)
         with self.manager.register_connection(handler.client.id, handler):  # type: ignore[arg-type]
