@@ -103,3 +103,42 @@ RATE_ENTRIES_MAX: Final = 2_000_000
 
 TEST_STEPS_MAX: Final = 1_000
 """Steps of one test in a policy file: enough to run over a rate, few enough to run at every reload."""
+
+HIGHLIGHT_CHARS_MAX: Final = 64 * KIB
+"""A payload is coloured on the page up to this length; browsers need seconds for more, plain text comes at once."""
+
+OUTBOX_SYNC_S: Final = 0.2
+"""How often the outbox is forced to disk: what power loss (never a killed process) can take."""
+
+OUTBOX_OWN_SEGMENT_BYTES: Final = 4 * MIB
+"""One segment of the collector's own outbox: it writes deliveries and its own state, not traffic."""
+
+COLLECT_POLL_S: Final = 0.05
+"""How long an idle collector sleeps before it looks again; alerts must leave within a second of the call."""
+
+STORE_RETRY_S_MAX: Final = 15.0
+"""The longest wait before an unreachable store is tried again; the first is a thirtieth of it."""
+
+STORE_TIMEOUT_S: Final = 60
+"""One insert. A server under load may take long; longer than this it is retried under the same token."""
+
+READ_SQL_BYTES_MAX: Final = 256 * KIB
+"""The text of one read query, ClickHouse's own bound; with its parameters a request may be four times that."""
+
+READ_RESULT_BYTES_MAX: Final = 256 * MIB
+READ_MEMORY_BYTES_MAX: Final = 1024 * MIB
+"""What one read query may hold: the engine lives in the collector, and a greedy query must not end it."""
+
+READ_CONNECTIONS_MAX: Final = 64
+READ_IDLE_S: Final = 60
+"""A kept connection to the read-only endpoint that asks nothing is closed, so that 64 suffice."""
+
+ALERT_RETRY_S_MAX: Final = 60.0
+"""The longest wait between two attempts to deliver an alert, whatever the receiver asks for."""
+
+GRAFANA_TIMEOUT_S: Final = 10.0
+"""One answer of Grafana's API; a person waits in front of it."""
+
+HITS_PER_DETECTOR_MAX: Final = 8 * SPANS_MAX
+"""Places of one message at which one detector looks closely. A closer look takes some 10 microseconds, so this bounds
+what hostile text can cost, and one detector's flood takes nothing from the others."""

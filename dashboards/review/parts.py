@@ -1,0 +1,219 @@
+"""What the pages share: the record's client, the filter bar, and how words, times and tables look.
+
+Recorded text reaches the browser only as plain text, code, table cells or choices of a select box: none of these know
+markup.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+import streamlit as st
+from clickhouse_connect.driver.client import Client
+
+from sidecar.errors import SidecarError, StoreError
+from sidecar.record.store import reader
+from sidecar.review import health
+from sidecar.review.filters import Filters, from_query
+from sidecar.review.visible import visible
+from sidecar.review.words import VERDICTS
+from sidecar.settings import DEFAULT_FILE, Settings, load
+
+REFRESH_S: Final = 2.0
+ROWS_SHOWN: Final = 200
+NODE_SPAN: Final = timedelta(days=90)
+LOSS_SPAN: Final = timedelta(days=1)
+
+SPANS: Final = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080, "30d": 43_200}
+"""The spans of time on offer, in minutes."""
+
+COLOURS: Final = {
+    "allow": "gray",
+    "log": "blue",
+    "alert": "violet",
+    "redact": "orange",
+    "block": "red",
+    "info": "gray",
+    "low": "blue",
+    "medium": "yellow",
+    "high": "orange",
+    "critical": "red",
+    "enforce": "gray",
+    "monitor": "blue",
+    "sent": "green",
+    "failed": "red",
+    "dropped": "orange",
+}
+"""The theme's colour of each verdict, severity, mode and alert state; the word always stands beside it."""
+
+BAR_COLOURS: Final = dict(zip(VERDICTS, ("#9aa7b8", "#5b9bd5", "#8b7fd6", "#e0a030", "#dc4c4c"), strict=True))
+"""A chart knows no theme colours; these read well on light and dark."""
+
+
+@st.cache_resource
+def settings() -> Settings:
+    """The settings file that ``sidecar review`` was started with."""
+    return load(os.environ.get("SIDECAR_CONFIG", DEFAULT_FILE))
+
+
+@st.cache_resource
+def client() -> Client:
+    """One connection pool to the record for all readers of the page."""
+    return reader(settings())
+
+
+def now() -> datetime:
+    """The time of this run, in UTC."""
+    return datetime.now(UTC)
+
+
+def wait_for_record() -> None:
+    """Until the record answers, a calm word instead of the page; it goes on by itself."""
+    try:
+        client()
+    except StoreError:
+        _waiting()
+        st.stop()
+    except SidecarError as error:
+        st.error("The settings do not allow the record to be read.", icon=":material/error:")
+        st.code(str(error), language=None)
+        st.stop()
+
+
+@st.fragment(run_every=REFRESH_S)
+def _waiting() -> None:
+    try:
+        client()
+    except StoreError as error:
+        st.info(
+            "Waiting for the record. This page goes on by itself as soon as it can be read.",
+            icon=":material/hourglass_top:",
+        )
+        st.text("Start everything with 'sidecar up', or the record alone with 'sidecar collect'.")
+        st.code(str(error), language=None, wrap_lines=True)
+    else:
+        st.rerun()
+
+
+@st.fragment(run_every=5.0)
+def notices() -> None:
+    """What must be seen whatever one came for: policies that do not load, a stopped part, lost rows."""
+    try:
+        nodes = health.nodes(client(), now() - NODE_SPAN, now() - LOSS_SPAN)
+    except StoreError as error:
+        st.warning("The record does not answer at the moment. Trying again.", icon=":material/cloud_off:")
+        st.code(str(error), language=None, wrap_lines=True)
+        return
+    for notice in health.notices(nodes):
+        when = f" Since {clock(notice.since)}." if notice.since else ""
+        (st.error if notice.is_grave else st.warning)(f"{notice.title}{when}", icon=":material/error:")
+        if notice.detail or len(nodes) > 1:
+            st.code(visible(f"{notice.node}: {notice.detail}".removesuffix(": ")), language=None, wrap_lines=True)
+
+
+def span() -> timedelta:
+    """The select box of time spans; its choice stands in the address as ``since``."""
+    chosen = st.selectbox("Last", list(SPANS), index=3, key="since", bind="query-params")
+    return timedelta(minutes=SPANS[chosen or "24h"])
+
+
+def choice(label: str, name: str, options: Iterable[str]) -> str:
+    """A select box whose choice stands in the address as ``name``; another text may be typed. Empty means any."""
+    offered = list(dict.fromkeys(option for option in options if option))
+    return (
+        st.selectbox(
+            label, offered, index=None, key=name, bind="query-params", placeholder="Any", accept_new_options=True
+        )
+        or ""
+    )
+
+
+def words(label: str, name: str, options: Sequence[str]) -> str:
+    """One of few fixed words, as buttons side by side; in the address as ``name``. Empty means any."""
+    return st.pills(label, options, key=name, bind="query-params") or ""
+
+
+def filters(since: timedelta, **chosen: str) -> Filters:
+    """The choices of a filter bar as filters, together with the session or user that a link brought."""
+    brought = {name: st.query_params[name] for name in ("session", "user") if name in st.query_params}
+    return from_query(brought | chosen, now() - since, ROWS_SHOWN)
+
+
+def brought_filters() -> None:
+    """Say which session or user a link narrowed this page to, and offer to show all again."""
+    for name in ("session", "user"):
+        if value := st.query_params.get(name):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.text(f"Only {name} {visible(value)}")
+                if st.button("Show all", key=f"all-{name}", type="tertiary", icon=":material/close:"):
+                    del st.query_params[name]
+                    st.rerun()
+
+
+def chips(label: str, words: Sequence[str], **options: Any) -> Any:
+    """A table column of coloured words; its cells are lists, as ``chip`` makes them."""
+    return st.column_config.MultiselectColumn(
+        label, options=list(words), color=[COLOURS[word] for word in words], **options
+    )
+
+
+def chip(word: str) -> list[str]:
+    """The cell of a ``chips`` column; empty for no word."""
+    return [visible(word)] if word else []
+
+
+def badge(word: str) -> None:
+    """A verdict or severity as a coloured word."""
+    if word in COLOURS:
+        st.badge(word, color=COLOURS[word])  # type: ignore[arg-type]
+    else:
+        st.text(visible(word))
+
+
+def zone() -> tzinfo:
+    """The reader's time zone, as the browser tells it."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def clock(when: datetime) -> str:
+    """A time for the reader, with its day when that is not today."""
+    local = when.astimezone(zone())
+    form = "%H:%M:%S" if local.date() == now().astimezone(zone()).date() else "%Y-%m-%d %H:%M:%S"
+    return local.strftime(form)
+
+
+def ago(when: datetime | None) -> str:
+    """How long ago, in the largest unit that fits."""
+    if when is None:
+        return "never"
+    seconds = max(0, int((now() - when).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def call_table(rows: list[dict[str, Any]], call_ids: list[UUID], key: str, columns: dict[str, Any]) -> None:
+    """A table whose rows open a call when they are clicked."""
+    event = st.dataframe(
+        pd.DataFrame(rows),
+        key=key,
+        hide_index=True,
+        column_config=columns,
+        height=560,
+        on_select="rerun",
+        selection_mode="single-cell",
+    )
+    cells = event["selection"]["cells"]
+    # A click counts for the rows the reader saw; those of this run may have moved on.
+    shown = st.session_state.get(f"{key}-shown", [])
+    st.session_state[f"{key}-shown"] = call_ids
+    if cells and cells[0][0] < len(shown):
+        st.switch_page("views/call.py", query_params={"id": str(shown[cells[0][0]])})

@@ -1,0 +1,18 @@
+"""The page as a web application: Streamlit's, behind our own check of who may talk to it (``sidecar review``)."""
+
+import os
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from streamlit.starlette import App
+
+from sidecar.review.origin import OwnOrigin
+from sidecar.settings import DEFAULT_FILE, load
+
+_settings = load(os.environ.get("SIDECAR_CONFIG", DEFAULT_FILE))
+_host = _settings.page.rpartition(":")[0]
+
+app = App(
+    Path(__file__).with_name("app.py"),
+    middleware=[Middleware(OwnOrigin, base=_settings.link_base, names=(_host, _settings.node))],
+)

@@ -1,0 +1,1 @@
+"""Findings told to people as they happen."""

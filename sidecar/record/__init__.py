@@ -1,0 +1,1 @@
+"""Every call, kept: outbox, shipper, store and the read-only endpoint."""

@@ -1,0 +1,113 @@
+"""Which SQL the read-only endpoint runs: one statement that reads, and reads nothing but tables.
+
+``readonly=1`` alone is no fence in the embedded engine: ``INTO OUTFILE`` writes files, ``file()`` reads any file,
+``DESCRIBE`` opens addresses. So the engine's own parser classifies the text first, then rewrites it into one plain
+form, in which names of functions can be found whatever quotes, escapes and comments the text used.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_ALLOWED_TABLE_FUNCTIONS: Final = frozenset(
+    {
+        *("numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "view"),
+        # Words of plain queries too; as table functions the engine itself refuses them.
+        *("null", "format"),
+    }
+)
+"""Those that only compute."""
+
+_DENIED_WORDS: Final = frozenset({"file"})
+"""Functions that reach outside and may be named without a bracket (``arrayMap(file, …)``, ``APPLY file``)."""
+
+_PATH_CHARACTERS: Final = frozenset("/\\")
+_FILES_DATABASE: Final = "default"
+"""The engine's database in which every file of the working directory stands as a table."""
+
+_NAME_PARAMETER: Final = re.compile(r"\{\s*(\w+)\s*:\s*Identifier\s*\}", re.IGNORECASE)
+
+_TOKEN: Final = re.compile(
+    r"""'(?:[^'\\]|\\.)*'                     # a string
+    | `(?P<back>(?:[^`\\]|\\.|``)*)`          # a quoted name
+    | "(?P<double>(?:[^"\\]|\\.|"")*)"
+    | (?P<word>[A-Za-z_][A-Za-z0-9_$]*)
+    | [^'`"\\]""",
+    re.VERBOSE | re.DOTALL,
+)
+
+_SETTINGS_QUESTION: Final = re.compile(r"SELECT name, value, readonly FROM system\.settings( LIMIT \d+)?( FORMAT \w+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a text is not run: ClickHouse's code and name for it, and a sentence."""
+
+    code: int
+    name: str
+    text: str
+
+
+_ONE_READ: Final = Refusal(164, "READONLY", "only one statement that reads may be run here")
+
+
+class Gate:
+    """Judges SQL texts with the parser of the engine behind ``handle``, which it needs only while it is made."""
+
+    def __init__(self, handle: Any) -> None:
+        sql = "SELECT DISTINCT lower(name) FROM system.table_functions"
+        known = frozenset(handle.query(sql, "TSVRaw").bytes().decode().split())
+        self._denied_functions = known - _ALLOWED_TABLE_FUNCTIONS
+
+    def judge(self, handle: Any, sql: str, parameters: Mapping[str, str]) -> str | Refusal:
+        """The plain form of ``sql`` when it may be run with these parameters, else why not.
+
+        Raises:
+            RuntimeError: the engine cannot parse the text; its message is the one to show.
+        """
+        if "\0" in sql:
+            return Refusal(62, "SYNTAX_ERROR", "a query cannot hold a zero byte")
+        found = handle._conn.classify_query(sql)
+        if found["statement_count"] and (found["statement_count"] != 1 or found["query_class"].name != "READ_ONLY"):
+            return _ONE_READ
+        plain = plain_form(handle, sql)
+        # A name given as a parameter takes part in the statement like one that was written out.
+        names = [f"{parameters[found[1]]}(" for found in _NAME_PARAMETER.finditer(plain) if found[1] in parameters]
+        for text in (plain, *names):
+            if (name := self._denied_name(text)) is not None:
+                return Refusal(497, "ACCESS_DENIED", f"{name!r} reaches outside the record and may not be used here")
+        return plain
+
+    def _denied_name(self, text: str) -> str | None:
+        """The first name in a plain form that may not be used, ``?`` for text that cannot be taken apart."""
+        at = 0
+        while at < len(text):
+            token = _TOKEN.match(text, at)
+            if token is None:
+                return "?"
+            at = token.end()
+            name = (token["word"] or token["back"] or token["double"] or "").lower()
+            if name in _DENIED_WORDS or _PATH_CHARACTERS & set(name):
+                return name
+            follows = text[at : at + 20].lstrip()[:1]
+            if (name in self._denied_functions and follows == "(") or (name == _FILES_DATABASE and follows == "."):
+                return name
+        return None
+
+
+def plain_form(handle: Any, sql: str) -> str:
+    """The statement as the engine's parser understands it: no comments, names and strings quoted in one way.
+
+    Raises:
+        RuntimeError: it is no statement.
+    """
+    # Through hexadecimal, so that no escaping of ours stands between this text and the one that is run.
+    form = "SELECT formatQuerySingleLine(unhex({sql:String}))"
+    plain: str = handle.query(form, "RawBLOB", params={"sql": sql.encode().hex()}).bytes().decode("utf-8", "replace")
+    return plain
+
+
+def is_settings_question(plain: str) -> bool:
+    """Whether a plain form is the question by which clickhouse-connect learns which settings it may send."""
+    return _SETTINGS_QUESTION.fullmatch(plain.strip()) is not None

@@ -1,0 +1,214 @@
+"""The shipper: carries every record below the outbox folder into the store, once, whatever dies and whenever.
+
+Per directory: the bounds of a batch are written down, the batch is sent table by table under tokens that name exactly
+those bounds, the cursor moves behind it. After a crash at any point the same bytes go out under the same tokens, and
+the store drops what it has. A row that can never be inserted is found by halving and kept in ``dead-letter``. A call
+that began waits for its end; when its process died and everything was read, its row is sent as ``no_response``.
+"""
+
+import base64
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from sidecar import limits
+from sidecar.errors import StoreError
+from sidecar.record.batch import TABLES, Refused, batch_of, no_response
+from sidecar.record.cursor import replace_file
+from sidecar.record.lane import Lane, sweep
+from sidecar.record.store import RowsRefused, Store
+from sidecar.record.tail import Position, Record, outboxes
+
+log = logging.getLogger(__name__)
+
+Note = Callable[[str, float, str], None]
+"""Writes a ``health`` row: metric, value, detail."""
+
+_EVERYWHERE: Final = Position(segment=1 << 62)
+
+
+@dataclass(frozen=True, slots=True)
+class _Poison:
+    """A row no insert can carry: its index in the batch's lines, itself, and ClickHouse's refusal."""
+
+    index: int
+    line: bytes
+    error: RowsRefused
+
+
+class Shipper:
+    """Ships the outboxes below ``folder``. One thread drives it by ``step``; times are monotonic seconds.
+
+    ``read_to`` tells how far another reader of a directory has come: nothing beyond that is deleted.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        dead_letter: Path,
+        note: Note,
+        read_to: Callable[[Path], Position] = lambda _: _EVERYWHERE,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._dead_letter = dead_letter
+        self._note = note
+        self._read_to = read_to
+        self._lanes: dict[Path, Lane] = {}
+        self._wait_s = limits.BATCH_WAIT_S
+        self._down_since: float | None = None
+        self._down_text = ""
+        self._delay_s = 0.0
+        self._retry_at = 0.0
+        sweep(folder)
+
+    def step(self, now: float) -> bool:
+        """Do what is due. True when something was done, so that another step may find more at once."""
+        if now < self._retry_at:
+            return False
+        did = False
+        try:
+            for lane in self._present():
+                did |= self._advance(lane, now)
+        except (StoreError, OSError) as error:
+            self._failed(str(error), now)
+            return False
+        return did
+
+    def drain(self, clock: Callable[[], float], until: float) -> bool:
+        """Ship what is there without waiting for fuller batches; False when it was not done by ``until``."""
+        self._wait_s = 0.0
+        self._retry_at = 0.0
+        while clock() < until:
+            if not self.step(clock()):
+                return self._down_since is None
+        return False
+
+    def _present(self) -> list[Lane]:
+        found = outboxes(self._folder)
+        for gone in set(self._lanes) - set(found):
+            del self._lanes[gone]
+        for directory in found:
+            if directory not in self._lanes:
+                self._lanes[directory] = Lane(directory)
+        return [self._lanes[directory] for directory in found]
+
+    def _advance(self, lane: Lane, now: float) -> bool:
+        # Asked before reading: once the owner is dead, what is read after this is all there will ever be.
+        is_alive = lane.tail.is_owner_alive()
+        lane.delete_shipped(self._read_to(lane.directory))
+        if lane.cursor.end is None and not self._is_due(lane, now, is_alive):
+            if lane.due_at is not None:
+                return False
+            if (following := lane.tail.after(lane.cursor.position)) is not None:
+                lane.turn(following)
+                return True
+            return not is_alive and self._finish(lane, now)
+        records, is_full = lane.next_records()
+        self._ship(lane, records, now)
+        lane.due_at = now if is_full and lane.holds_more() else None
+        return True
+
+    def _is_due(self, lane: Lane, now: float, is_alive: bool) -> bool:
+        if lane.due_at is None and lane.holds_more():
+            lane.due_at = now + self._wait_s
+        return lane.due_at is not None and (now >= lane.due_at or not is_alive or self._wait_s == 0)
+
+    def _ship(self, lane: Lane, records: list[Record], now: float) -> None:
+        if records and (lost := records[0].number - lane.cursor.number) > 0:
+            log.error("%d records of %s cannot be read; a power failure can do that", lost, lane.directory)
+            self._note("rows_lost", lost, f"records of {lane.instance} that cannot be read")
+            lane.save(replace(lane.cursor, number=records[0].number))
+        token = lane.freeze(records) if records else ""
+        batch = batch_of(records)
+        for table in TABLES:
+            if lines := batch.lines.get(table):
+                self._insert(lane, table, lines, f"{token}/{table}", now)
+        if batch.refused:
+            self._bury(f"{token}/records", [_unreadable(refused) for refused in batch.refused], "records that are none")
+        lane.arrived(records, batch)
+
+    def _insert(self, lane: Lane, table: str, lines: list[bytes], token: str, now: float) -> None:
+        if token not in lane.cursor.split:
+            try:
+                self._store.insert(table, lines, token)
+                self._worked(now)
+                return
+            except RowsRefused:
+                # Written down first: were the cause mended before a crash, the whole would count on top of its parts.
+                lane.save(replace(lane.cursor, split=(*lane.cursor.split, token)))
+        poison = list(self._insert_parts(table, lines, token, 0))
+        self._worked(now)
+        if poison:
+            codes = ", ".join(sorted({str(each.error.code) for each in poison}))
+            self._bury(token, [_poisoned(table, each) for each in poison], f"rows of {table}, ClickHouse code {codes}")
+
+    def _insert_parts(self, table: str, lines: list[bytes], token: str, first: int) -> Iterator[_Poison]:
+        """Insert rows that were refused together half by half, each half under a token of its own."""
+        middle = len(lines) // 2
+        for start, part in ((first, lines[:middle]), (first + middle, lines[middle:])):
+            if not part:
+                continue
+            try:
+                self._store.insert(table, part, f"{token}/{start}-{start + len(part)}")
+            except RowsRefused as error:
+                if len(part) == 1:
+                    yield _Poison(start, part[0], error)
+                else:
+                    yield from self._insert_parts(table, part, token, start)
+
+    def _bury(self, token: str, entries: list[dict[str, Any]], what: str) -> None:
+        """Keep what cannot be inserted in a file named after its batch, so that doing it again changes nothing."""
+        self._dead_letter.mkdir(mode=0o700, exist_ok=True)
+        file = self._dead_letter / f"{token.replace('/', '_')}.jsonl"
+        replace_file(file, (orjson.dumps({"token": token, **entry}) for entry in entries))
+        log.error("%d %s: not in the store, kept in %s", len(entries), what, file)
+        if not token.endswith("/health"):
+            self._note("rows_lost", len(entries), f"{what}: kept in dead-letter/{file.name}")
+
+    def _finish(self, lane: Lane, now: float) -> bool:
+        """The owner is dead and everything it wrote is shipped: close its calls and remove its directory."""
+        if self._read_to(lane.directory) < lane.cursor.position:
+            return False
+        lines = [no_response(line) for _, line in sorted(lane.pending.items())]
+        for start in range(0, len(lines), limits.BATCH_RECORDS_MAX):
+            token = f"{lane.instance}/no-response/{start}/calls"
+            self._insert(lane, "calls", lines[start : start + limits.BATCH_RECORDS_MAX], token, now)
+        if not lane.tail.was_closed():
+            log.warning("%s died; %d calls were open", lane.instance, len(lines))
+            self._note("process_died", len(lines), lane.instance)
+        lane.remove()
+        return True
+
+    def _failed(self, text: str, now: float) -> None:
+        if self._down_since is None:
+            self._down_since = now
+        if text != self._down_text:
+            self._down_text = text
+            log.warning("%s; records wait in the outbox and are sent when this is mended", text)
+        self._delay_s = min(max(self._delay_s * 2, limits.STORE_RETRY_S_MAX / 30), limits.STORE_RETRY_S_MAX)
+        self._retry_at = now + self._delay_s * random.uniform(0.5, 1)
+
+    def _worked(self, now: float) -> None:
+        self._delay_s = 0.0
+        if self._down_since is not None:
+            seconds, text = now - self._down_since, self._down_text
+            self._down_since, self._down_text = None, ""
+            log.warning("the store takes rows again after %.1f s; nothing was lost", seconds)
+            self._note("store_unreachable", round(seconds, 1), text)
+
+
+def _poisoned(table: str, poison: _Poison) -> dict[str, Any]:
+    details = {"code": poison.error.code, "error": poison.error.details}
+    return {"table": table, "index": poison.index, **details, "row": orjson.Fragment(poison.line)}
+
+
+def _unreadable(refused: Refused) -> dict[str, Any]:
+    content = base64.b64encode(refused.content).decode()
+    return {"offset": refused.start, "error": refused.reason, "record_base64": content}

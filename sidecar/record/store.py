@@ -1,0 +1,308 @@
+"""The store: where rows go and where everyone reads them. ClickHouse either way, embedded or a server.
+
+The embedded engine (chDB) has one owner, the collector process: it alone calls ``open_store``. Everyone else reads
+through ``reader``, the same client whether the collector's read-only endpoint or a ClickHouse server answers.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import clickhouse_connect
+import urllib3
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from sidecar import limits
+from sidecar.errors import StoreError
+from sidecar.settings import Settings, StoreAddress, open_data, reader_token, store_password
+
+READER_USER: Final = "sidecar"
+
+_SCHEMA: Final = Path(__file__).with_name("schema.sql")
+_KEPT_TABLES: Final = ("calls", "findings", "alerts", "health")
+"""The tables whose rows end after ``keep_days``."""
+
+_INSERT_SETTINGS: Final = {
+    "async_insert": 0,
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "input_format_skip_unknown_fields": 0,
+}
+"""Sent with every insert, because the defaults differ by version and a retry must count once everywhere."""
+
+_ROW_CODES: Final = frozenset(
+    {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 441, 467, 675, 691}
+)
+"""ClickHouse error codes that speak about the rows (not parsable, wrong type, unknown field): they never succeed."""
+
+_USER_CODES: Final = frozenset({192, 193, 194, 516})
+_CODE: Final = re.compile(r"Code: (\d+)")
+_NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{3,})\)")
+_ENGINE_CONFIG: Final = "<clickhouse><logger><level>none</level></logger></clickhouse>\n"
+_GLOB_CHARACTERS: Final = frozenset("*?{}[]")
+
+
+class RowsRefused(StoreError):
+    """Some row of an insert is not acceptable to its table; nothing was inserted. ``code`` is ClickHouse's.
+
+    ``details`` is the engine's own text, which quotes the row; the message does not.
+    """
+
+    def __init__(self, code: int, name: str, details: str) -> None:
+        self.code = code
+        self.details = details
+        super().__init__(f"ClickHouse refuses a row: code {code} ({name})")
+
+
+class Store:
+    """An open store. Its methods may be called from one thread at a time; ``handle`` from any."""
+
+    def __init__(self, client: Client, address: StoreAddress, lock: int, engine: str = "") -> None:
+        self._client = client
+        self._address = address
+        self._lock = lock
+        self._engine = engine
+
+    @property
+    def database(self) -> str:
+        """The database that holds the tables of ``schema.sql``."""
+        return self._address.database
+
+    def insert(self, table: str, lines: list[bytes], token: str) -> None:
+        """Insert rows, each a JSON object on one line. The same rows under the same ``token`` again change nothing.
+
+        Raises:
+            RowsRefused: one row or more can never be inserted; none was.
+            StoreError: the store did not answer, or could not do it now; the same call may succeed later.
+        """
+        settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token}
+        try:
+            done = self._client.raw_insert(table, insert_block=b"\n".join(lines), fmt="JSONEachRow", settings=settings)
+        except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
+            code, name = _code(error)
+            if code in _ROW_CODES:
+                raise RowsRefused(code, name, str(error)[:2000]) from None
+            raise _explained(error, self._address) from None
+        if self._engine and int(done.summary.get("written_rows", 0)) != len(lines):
+            raise StoreError(f"the embedded store did not take all rows of {table}; they are sent again")
+
+    def handle(self) -> Any:
+        """A new chDB handle on the embedded engine, for reading in the caller's thread; the caller closes it.
+
+        A handle on which a query failed must be closed: its next answer would begin with what the failed one left.
+        """
+        import chdb
+
+        return chdb.connect(self._engine)
+
+    def close(self) -> None:
+        """Close the engine or the connection, then let go of the data folder. Close every ``handle`` before."""
+        self._client.close()
+        os.close(self._lock)
+
+
+def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> Store:
+    """Open the store the settings name as the one collector of this data folder, and make sure its tables exist.
+
+    Call it before any thread is started: importing the embedded engine changes signal handlers and, for a moment, the
+    working directory.
+
+    Raises:
+        StoreError: another collector has the folder, or the store cannot be opened, reached or prepared.
+        SettingsError: the data folder cannot be used, or a password file cannot be read.
+    """
+    data = open_data(settings)
+    address = settings.store_address
+    lock = _sole_collector(data)
+    try:
+        if address.kind == "chdb":
+            engine, client = _open_engine(data)
+        else:
+            engine, client = "", _connect(address, store_password(environ))
+        try:
+            _prepare(client, address.database, settings.keep_days)
+        except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
+            client.close()
+            raise StoreError(f"{_explained(error, address)}; it says: {_first_line(error)}") from None
+    except BaseException:
+        os.close(lock)
+        raise
+    return Store(client, address, lock, engine)
+
+
+def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Client:
+    """A client that reads the record: from the collector's endpoint when the store is embedded, else from the server.
+
+    Clients are light and may be made per use; close them. Threads may share one.
+
+    Raises:
+        StoreError: nothing answers there, or it refuses us.
+        SettingsError: the data folder cannot be used, or a password file cannot be read.
+    """
+    address = settings.store_address
+    if address.kind == "clickhouse":
+        client = _connect(address, store_password(environ))
+        client.database = address.database
+        return client
+    host, _, port = settings.reader.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]")) or "127.0.0.1"
+    place = StoreAddress(kind="clickhouse", host=host, port=int(port), user=READER_USER, database=address.database)
+    token = reader_token(open_data(settings))
+    try:
+        client = _client(place, token)
+    except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
+        if _code(error)[0] in _USER_CODES:
+            text = f"the collector at {settings.reader} belongs to another data folder than {settings.data_path}"
+            raise StoreError(f"{text}; set 'reader:' to another port in one of the two") from None
+        why = f"the record cannot be read at {settings.reader}: {_network_reason(error)}"
+        raise StoreError(f"{why}; start it with 'sidecar collect' or 'sidecar up'") from None
+    client.database = address.database
+    return client
+
+
+def _sole_collector(data: Path) -> int:
+    """The lock on the data folder, held until it is closed: two collectors would both ship every record."""
+    file = data / "collect.lock"
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock)
+        text = f"another collector (process {owner}) works on the data folder {data}"
+        raise StoreError(f"{text}; stop it, or set 'data:' to another folder") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
+
+
+def _open_engine(data: Path) -> tuple[str, Client]:
+    """The embedded engine on ``data/chdb``, and the connection string by which further handles reach it."""
+    if wrong := sorted(_GLOB_CHARACTERS & set(str(data))):
+        text = f"the embedded store cannot live in {data}: it takes {wrong[0]!r} in a path for a pattern"
+        raise StoreError(f"{text}; set 'data:' to a folder without it")
+    path, config, drafts = data / "chdb", data / "chdb.xml", data / "tmp"
+    try:
+        for folder in (path, drafts):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for left in drafts.iterdir():
+            left.unlink()
+        # Without a file of our own the engine would take a config.xml it finds in the working directory.
+        config.write_text(_ENGINE_CONFIG)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        text = f"the embedded store in {path} cannot be written: {error.strerror}"
+        raise StoreError(f"{text}; make the folder writable for this user") from None
+    # An insert passes through a temporary file; a killed collector must not leave one where others look.
+    tempfile.tempdir = str(drafts)
+    options = {"config-file": str(config)}
+    engine = f"{path}?{urlencode(options)}"
+    try:
+        return engine, clickhouse_connect.get_client(interface="chdb", path=str(path), chdb_options=options)
+    except (ClickHouseError, RuntimeError, OSError) as error:
+        text = f"the embedded store in {path} cannot be opened ({_first_line(error)})"
+        mend = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
+        raise StoreError(f"{text}; {mend}") from None
+
+
+def _connect(address: StoreAddress, password: str) -> Client:
+    try:
+        return _client(address, password)
+    except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
+        raise _explained(error, address) from None
+
+
+def _client(address: StoreAddress, password: str) -> Client:
+    return clickhouse_connect.get_client(
+        host=address.host,
+        port=address.port,
+        username=address.user,
+        password=password,
+        secure=address.secure,
+        compress=False,
+        connect_timeout=int(limits.CONNECT_TIMEOUT_S),
+        send_receive_timeout=limits.STORE_TIMEOUT_S,
+        # A session would let only one query run at a time, and clients are shared by threads.
+        autogenerate_session_id=False,
+    )
+
+
+def _prepare(client: Client, database: str, keep_days: int) -> None:
+    """Create what ``schema.sql`` describes and is missing, and let ``keep_days`` be what the settings say now."""
+    text = _SCHEMA.read_text("utf-8").replace("{database}", f"`{database}`").replace("{keep_days}", str(keep_days))
+    for statement in re.split(r"^;\s*$", text, flags=re.MULTILINE):
+        if re.sub(r"^\s*--.*$", "", statement, flags=re.MULTILINE).strip():
+            client.command(statement.strip())
+    client.database = database
+    sql = "SELECT name, create_table_query FROM system.tables WHERE database = {database:String}"
+    for table, definition in client.query(sql, parameters={"database": database}).result_rows:
+        if table in _KEPT_TABLES and f"toIntervalDay({keep_days})" not in definition:
+            client.command(f"ALTER TABLE {table} MODIFY TTL toDateTime(ts) + INTERVAL {int(keep_days)} DAY DELETE")
+
+
+def _explained(error: Exception, address: StoreAddress) -> StoreError:
+    """What went wrong with the store, in one sentence and with what mends it."""
+    place = f"ClickHouse at {address.host}:{address.port}" if address.kind == "clickhouse" else "the embedded store"
+    code, name = _code(error)
+    if code in _USER_CODES:
+        text = f"{place} refuses the user {address.user!r}: the password is wrong, or there is no such user"
+        return StoreError(f"{text}; set SIDECAR_STORE_PASSWORD, and the user in 'store:'")
+    if code == 497:
+        text = f"{place} does not let {address.user!r} do what recording needs (code 497, {name})"
+        return StoreError(f"{text}; grant it CREATE, SELECT and INSERT on {address.database}.*")
+    if code is not None:
+        return StoreError(f"{place} answers with error code {code} ({name})")
+    return StoreError(f"{place} cannot be used: {_network_reason(error)}; start it, or mend 'store:' in the settings")
+
+
+def _code(error: BaseException) -> tuple[int | None, str]:
+    """ClickHouse's error code and its name, when the error carries them."""
+    text = str(error)
+    code = getattr(error, "code", None)
+    if code is None and (found := _CODE.search(text)):
+        code = int(found[1])
+    named = _NAME.findall(text)
+    return code, named[-1] if named else ""
+
+
+def _network_reason(error: BaseException) -> str:
+    """Why nothing came back, in a few words and without the address, which may hold more than a name."""
+    seen: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in seen:
+        seen.append(step)
+        step = (
+            getattr(step, "reason", None)
+            if isinstance(getattr(step, "reason", None), BaseException)
+            else (step.__cause__ or step.__context__)
+        )
+    with contextlib.suppress(StopIteration):
+        return next(text for kind, text in _REASONS if any(isinstance(each, kind) for each in seen))
+    return f"it does not answer like ClickHouse ({type(error).__name__})"
+
+
+_REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (urllib3.exceptions.NameResolutionError, "its host name is not known"),
+    (urllib3.exceptions.SSLError, "TLS fails; compare 'secure=' and the certificate"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (urllib3.exceptions.ConnectTimeoutError, "it cannot be reached (timed out)"),
+    (urllib3.exceptions.ReadTimeoutError, "it does not answer (timed out)"),
+    (ConnectionResetError, "it closed the connection"),
+    (urllib3.exceptions.ProtocolError, "it closed the connection"),
+    (urllib3.exceptions.NewConnectionError, "it cannot be reached"),
+)
+
+
+def _first_line(error: BaseException) -> str:
+    """The engine's own words, short; they may quote SQL, never a password, which travels in a header."""
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__

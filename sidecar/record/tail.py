@@ -1,0 +1,140 @@
+"""The reading side of an outbox directory: its records from any position on, whether its owner lives or not."""
+
+import fcntl
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sidecar.errors import StoreError
+from sidecar.limits import KIB, MIB
+from sidecar.record.outbox import CLOSED_FILE, HEADER, LOCK_FILE, checksum, room_for, segment_file
+
+_FIRST_READ_BYTES: Final = 4 * KIB
+_READ_BYTES_MAX: Final = MIB
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in an outbox directory: the segment, from 1, and the byte in it at which a record begins."""
+
+    segment: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record: its number (from 1, without gaps), where it starts and ends in its segment, and its bytes."""
+
+    number: int
+    start: int
+    end: int
+    payload: bytes
+
+
+def outboxes(folder: Path) -> list[Path]:
+    """The outbox directories below ``folder`` in which something was, or may have been, written; oldest first."""
+    try:
+        entries = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    begun = [entry for entry in entries if (entry / LOCK_FILE).exists() and next(entry.glob("m*"), None) is not None]
+    return sorted(begun, key=lambda entry: ((entry / LOCK_FILE).stat().st_mtime_ns, entry.name))
+
+
+class Tail:
+    """Reads one outbox directory. It holds no state: every answer is about what the files hold at that moment."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def records(self, start: Position) -> Generator[Record]:
+        """The whole records of ``start``'s segment from there on, up to the first that is not (or not yet) whole."""
+        try:
+            descriptor = os.open(segment_file(self.directory, start.segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            yield from _whole(_Window(descriptor), start.offset)
+        finally:
+            os.close(descriptor)
+
+    def after(self, position: Position) -> Position | None:
+        """The beginning of the next segment, once the owner has gone on to it and nothing is left at ``position``."""
+        for number in self.segments():
+            following = Position(number)
+            if number > position.segment and self.holds_record(following):
+                # The owner never goes back: what is not at ``position`` by now will not come.
+                return None if self.holds_record(position) else following
+        return None
+
+    def segments(self) -> list[int]:
+        """The numbers of the segments that are there, in order."""
+        return sorted(int(entry.name[1:]) for entry in self.directory.glob("m*") if entry.name[1:].isdecimal())
+
+    def is_owner_alive(self) -> bool:
+        """Whether the process that writes here lives. Ask before reading: what is read after a no is all there is.
+
+        Raises:
+            StoreError: the lock cannot be looked at.
+        """
+        try:
+            descriptor = os.open(self.directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            text = f"the outbox {self.directory} cannot be read: {error.strerror}; mend its permissions"
+            raise StoreError(text) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def was_closed(self) -> bool:
+        """Whether the owner came to an orderly end."""
+        return (self.directory / CLOSED_FILE).exists()
+
+    def holds_record(self, position: Position) -> bool:
+        """Whether a whole record stands at ``position``."""
+        records = self.records(position)
+        try:
+            return next(records, None) is not None
+        finally:
+            records.close()
+
+
+class _Window:
+    """A file read in pieces that grow, so that a look at nothing new costs little; bytes past its end are missing."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._piece = _FIRST_READ_BYTES
+        self._base = 0
+        self._bytes = b""
+
+    def read(self, start: int, size: int) -> bytes:
+        if start + size > self._size:
+            return b""
+        if not self._base <= start <= start + size <= self._base + len(self._bytes):
+            self._base = start
+            self._bytes = os.pread(self._descriptor, max(size, self._piece), start)
+            self._piece = min(self._piece * 4, _READ_BYTES_MAX)
+        return self._bytes[start - self._base : start - self._base + size]
+
+
+def _whole(window: _Window, offset: int) -> Generator[Record]:
+    while len(header := window.read(offset, HEADER.size)) == HEADER.size:
+        size, crc, number = HEADER.unpack(header)
+        if not size:
+            return
+        payload = window.read(offset + HEADER.size, size)
+        if len(payload) < size or checksum(payload) != crc:
+            return
+        end = offset + room_for(size)
+        yield Record(number, offset, end, payload)
+        offset = end

@@ -1,0 +1,184 @@
+"""Calls as people look for them: the list, one call in full, and the figures above the list."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from clickhouse_connect.driver.client import Client
+
+from sidecar.limits import CHOICES_MAX
+from sidecar.review.filters import CALL_COLUMNS, Filters, conditions
+from sidecar.review.findings import AlertRow, FindingRow, alerts_of, findings_of
+from sidecar.review.read import columns, fetch, newest
+
+FAILED: Final = ("error", "tool_error", "upstream_error", "no_response")
+"""The statuses that count as an error: the call did not do what was asked, and no policy wanted that."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as lists show it: no payload, no text of unbounded length. Times in microseconds, sizes in bytes."""
+
+    ts: datetime
+    call_id: UUID
+    node: str
+    session: str
+    user: str
+    client: str
+    server: str
+    direction: str
+    kind: str
+    method: str
+    tool: str
+    status: str
+    error_type: str
+    error_code: int
+    verdict: str
+    rule: str
+    duration_us: int
+    overhead_us: int
+    request_bytes: int
+    response_bytes: int
+    findings: int
+    max_severity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call(CallRow):
+    """Every column of a call, with both payloads as recorded."""
+
+    transport: str
+    session_kind: str
+    trace_id: str
+    client_version: str
+    client_address: str
+    protocol: str
+    era: str
+    rpc_id: str
+    error_message: str
+    http_status: int
+    policy_version: str
+    request: str
+    response: str
+    truncated: int
+    events: int
+    bytes_scanned: int
+    bytes_skipped: int
+    skipped: list[str]
+    attrs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """One file of one policy version, as it was when it judged."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FullCall:
+    """A call with all that is known about it."""
+
+    call: Call
+    findings: list[FindingRow]
+    alerts: list[AlertRow]
+    policies: list[PolicyFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures above a list of calls. ``p95_us`` and ``p95_overhead_us`` are 0 when there is no call."""
+
+    calls: int
+    blocked: int
+    redacted: int
+    failed: int
+    sessions: int
+    p95_us: float
+    p95_overhead_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How many calls with one verdict began in one stretch of time."""
+
+    time: datetime
+    verdict: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    server: str
+    tool: str
+
+
+def calls(client: Client, filters: Filters) -> list[CallRow]:
+    """The newest calls that fit, newest first, ``filters.limit`` at most."""
+    where, bound = conditions(filters, CALL_COLUMNS)
+    return fetch(client, newest("calls", CallRow, where, "call_id"), bound, CallRow)
+
+
+def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[CallRow]:
+    """The calls with these ids, oldest first; ``since`` is not later than the oldest of them."""
+    sql = (
+        f"SELECT {columns(CallRow)} FROM calls "
+        "WHERE ts >= {since:DateTime64(6, 'UTC')} AND call_id IN {ids:Array(UUID)} "
+        "ORDER BY ts, call_id LIMIT 1 BY call_id"
+    )
+    return fetch(client, sql, {"since": since, "ids": ids}, CallRow)
+
+
+def call(client: Client, call_id: UUID) -> FullCall | None:
+    """One call in full, or nothing when it is not in the record: unknown, too old, or still under way."""
+    found = fetch(
+        client, f"SELECT {columns(Call)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, Call
+    )
+    if not found:
+        return None
+    return FullCall(
+        found[0],
+        findings_of(client, call_id),
+        alerts_of(client, call_id),
+        policy_files(client, found[0].policy_version),
+    )
+
+
+def policy_files(client: Client, version: str) -> list[PolicyFile]:
+    """The texts of a policy version, by path; empty when that version is not in the record."""
+    sql = "SELECT path, any(text) FROM policies WHERE version = {version:String} GROUP BY path ORDER BY path"
+    return fetch(client, sql, {"version": version}, PolicyFile)
+
+
+def summary(client: Client, filters: Filters) -> Summary:
+    """The figures of all calls that fit, not only of those the list has room for."""
+    where, bound = conditions(filters, CALL_COLUMNS)
+    sql = (
+        "SELECT count(), countIf(verdict = 'block'), countIf(verdict = 'redact'), "
+        "countIf(status IN {failed:Array(String)}), uniq(session), "
+        "ifNull(quantileTDigestOrNull(0.95)(duration_us), 0), ifNull(quantileTDigestOrNull(0.95)(overhead_us), 0) "
+        f"FROM calls WHERE {where}"
+    )
+    return fetch(client, sql, bound | {"failed": list(FAILED)}, Summary)[0]
+
+
+def by_time(client: Client, filters: Filters, step_s: int) -> list[Bucket]:
+    """Calls per verdict in steps of ``step_s`` seconds, oldest first; empty steps are left out."""
+    where, bound = conditions(filters, CALL_COLUMNS)
+    sql = (
+        "SELECT toStartOfInterval(toDateTime(ts), toIntervalSecond({step:UInt32})) AS time, verdict, count() "
+        f"FROM calls WHERE {where} GROUP BY time, verdict ORDER BY time, verdict LIMIT 5000"
+    )
+    return fetch(client, sql, bound | {"step": max(1, step_s)}, Bucket)
+
+
+def servers_and_tools(client: Client, since: datetime) -> list[tuple[str, str]]:
+    """Which servers and tools were called since then, busiest first; from the rollup, so it is cheap over months."""
+    sql = (
+        "SELECT server, tool FROM calls_1m WHERE minute >= toStartOfMinute({since:DateTime('UTC')}) "
+        "GROUP BY server, tool ORDER BY sum(calls) DESC, server, tool LIMIT {most:UInt32}"
+    )
+    bound: dict[str, Any] = {"since": since, "most": CHOICES_MAX}
+    return [(pair.server, pair.tool) for pair in fetch(client, sql, bound, _Pair)]

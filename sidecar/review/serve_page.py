@@ -1,0 +1,96 @@
+"""``sidecar review``: runs Streamlit, serving the pages of ``dashboards/review`` and nothing else."""
+
+import os
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from sidecar.errors import SettingsError
+from sidecar.settings import Settings, shipped
+
+CONFIG_VARIABLE: Final = "SIDECAR_CONFIG"
+"""The environment variable that tells the page which settings file to read."""
+
+_OPTIONS: Final = {
+    "server.headless": "true",
+    "server.showEmailPrompt": "false",
+    "server.fileWatcherType": "none",
+    "server.enableStaticServing": "false",
+    "server.enableXsrfProtection": "true",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
+    "logger.hideWelcomeMessage": "true",
+    "runner.magicEnabled": "false",
+}
+_THEME: Final = {
+    "light.primaryColor": "#2b6cb0",
+    "light.secondaryBackgroundColor": "#f5f7fa",
+    "light.borderColor": "#dfe4ea",
+    "dark.primaryColor": "#63a4e8",
+    "dark.backgroundColor": "#11161d",
+    "dark.secondaryBackgroundColor": "#1a212b",
+    "dark.borderColor": "#2c3644",
+    "light.redBackgroundColor": "#fbd9d7",
+    "light.orangeBackgroundColor": "#fce4c4",
+    "light.yellowBackgroundColor": "#faf0c0",
+    "light.violetBackgroundColor": "#e6dffa",
+    "light.blueBackgroundColor": "#dcebfa",
+    "light.greenBackgroundColor": "#d8f1df",
+    "light.grayBackgroundColor": "#edf0f3",
+    "baseRadius": "6px",
+    "metricValueFontSize": "1.5rem",
+    "headingFontSizes": '["1.7rem", "1.4rem", "1.2rem", "1.1rem", "1rem", "1rem"]',
+    "paddingTop": "2.5rem",
+}
+
+
+def run(settings: Settings) -> int:
+    """Serve the page at ``settings.page`` until SIGINT or SIGTERM; 0 then.
+
+    Raises:
+        SettingsError: another program has the port, or the address is not this machine's.
+    """
+    host, port = page_address(settings)
+    _claim(settings, host, port)
+    os.environ[CONFIG_VARIABLE] = os.path.abspath(settings.file)
+    # Streamlit takes most of a second to import, which a mistake in the settings need not wait for.
+    from streamlit.web import cli
+
+    try:
+        cli.main(arguments(settings), standalone_mode=False)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def arguments(settings: Settings) -> list[str]:
+    """Streamlit's command line for the page. Options stand in it, so that no configuration file can undo them."""
+    host, port = page_address(settings)
+    public = urlsplit(settings.link_base)
+    options = _OPTIONS | {f"theme.{name}": value for name, value in _THEME.items()}
+    options |= {"server.address": host, "server.port": str(port)}
+    options |= {"browser.serverAddress": public.hostname or host, "server.baseUrlPath": public.path.strip("/")}
+    app = shipped("dashboards") / "review" / "server.py"
+    return ["run", *(f"--{name}={value}" for name, value in options.items()), str(app)]
+
+
+def page_address(settings: Settings) -> tuple[str, int]:
+    """Host and port to listen on."""
+    host, _, port = settings.page.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _claim(settings: Settings, host: str, port: int) -> None:
+    """Find out now, in our words, what Streamlit would find out later in its own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"{settings.file}: error[page]: the page cannot listen at {settings.page}: {error.strerror}; "
+                "stop the program that has this port, or set 'page:' to another address"
+            ) from None

@@ -1,0 +1,125 @@
+"""``sidecar calls``: what happens, in the terminal, once or as it happens."""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+
+from sidecar.errors import StoreError
+from sidecar.limits import LIST_ROWS_MAX
+from sidecar.record.store import reader
+from sidecar.review.calls import CallRow, calls
+from sidecar.review.filters import Filters, parse_since
+from sidecar.review.follow import Follow
+from sidecar.review.lines import JsonLines, Lines, Table, is_coloured
+from sidecar.review.words import VERDICTS
+from sidecar.settings import Settings
+
+_POLL_S: Final = 0.5
+_RETRY_S: Final = 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``sidecar calls``."""
+    parser.add_argument("-f", "--follow", action="store_true", help="go on showing calls as they end")
+    parser.add_argument("--server", default="", help="only calls to this server")
+    parser.add_argument("--tool", default="", help="only calls of this tool, prompt or resource")
+    parser.add_argument(
+        "--verdict",
+        default="",
+        choices=("", *VERDICTS),
+        metavar="VERDICT",
+        help=f"only calls judged so: {', '.join(VERDICTS)}",
+    )
+    parser.add_argument(
+        "--since",
+        default="24h",
+        help="how far back: 15m, 2h, 7d, or a time in UTC such as 2026-11-22T14:00 (default: 24h)",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=50, help=f"how many calls at most, {LIST_ROWS_MAX} at the utmost (default: 50)"
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object a line"
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Show calls on standard output; 0, or 2 when the options or the record do not allow it.
+
+    Raises:
+        SettingsError: the record's password cannot be read.
+        StoreError: the record cannot be read, and nothing was shown yet.
+    """
+    now = datetime.now(UTC)
+    try:
+        since = parse_since(args.since, now)
+    except ValueError as error:
+        _tell(f"sidecar calls: --since: {error}")
+        return 2
+    if not 1 <= args.limit <= LIST_ROWS_MAX:
+        _tell(f"sidecar calls: --limit: {args.limit} is not between 1 and {LIST_ROWS_MAX}; write --limit 100")
+        return 2
+    filters = Filters(since=since, server=args.server, tool=args.tool, verdict=args.verdict, limit=args.limit)
+    client = reader(settings)
+    try:
+        if args.follow:
+            return _follow(client, filters, _lines(args.format))
+        return _once(client, filters, _lines(args.format), args.since)
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # Whoever read us has enough (`| head`); what Python still wants to flush at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        client.close()
+
+
+def _once(client: Client, filters: Filters, lines: Lines, since: str) -> int:
+    found = calls(client, filters)
+    _show(lines, found[::-1])
+    if not found:
+        _tell(f"no calls since {since} that fit; look further back with --since, or send a call through the sidecar")
+    return 0
+
+
+def _follow(client: Client, filters: Filters, lines: Lines) -> int:
+    follow = Follow(filters)
+    found = follow.first(client, datetime.now(UTC))
+    was_down = False
+    while True:
+        _show(lines, found)
+        if not found:
+            time.sleep(_RETRY_S if was_down else _POLL_S)
+        try:
+            found = follow.poll(client, datetime.now(UTC))
+        except StoreError as error:
+            if not was_down:
+                _tell(f"{error} Trying again.")
+            found, was_down = [], True
+        else:
+            if was_down:
+                _tell("The record is back.")
+            was_down = False
+
+
+def _show(lines: Lines, rows: list[CallRow]) -> None:
+    for line in lines.of(rows):
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _lines(form: str) -> Lines:
+    if form == "json":
+        return JsonLines()
+    return Table(shutil.get_terminal_size((120, 24)).columns, is_coloured(sys.stdout))
