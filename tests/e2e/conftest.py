@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -193,6 +194,15 @@ def sidecar(
     installation.start_proxy()
     yield installation
     installation.stop()
+
+
+@pytest.fixture
+def calm_policies(tmp_path: Path) -> Path:
+    """The starter policies without the one that stops an agent in a loop, which is what a load looks like."""
+    folder = tmp_path / "policies"
+    shutil.copytree(ROOT / "policies", folder)
+    (folder / "runaway.yaml").unlink()
+    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Installation, until
+from tests.e2e.conftest import Installation, is_open, until
 
 CALLS = 1000
 THREADS = 8
@@ -44,22 +44,18 @@ class Load:
     def _run(self) -> None:
         connection = None
         while (number := next(self._numbers)) < CALLS:
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
                 self._call(connection, f"{self._name} {number}.")
                 with self._lock:
                     self.answered += 1
             except (OSError, http.client.HTTPException):
+                connection.close()
                 connection = None
                 # The proxy is being killed or started again: come back when it listens, as a real client does.
-                until(self._is_back, "the listener")
-
-    def _is_back(self) -> bool:
-        try:
-            http.client.HTTPConnection("127.0.0.1", self._port, timeout=2).connect()
-        except OSError:
-            return False
-        return True
+                until(lambda: is_open(self._port), "the listener")
+        if connection is not None:
+            connection.close()
 
     @staticmethod
     def _call(connection: http.client.HTTPConnection, text: str) -> None:
@@ -107,9 +103,11 @@ def kill_while(condition: Callable[[], Any], program: Any) -> None:
     program.process.wait(10)
 
 
-def test_killing_the_proxy_in_the_middle_of_a_thousand_calls(another: Any, fixture_server: tuple[int, Path]) -> None:
+def test_killing_the_proxy_in_the_middle_of_a_thousand_calls(
+    another: Any, fixture_server: tuple[int, Path], calm_policies: Path
+) -> None:
     """kill -9 of the proxy: after its restart every call that reached the server is in the store, once."""
-    installation: Installation = another()
+    installation: Installation = another(calm_policies)
     name = f"proxy{time.time_ns()}"
     installation.start_collect()
     proxy = installation.start_proxy()
@@ -123,9 +121,11 @@ def test_killing_the_proxy_in_the_middle_of_a_thousand_calls(another: Any, fixtu
     assert set(statuses) <= {"ok", "no_response", "cancelled"} and statuses["ok"] > CALLS * 0.8
 
 
-def test_killing_the_collector_in_the_middle_of_a_thousand_calls(another: Any, fixture_server: tuple[int, Path]) -> None:
+def test_killing_the_collector_in_the_middle_of_a_thousand_calls(
+    another: Any, fixture_server: tuple[int, Path], calm_policies: Path
+) -> None:
     """kill -9 of the collector: no client notices, and every call is in the store, once."""
-    installation: Installation = another()
+    installation: Installation = another(calm_policies)
     name = f"collector{time.time_ns()}"
     collector = installation.start_collect()
     installation.start_proxy()

@@ -73,7 +73,7 @@ def test_a_port_of_ours_that_is_taken(tmp_path: Path, program: str) -> None:
         name = {"collect": "reader", "review": "page"}[program]
         lines = [line for line in file.read_text().splitlines() if not line.startswith(name)]
         file.write_text("\n".join([*lines, f"{name}: 127.0.0.1:{taken.getsockname()[1]}"]))
-        assert_clear(*run(tmp_path, program), "in use", name)
+        assert_clear(*run(tmp_path, program), f"127.0.0.1:{taken.getsockname()[1]}", f"'{name}:'")
 
 
 def test_a_policy_folder_that_is_none(tmp_path: Path) -> None:

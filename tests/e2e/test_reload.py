@@ -1,13 +1,12 @@
 """Policies are edited while calls flow: nothing is dropped, and a broken edit changes nothing but is announced."""
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import Any
 
 from mcp import Client
 
-from tests.e2e.conftest import ROOT, Installation, Webhook, until
+from tests.e2e.conftest import Installation, Webhook, until
 
 NO_ECHO = """
 version: 1
@@ -31,14 +30,12 @@ tests:
 """
 
 
-def test_policies_change_while_calls_flow(another: Any, webhook: Webhook, tmp_path: Path) -> None:
+def test_policies_change_while_calls_flow(another: Any, webhook: Webhook, calm_policies: Path) -> None:
     """A valid edit is in force within moments and drops no call; a broken one keeps the last good version and says so."""
-    policies = tmp_path / "policies"
-    shutil.copytree(ROOT / "policies", policies)
-    installation: Installation = another(policies, webhook.url)
+    installation: Installation = another(calm_policies, webhook.url)
     installation.start_collect()
     proxy = installation.start_proxy()
-    asyncio.run(scenario(installation, policies))
+    asyncio.run(scenario(installation, calm_policies))
     until(lambda: "stays in force" in proxy.output, "the log to announce the broken edit")
     until(
         lambda: any(told["rule"] == "sidecar.policy-reload" for _, told in webhook.received), "an alert for the broken edit"
