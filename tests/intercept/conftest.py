@@ -1,6 +1,7 @@
 """Drives the waist without a socket: exchanges in, bytes and records out, with the real decoder, detectors and policies."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,11 @@ from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import load_tested
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server
+
+with warnings.catch_warnings():
+    # mitmproxy and what it imports call each other by deprecated names while they are imported.
+    warnings.simplefilter("ignore")
+    import mitmproxy.addons  # noqa: F401
 
 KEY = b"k" * 32
 ENGINE = Engine()

@@ -1,0 +1,172 @@
+"""The listener itself, in this process and on real sockets: faults of ours refuse, streams flow event by event."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar import limits
+from sidecar.intercept.http import HttpCarrier
+from sidecar.intercept.server import SidecarMaster
+from sidecar.settings import Server
+from tests.e2e.conftest import free_port
+from tests.intercept.conftest import SECRETS, Play
+
+LIST = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
+
+
+class Upstream:
+    """A server whose answer the test writes piece by piece."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.writer: asyncio.StreamWriter | None = None
+        self.arrived = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.writer = writer
+        while data := await reader.read(65536):
+            self.requests.append(data)
+            self.arrived.set()
+        self.left.set()
+        writer.close()
+
+    def send(self, data: bytes) -> None:
+        """The server's next bytes."""
+        assert self.writer is not None
+        self.writer.write(data)
+
+
+@asynccontextmanager
+async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]:
+    """A listener before an upstream, and the port to reach it."""
+    play, upstream, port = Play(tmp_path / "policies", SECRETS), Upstream(), free_port()
+    behind = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{behind.sockets[0].getsockname()[1]}"
+    play.server = Server(name="crm", listen=f"127.0.0.1:{port}", upstream=address)
+    carrier = HttpCarrier(play.waist, [play.server])
+    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, str(tmp_path / "ca"))
+    assert await master.start_listeners() == []
+    assert master.options.tcp_timeout == limits.IDLE_CONNECTION_S
+    try:
+        yield play, upstream, port
+    finally:
+        await master.stop_listeners()
+        for handler in [*master.proxyserver.connections.values()]:
+            handler.close_connection(handler.client)
+        while master.proxyserver.connections:
+            await asyncio.sleep(0.01)
+        behind.close()
+        if upstream.writer is not None:
+            upstream.writer.close()
+        master._legacy_log_events.uninstall()
+
+
+async def ask(port: int, body: bytes = LIST) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    return reader, writer
+
+
+async def head_of(reader: asyncio.StreamReader) -> bytes:
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+
+
+async def chunk_of(reader: asyncio.StreamReader) -> bytes:
+    size = int(await asyncio.wait_for(reader.readline(), 10), 16)
+    return (await reader.readexactly(size + 2))[:-2]
+
+
+@pytest.mark.parametrize("broken", ["request", "response"])
+def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: str) -> None:
+    """When judging fails in a way nobody foresaw, nothing passes: the client gets an error with its id, the record a finding."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            real = play.waist.judging.judged
+
+            def judged(message: Any, raw: bytes, now: float) -> Any:
+                if message.direction == broken:
+                    raise RuntimeError("unforeseen")
+                return real(message, raw, now)
+
+            play.waist.judging.judged = judged  # type: ignore[method-assign]
+            reader, writer = await ask(port)
+            if broken == "response":
+                await asyncio.wait_for(upstream.arrived.wait(), 10)
+                upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n")
+                upstream.send(b'{"jsonrpc":"2.0","id":3,"result":{}}')
+            head = await head_of(reader)
+            assert b" 500 " in head
+            said = json.loads(await asyncio.wait_for(reader.read(1000), 10))
+            assert said["id"] == 3
+            assert "could not judge" in said["error"]["message"]
+            assert (upstream.requests == []) is (broken == "request")
+            assert any(row["rule"] == "wire.internal" and row["kind"] == "error" for row in play.findings)
+            assert "unforeseen" not in play.everything.decode()
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_events_arrive_while_the_stream_is_open(tmp_path: Path) -> None:
+    """Each event is passed on when it is complete, not when the stream ends; half an event waits."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            assert b"text/event-stream" in await head_of(reader)
+            first, second = b"data: 1\n\n", b": ping\n\n"
+            upstream.send(b"%x\r\n%s\r\n" % (len(first), first))
+            assert await chunk_of(reader) == first
+            upstream.send(b"%x\r\n%s\r\n" % (3, second[:3]))
+            upstream.send(b"%x\r\n%s\r\n" % (len(second) - 3, second[3:]))
+            assert await chunk_of(reader) == second
+            writer.close()
+            await asyncio.wait_for(upstream.left.wait(), 10)
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_leaves_frees_the_server_at_once(tmp_path: Path) -> None:
+    """In the modern era closing the connection is the cancellation, so it is passed on, and recorded."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            _, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            writer.close()
+            await asyncio.wait_for(upstream.left.wait(), 10)
+            assert play.calls[0]["status"] == "cancelled"
+
+    asyncio.run(scenario())
+
+
+def test_an_event_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never ends an event cannot fill the memory: the client gets an error, the server is left."""
+    monkeypatch.setattr(limits, "EVENT_BYTES_MAX", 1000)
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+            await head_of(reader)
+            upstream.send(b"data: " + b"x" * 3000)
+            said = await chunk_of(reader)
+            assert b'"id":3' in said
+            assert b"longer than" in said
+            await asyncio.wait_for(upstream.left.wait(), 10)
+            assert play.calls[0]["status"] == "upstream_error"
+            writer.close()
+
+    asyncio.run(scenario())
