@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar import __version__, settings
-from sidecar.errors import PolicyError, SidecarError
+from sidecar.errors import SidecarError
 
 _FOUND: Final = 1
 _CANNOT_RUN: Final = 2

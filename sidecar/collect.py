@@ -69,9 +69,7 @@ class _Collector:
             Channel(alert.name, url, data / "alerts" / alert.name, self._report)
             for alert, url in zip(settings.alerts, urls, strict=True)
         ]
-        routes = [
-            Route(channel, alert.severity) for channel, alert in zip(self._channels, settings.alerts, strict=True)
-        ]
+        routes = [Route(channel, alert.severity) for channel, alert in zip(self._channels, settings.alerts, strict=True)]
         self._watch = Watch(folder, Alerts(routes, settings.link_base))
         self._ending = threading.Event()
         self._watching = threading.Thread(target=self._keep_watching, name="watch", daemon=True)

@@ -31,12 +31,13 @@ def _upstream(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} is not an http(s) address; write for example http://127.0.0.1:8001")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"leave {parts.path or '?' + parts.query!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
+        extra = parts.path or "?" + parts.query
+        raise ValueError(f"leave {extra!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _webhook(text: str) -> str:
-    if text.startswith("env:") or text.startswith("file:"):
+    if text.startswith(("env:", "file:")):
         return text
     if urlsplit(text).scheme not in ("http", "https"):
         raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that holds one")
@@ -120,7 +121,7 @@ class Settings(_Model):
     page_url: str = ""
     """How people reach the page, for links in alerts; by default ``http://`` and ``page``."""
     on_full: Literal["block", "forward"] = "block"
-    """What becomes of a call that cannot be recorded, because the disk or the outbox is full: refused, or passed on and counted."""
+    """What becomes of a call that cannot be recorded (the disk or the outbox is full): refused, or passed on and counted."""
     node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node")
     keep_days: int = Field(default=90, ge=1, le=3650)
 
@@ -174,16 +175,20 @@ def load(file: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
     try:
         text = Path(file).read_text("utf-8")
     except FileNotFoundError:
-        raise SettingsError(f"{name}: error[no-file]: there is no such file; create it, or name another with -c FILE") from None
+        text = f"{name}: error[no-file]: there is no such file; create it, or name another with -c FILE"
+        raise SettingsError(text) from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{name}: error[unreadable]: cannot be read: {why}; mend that or name another with -c FILE") from None
+        raise SettingsError(
+            f"{name}: error[unreadable]: cannot be read: {why}; mend that or name another with -c FILE"
+        ) from None
     document = Document(name, text)
     if document.problems:
         raise SettingsError(problems=tuple(document.problems))
     value = document.value
     if not isinstance(value, dict):
-        raise SettingsError(problems=(document.problem((), "wrong-type", "expected settings such as 'servers:' at the top"),))
+        text = "expected settings such as 'servers:' at the top"
+        raise SettingsError(problems=(document.problem((), "wrong-type", text),))
     return _validated(document, {**value, **_from_environment(environ)})
 
 
@@ -193,7 +198,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _validated(document: Document, value: dict[str, Any]) -> Settings:
     if "file" in value:
-        raise SettingsError(problems=(document.problem(("file",), "unknown-field", "file: 'file' is not a field here", at_key=True),))
+        text = "file: 'file' is not a field here"
+        raise SettingsError(problems=(document.problem(("file",), "unknown-field", text, at_key=True),))
     try:
         return Settings.model_validate({**value, "file": document.file})
     except ValidationError as error:
@@ -325,6 +331,6 @@ def is_loopback(host: str) -> bool:
 
 
 def shipped(name: str) -> Path:
-    """A folder that comes with the program (``dashboards``, ``policies``): beside the package in a checkout, inside it when installed."""
+    """A folder that comes with the program (``dashboards``, ``policies``): beside the package, or inside it when installed."""
     inside = Path(__file__).parent / "shipped" / name
     return inside if inside.is_dir() else Path(__file__).parent.parent / name

@@ -86,7 +86,11 @@ def test_the_middle_is_pure() -> None:
             used = {name.split(".")[0] for name in imports_of(file)} & NO_IO
             if used - MAY_USE.get(str(file.relative_to(ROOT)), set()):
                 wrong.append(f"{file.relative_to(ROOT)}: {sorted(used)}")
-            wrong += [f"{file.relative_to(ROOT)} reads a clock" for call in (".now(", ".today(", ".utcnow(") if call in file.read_text()]
+            wrong += [
+                f"{file.relative_to(ROOT)} reads a clock"
+                for call in (".now(", ".today(", ".utcnow(")
+                if call in file.read_text()
+            ]
     assert not wrong
 
 

@@ -125,9 +125,7 @@ def choice(label: str, name: str, options: Iterable[str]) -> str:
     """A select box whose choice stands in the address as ``name``; another text may be typed. Empty means any."""
     offered = list(dict.fromkeys(option for option in options if option))
     return (
-        st.selectbox(
-            label, offered, index=None, key=name, bind="query-params", placeholder="Any", accept_new_options=True
-        )
+        st.selectbox(label, offered, index=None, key=name, bind="query-params", placeholder="Any", accept_new_options=True)
         or ""
     )
 
@@ -156,9 +154,7 @@ def brought_filters() -> None:
 
 def chips(label: str, words: Sequence[str], **options: Any) -> Any:
     """A table column of coloured words; its cells are lists, as ``chip`` makes them."""
-    return st.column_config.MultiselectColumn(
-        label, options=list(words), color=[COLOURS[word] for word in words], **options
-    )
+    return st.column_config.MultiselectColumn(label, options=list(words), color=[COLOURS[word] for word in words], **options)
 
 
 def chip(word: str) -> list[str]:

@@ -113,8 +113,9 @@ def error_of(payload: Any) -> tuple[int, str]:
     """Code and message of a JSON-RPC error."""
     error = _mapping(_mapping(payload).get("error"))
     code = error.get("code")
-    is_number = isinstance(code, int) and not isinstance(code, bool) and abs(code) < 2**31
-    return (code if is_number else 0), _text(error.get("message"))
+    if not isinstance(code, int) or isinstance(code, bool) or abs(code) >= 2**31:
+        code = 0
+    return code, _text(error.get("message"))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

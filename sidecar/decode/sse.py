@@ -19,7 +19,7 @@ class EventTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as a client reads it. ``data`` is the data lines joined by line feeds; ``has_id`` is true when it moves the cursor."""
+    """One event as a client reads it. ``data`` is its data lines joined by line feeds; ``has_id``: it moves the cursor."""
 
     data: bytes
     name: str

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import hyperscan
@@ -11,22 +12,20 @@ import re2
 from sidecar.detect import named, personal, secrets
 from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
 from sidecar.detect.text import Texts
-from sidecar.events import Leaf, Scan, Span
-from sidecar.limits import SPANS_MAX
+from sidecar.events import Scan, Span
+from sidecar.limits import HITS_PER_DETECTOR_MAX, SPANS_MAX
 
 DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
-_HITS_MAX: Final = 8 * SPANS_MAX
 _CUT: Final = -1
-
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
 
 @dataclass(slots=True)
 class _Found:
-    """A confirmed stretch of the joined bytes."""
+    """A confirmed stretch of the joined bytes; ``rank`` is its detector's place in the list."""
 
     start: int
     end: int
@@ -35,9 +34,9 @@ class _Found:
 
 
 class Engine:
-    """All detectors compiled into one Hyperscan database (block mode, bytes, no start of match) and their RE2 patterns.
+    """All detectors in one Hyperscan database (block mode, bytes, no start of match), and their RE2 patterns.
 
-    Thread-safe: the database is read-only and every thread has its own scratch space. ``kinds`` are the kinds it knows.
+    Thread-safe: the database is read-only, and every thread has its own scratch space. ``kinds`` is what it can find.
     """
 
     def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
@@ -54,63 +53,70 @@ class Engine:
         self._local = threading.local()
 
     def scan(self, texts: Texts) -> Scan:
-        """What all detectors see in ``texts``. Reaching ``SPANS_MAX`` is recorded in ``skipped`` as ``spans``."""
+        """What all detectors see in ``texts``, in order of place.
+
+        Beyond ``SPANS_MAX`` or ``HITS_PER_DETECTOR_MAX``, ``skipped`` says ``spans``; what is kept then is of the more
+        specific kinds.
+        """
         data = texts.joined()
         hits: dict[int, list[int]] = {}
-        try:
-            scratch = self._local.scratch
-        except AttributeError:
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
-        self._database.scan(data, _note, context=hits, scratch=scratch)
+        self._database.scan(data, _note, context=hits, scratch=self._scratch())
         if not hits:
             return Scan((), len(data), texts.bytes_skipped, texts.skipped)
         is_cut = hits.pop(_CUT, None) is not None
         found: list[_Found] = []
         for rank in sorted(hits):
-            found.extend(self._confirmed(rank, hits[rank], data, texts))
-        kept = _disjoint(found)
-        skipped = texts.skipped
-        if is_cut or len(kept) > SPANS_MAX:
-            skipped = (*skipped, "spans")
-        return Scan(tuple(self._spans(kept[:SPANS_MAX], data, texts)), len(data), texts.bytes_skipped, skipped)
+            confirmed = list(islice(self._confirmed(rank, hits[rank], data, texts), SPANS_MAX + 1))
+            is_cut |= len(confirmed) > SPANS_MAX
+            found += confirmed
+        kept = _without_overlap(found)
+        if len(kept) > SPANS_MAX:
+            kept = sorted(sorted(kept, key=lambda each: each.rank)[:SPANS_MAX], key=lambda each: each.start)
+            is_cut = True
+        spans = tuple(islice(self._spans(kept, data, texts), SPANS_MAX + 1)) if kept else ()
+        is_cut |= len(spans) > SPANS_MAX
+        skipped = (*texts.skipped, "spans") if is_cut else texts.skipped
+        return Scan(spans[:SPANS_MAX], len(data), texts.bytes_skipped, skipped)
+
+    def _scratch(self) -> hyperscan.Scratch:
+        """This thread's working memory; a shared one makes scans of two threads fail."""
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = hyperscan.Scratch(self._database)
+        return scratch
 
     def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Texts) -> Iterator[_Found]:
-        """The hits of one detector whose pattern and check agree, each once."""
+        """The hits of one detector whose pattern and check agree, each value once."""
         detector, pattern = self._detectors[rank], self._patterns[rank]
         done = 0
         for end in ends:
-            at = max(done, end - detector.width)
-            while at < end and (match := pattern.search(data, at, min(len(data), end + detector.width))):
+            at, limit = max(done, end - detector.width), min(len(data), end + detector.width)
+            while at < end and (match := pattern.search(data, at, limit)):
                 start, stop = match.span(1)
                 confidence = detector.confidence
                 if detector.check is not None:
                     confidence *= detector.check(_candidate(data, start, stop, texts))
                 if confidence > 0:
                     yield _Found(start, stop, rank, round(confidence, 2))
-                done = at = stop if confidence > 0 else start + 1
+                done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
 
     def _spans(self, found: list[_Found], data: bytes, texts: Texts) -> Iterator[Span]:
         """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several."""
         starts = texts.starts()
-        parts: list[tuple[int, int, int, _Found]] = []
-        for each in found:
-            for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1):
-                low, high = max(each.start, starts[index]), min(each.end, starts[index + 1] - 1)
-                if low < high:
-                    parts.append((index, low, high, each))
-        leaves: dict[int, Leaf] = dict(texts.leaves({part[0] for part in parts}))
-        place, chars = (-1, 0), 0
+        parts = [
+            (index, max(each.start, starts[index]), min(each.end, starts[index + 1] - 1), each)
+            for each in found
+            for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1)
+        ]
+        leaves = dict(texts.leaves({index for index, *_ in parts}))
+        last, byte, char = -1, 0, 0
         for index, low, high, each in parts:
-            leaf, base = leaves[index], starts[index]
-            if starts[index + 1] - 1 - base == len(leaf.text):
-                start, end = low - base, high - base
-            else:
-                if place[0] != index:
-                    place, chars = (index, base), 0
-                start = chars + len(data[place[1] : low].decode("utf-8", "surrogatepass"))
-                end = start + len(data[low:high].decode("utf-8", "surrogatepass"))
-                place, chars = (index, high), end
-            yield Span(self._detectors[each.rank].kind, leaf, start, end, each.confidence)
+            if index != last:
+                last, byte, char = index, starts[index], 0
+            start = char + _chars(data, byte, low)
+            byte, char = high, start + _chars(data, low, high)
+            if start < char:
+                yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence)
 
 
 def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
@@ -118,10 +124,16 @@ def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
     ends = hits.get(rank)
     if ends is None:
         hits[rank] = [end]
-    elif len(ends) < _HITS_MAX:
+    elif len(ends) < HITS_PER_DETECTOR_MAX:
         ends.append(end)
     else:
         hits[_CUT] = ends
+
+
+def _chars(data: bytes, start: int, end: int) -> int:
+    """How many characters ``data[start:end]`` is."""
+    part = data[start:end]
+    return len(part) if part.isascii() else len(part.decode("utf-8", "surrogatepass"))
 
 
 def _candidate(data: bytes, start: int, end: int, texts: Texts) -> Candidate:
@@ -134,14 +146,16 @@ def _candidate(data: bytes, start: int, end: int, texts: Texts) -> Candidate:
     )
 
 
-def _disjoint(found: list[_Found]) -> list[_Found]:
-    """In order of place. Of two that overlap the surer one stays, of two equally sure ones the more specific."""
+def _without_overlap(found: list[_Found]) -> list[_Found]:
+    """In order of place; of two that overlap the surer one stays, then the longer, then the more specific."""
     kept: list[_Found] = []
     for each in sorted(found, key=lambda item: (item.start, -item.end)):
-        while (
-            kept and kept[-1].end > each.start and (-each.confidence, each.rank) < (-kept[-1].confidence, kept[-1].rank)
-        ):
+        while kept and kept[-1].end > each.start and _strength(each) > _strength(kept[-1]):
             kept.pop()
         if not kept or kept[-1].end <= each.start:
             kept.append(each)
     return kept
+
+
+def _strength(found: _Found) -> tuple[float, int, int]:
+    return found.confidence, found.end - found.start, -found.rank

@@ -8,12 +8,20 @@ from typing import Final
 CONTEXT_CHARS: Final = 80
 """How far around a value words still speak of it: a line of prose, or a few members of a record."""
 
-BEFORE: Final = r"(?:^|[^0-9A-Za-z]|\\[nrt]|%[0-9A-Fa-f]{2})"
-"""What stands before a value of its own: no letter or digit, unless it ends an escape of JSON or of a URL."""
+
+def before(inside: str) -> str:
+    """A pattern for what stands before a value that may not go on to the left: none of the characters ``inside``.
+
+    An escape of JSON in a text, or of a URL, ends in letters or digits and still separates.
+    """
+    return rf"(?:\\u[0-9A-Fa-f]{{4}}|\\[bfnrt]|%[0-9A-Fa-f]{{2}}|^|[^{inside}])"
+
+
+BEFORE: Final = before("0-9A-Za-z")
 AFTER: Final = r"(?:[^0-9A-Za-z]|$)"
 
 PLACEHOLDER: Final = re.compile(
-    r"(?i)x{5}|\*{3}|\.{3}|your[_-]|[_-]here|change.?me|placeholder|redacted|insert[_-]|[<>{}$]"
+    r"(?i)x{5}|0{10}|\*{3}|\.{3}|your[_-]|[_-]here|change.?me|placeholder|redacted|insert[_-]|[<>{}$]"
 )
 """What people write where a value belongs."""
 
@@ -40,11 +48,12 @@ Check = Callable[[Candidate], float]
 class Detector:
     """One way to recognise one kind; a kind may have several.
 
-    ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending in
-    or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is the
-    value, and its match begins at most ``width`` bytes before the end of the gate's and ends at most as far after. With
-    a check, no match may begin inside a refused value. ``about`` is the documentation: what is found and what not.
-    ``shown`` is how many leading characters of the value are the vendor's public prefix and may be shown to people.
+    ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending
+    in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
+    the value, and its match begins at most ``width`` bytes before the end of the gate's and ends at most as far after.
+    ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
+    ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
+    are the vendor's public prefix and may be shown to people.
     """
 
     kind: str
@@ -55,8 +64,9 @@ class Detector:
     shown: int = 0
     width: int = 256
     check: Check | None = None
+    may_overlap: bool = False
 
 
-def is_varied(candidate: Candidate) -> bool:
-    """No placeholder: at least five different characters at the end, and none of the words people write there."""
-    return len(set(candidate.value[-16:])) > 4 and not PLACEHOLDER.search(candidate.value)
+def is_filled_in(candidate: Candidate) -> bool:
+    """No placeholder. A vendor's form is not asked whether it looks random, so that examples are found too."""
+    return not PLACEHOLDER.search(candidate.value)

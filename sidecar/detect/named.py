@@ -1,7 +1,7 @@
 """Credentials that only the words before them give away: a value under a name, in a URL, in a header.
 
-Their own form says little, so what looks random and is none (cursors, page tokens, digests, UUIDs, ids of calls) and what
-documentation writes (``user:password@host``) is left alone, and the confidence is lower than that of a vendor's format.
+Their own form says little. So what looks random and is none (cursors, page tokens, digests, UUIDs, ids of calls) and
+what documentation writes (``user:password@host``) is left alone, and generic finds are less sure than a vendor's form.
 """
 
 import base64
@@ -10,21 +10,24 @@ from collections import Counter
 from math import log2
 from typing import Final
 
-from sidecar.detect.kinds import AFTER, PLACEHOLDER, Candidate, Detector, is_varied
+from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, is_filled_in
 
 _COMMON_WORDS: Final = frozenset(
-    "password passwd passphrase pass pwd pw secret token user username login admin root guest test example postgres "
-    "mysql mongo redis rabbitmq foo bar baz none null nil true false undefined string str bytes int integer required "
-    "optional prompt hidden masked default empty unknown".split()
+    """password passwd passphrase pass pwd pw secret token user username login admin root guest test example postgres
+    mysql mongo redis rabbitmq foo bar baz none null nil true false undefined string str bytes int integer required
+    optional prompt hidden masked default empty unknown""".split()
 )
-_TAME_NAME: Final = re.compile(
+_HARMLESS: Final = re.compile(
     r"(?i)(?:next|prev|page|paging|continuation|sync|[cx]srf|progress|delta|resume|cancel|cancellation|start|skip|special"
     r"|pad|eos|bos|unk|mask|public|idempotency|cache|partition|sort|primary|foreign|object|registry|anti.?forgery"
     r"|verification|site|design)[_.-]?(?:token|key|secret)|cursor|hash|digest|checksum|sha\d|md5|etag|fingerprint"
-    r"|tokeniz|tokens\b|(?:key|token|secret|password)[_.-]?(?:id|ids|name|type|file|path|url|uri|arn|version|ref|length)\b"
+    r"|tokeniz|tokens\b|(?:key|token|secret|password|credentials?)[_.-]?"
+    r"(?:ids?|name|type|file|path|url|uri|arn|version|ref|length)\b"
 )
+"""Names with key, token or secret in them whose values open nothing."""
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
-_NAME: Final = re.compile(r"([A-Za-z0-9_.-]+)[^A-Za-z0-9_.-]*\Z")
+_SIGNS: Final = " \t\r\n\"'`\\:=?!.|(,>-"
+_NO_NAME: Final = re.compile(r"[^0-9A-Za-z_.-]+")
 _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:pass(?:word|wd)?|pwd?|secret|token)\d?")
 
 
@@ -50,19 +53,32 @@ def _is_password_in_url(candidate: Candidate) -> float:
 def _is_login(candidate: Candidate) -> bool:
     """A bearer token that looks drawn at random, or ``user:password`` in base64 (RFC 7617)."""
     if candidate.before.rstrip()[-5:].lower() != "basic":
-        return is_varied(candidate) and any(map(str.isdigit, candidate.value)) and entropy(candidate.value) > 3
+        return is_filled_in(candidate) and any(map(str.isdigit, candidate.value)) and entropy(candidate.value) > 3
     try:
         return b":" in base64.b64decode(candidate.value + "=" * (-len(candidate.value) % 4), validate=True)
     except ValueError:
         return False
 
 
+def _name(candidate: Candidate) -> str:
+    """The name that a value stands under; empty when it says that the value is none to hide.
+
+    A line feed alone joins a key to its value where it is the border of two leaves; within one it is prose.
+    """
+    stem = candidate.before.rstrip(_SIGNS).removesuffix(" string").rstrip(_SIGNS)
+    name = _NO_NAME.split(stem)[-1]
+    is_set = any(sign in candidate.before[len(stem) :] for sign in ":=>(,|")
+    return name if (is_set or candidate.is_whole) and not _HARMLESS.search(name) else ""
+
+
 def _is_password(candidate: Candidate) -> float:
-    """No word, no code, no prose."""
-    value = candidate.value
-    if value.lower() in _COMMON_WORDS or PLACEHOLDER.search(value) or _TAME_NAME.search(candidate.before[-40:]):
+    """No word, no code, no prose; in a query, what follows the first & is another value."""
+    value = candidate.value.partition("&")[0]
+    if value.lower().rstrip("?") in _COMMON_WORDS or PLACEHOLDER.search(value) or not _name(candidate):
         return 0
-    if re.fullmatch(r"[A-Za-z_.-]+|[0-9.]+", value) or re.search(r"[()\[\]|]|://|^[./~%&@-]", value):
+    if re.fullmatch(r"[A-Za-z_.-]+|[0-9.]+|[A-Za-z_]+\.[A-Za-z_]\w*", value) or re.search(
+        r"[()\[\]|]|://|^[./~%&@-]|[:=]$", value
+    ):
         return 0
     return len(set(value)) > 4
 
@@ -70,11 +86,12 @@ def _is_password(candidate: Candidate) -> float:
 def _is_random(candidate: Candidate) -> float:
     """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer."""
     value = candidate.value.rstrip("=")
-    name = _NAME.search(candidate.before)
-    if name is None or _TAME_NAME.search(name[1]) or _UUID.search(value) or not is_varied(candidate):
+    if not _name(candidate) or _UUID.search(value) or not is_filled_in(candidate):
         return 0
-    digits, letters = sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
-    if digits < 2 or letters < 2 or re.search(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//", value):
+    if re.search(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key", value):
+        return 0
+    runs = [run for run in re.split(r"[^0-9A-Za-z]", value) if len(run) >= 10]
+    if not any(sum(map(str.isdigit, run)) >= 2 and sum(map(str.isalpha, run)) >= 2 for run in runs):
         return 0
     if re.fullmatch(r"[0-9a-fA-F]+", value):
         return len(value) in (16, 24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
@@ -82,8 +99,8 @@ def _is_random(candidate: Candidate) -> float:
 
 
 _QUOTES: Final = r"""["'`\\]{0,4}"""
-_SET_TO: Final = rf"{_QUOTES}\s{{0,4}}(?:=|:|:=|=>|->|,|\n|\()\s{{0,4}}{_QUOTES}"
-"""What stands between a name and its value in JSON, YAML, code and shells; between leaves it is a line feed."""
+_SET_TO: Final = rf"{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:(?:->|[:=?!.|(,]{{1,4}}>?)[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
+"""What stands between a name and its value in JSON, YAML, XML, code and shells; between leaves it is a line feed."""
 _KEY_NAME: Final = (
     r"(?i)(?:(?:api|access|auth|account|private|signing|encryption|master|service|app|application|client|consumer|shared"
     r"|storage)[_ .-]?(?:key|token)|secret|token|credential|_key|_pat)[0-9A-Za-z_.-]{0,20}"
@@ -94,34 +111,26 @@ _DATABASE: Final = (
 )
 _WEB: Final = r"(?i)(?:https?|s?ftps?|ssh|smtps?|imaps?|ldaps?|git|svn|socks5h?|wss?|rtsp)://"
 _LOGIN: Final = r"""[^\s:@/'"<>]{0,64}:([^\s@/'"<>\\]{2,128})@"""
+_PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)="
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
-_PASSWORD: Final = rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_SET_TO}"
+_PASSWORD: Final = (
+    rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
+    rf"(?:[:=]{{1,3}}>?[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
+)
+
+
+def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detector:
+    """A value of a plain form at most 60 characters after one of ``words``."""
+    gate = rf"(?is)(?:{words}).{{0,60}}[^0-9A-Za-z/+](?:{value})(?:[^0-9A-Za-z/+=]|$)"
+    pattern = rf"(?is)(?:{words}).{{0,60}}?[^0-9A-Za-z/+]({value})(?:[^0-9A-Za-z/+=]|$)"
+    return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, width=160, check=check)
+
 
 DETECTORS: Final[tuple[Detector, ...]] = (
-    Detector(
-        "secrets.aws-secret",
-        "secret access key of AWS: 40 characters of base64 after the words aws or secret; not hex, not paths",
-        gate=r"(?is)(?:aws|secret).{1,60}[^0-9A-Za-z/+=][0-9A-Za-z/+]{40}(?:[^0-9A-Za-z/+=]|$)",
-        pattern=r"(?is)(?:aws|secret).{1,60}?[^0-9A-Za-z/+=]([0-9A-Za-z/+]{40})(?:[^0-9A-Za-z/+=]|$)",
-        confidence=0.95,
-        check=_is_aws_secret,
-    ),
-    Detector(
-        "secrets.datadog-key",
-        "API key (32 hex) or application key (40 hex) of Datadog, after its name",
-        gate=rf"(?is)(?:datadog|\bdd_).{{1,50}}[^0-9a-z](?:[0-9a-f]{{32}}|[0-9a-f]{{40}}){AFTER}",
-        pattern=rf"(?is)(?:datadog|\bdd_).{{1,50}}?[^0-9a-z]([0-9a-f]{{32}}|[0-9a-f]{{40}}){AFTER}",
-        confidence=0.9,
-        check=is_varied,
-    ),
-    Detector(
-        "secrets.twilio-key",
-        "auth token of Twilio: 32 hex after its name",
-        gate=rf"(?is)twilio.{{1,50}}[^0-9a-z][0-9a-f]{{32}}{AFTER}",
-        pattern=rf"(?is)twilio.{{1,50}}?[^0-9a-z]([0-9a-f]{{32}}){AFTER}",
-        confidence=0.9,
-        check=is_varied,
-    ),
+    _near("aws-secret", "AWS secret access key; no hex, no path", "aws|secret", "[0-9A-Za-z/+]{40}", _is_aws_secret),
+    _near("datadog-key", "API or application key", r"datadog|\bdd_", "[0-9a-f]{32}|[0-9a-f]{40}", is_filled_in),
+    _near("twilio-key", "auth token", "twilio", "[0-9a-f]{32}", is_filled_in),
+    _near("mailgun-key", "older API key", "mailgun", "(?:pub)?key-[0-9a-f]{32}", is_filled_in),
     Detector(
         "secrets.database-url",
         "password in the address of a database or queue; not one that documentation writes there",
@@ -133,8 +142,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.database-url",
         "password in a connection string of key=value pairs",
-        gate=r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)=[^\s;'\"]{4}",
-        pattern=r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)=([^\s;'\"\\]{4,128})",
+        gate=_PAIRS + r"""[^\s;'"\\]{4}""",
+        pattern=_PAIRS + r"""([^\s;'"\\]{4,128})""",
         confidence=0.9,
         width=512,
         check=_is_password_in_url,
@@ -159,16 +168,16 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.generic",
         "random characters under a name with key, token or secret; not cursors, page tokens, digests, UUIDs, ids",
-        gate=rf"{_KEY_NAME}{_SET_TO}[0-9A-Za-z+/_.~-]{{16}}",
-        pattern=rf"{_KEY_NAME}{_SET_TO}([0-9A-Za-z+/_.~-]{{16,200}}=*)",
+        gate=_KEY_NAME + _SET_TO + "[0-9A-Za-z+/_.~-]{16}",
+        pattern=_KEY_NAME + _SET_TO + "([0-9A-Za-z+/_.~-]{16,200}=*)",
         confidence=0.75,
         check=_is_random,
     ),
     Detector(
         "secrets.password",
         "anything but a word under a name with password",
-        gate=rf"{_PASSWORD}[^\s'\"`,;<>\\]{{6}}",
-        pattern=rf"{_PASSWORD}([^\s'\"`,;<>\\]{{6,100}})",
+        gate=_PASSWORD + r"""[^\s'"`,;<>\\]{6}""",
+        pattern=_PASSWORD + r"""([^\s'"`,;<>\\]{6,100})""",
         confidence=0.7,
         check=_is_password,
     ),

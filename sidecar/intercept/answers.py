@@ -257,9 +257,7 @@ class Answers:
             known["attrs"] = {"parent": parent.id}
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         started = self._waist.timer()
-        return judged, self._ledger.open(
-            judged, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known
-        )
+        return judged, self._ledger.open(judged, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known)
 
     def _remember_client(self, exchange: Exchange, call: Call) -> None:
         """From here on the session is known by its id, and its messages no longer say who the client is."""

@@ -37,7 +37,7 @@ class Doorway:
         name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
         if host in self._names or name == local_address or name.strip("[]") == local_address:
             return ""
-        return "the Host header is none of this listener's names; add it to 'hosts' of this server in sidecar.yaml if it is meant"
+        return "the Host header is none of this listener's names; add it to 'hosts' of this server in sidecar.yaml"
 
     def _origin_objection(self, origin: str) -> str:
         if not origin or origin in self._origins:
@@ -45,4 +45,4 @@ class Doorway:
         parts = urlsplit(origin)
         if parts.netloc in self._names or (self._is_local and is_loopback(parts.hostname or "")):
             return ""
-        return "the Origin header is not allowed here; add it to 'origins' of this server in sidecar.yaml if it is meant"
+        return "the Origin header is not allowed here; add it to 'origins' of this server in sidecar.yaml"

@@ -5,18 +5,18 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from mitmproxy.http import HTTPFlow, Response
 
 from sidecar import limits
-from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
+from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.intercept.doorway import Doorway
 from sidecar.intercept.exchange import Answer, Exchange
-from sidecar.intercept.server import Hooks, SidecarMaster
 from sidecar.intercept.reply import unreadable
+from sidecar.intercept.server import Hooks, SidecarMaster
 from sidecar.intercept.streams import TAIL
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server

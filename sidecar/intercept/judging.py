@@ -86,4 +86,3 @@ def redacted(judged: Judged) -> bytes:
     if isinstance(judged.message.payload, str):
         return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
     return redact_bytes(judged.raw, spans, mark)
-

@@ -11,7 +11,11 @@ from sidecar.detect.text import mark
 from sidecar.events import Message, Span
 from sidecar.intercept.calls import Judged
 
-_CALLED_BY: Final = {"tools": ("tools/call", "name"), "prompts": ("prompts/get", "name"), "resources": ("resources/read", "uri")}
+_CALLED_BY: Final = {
+    "tools": ("tools/call", "name"),
+    "prompts": ("prompts/get", "name"),
+    "resources": ("resources/read", "uri"),
+}
 
 _SENTINEL: Final = ("=?base64?", "?=")
 

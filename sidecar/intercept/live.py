@@ -1,4 +1,4 @@
-"""The policies in force, changed while calls flow: a valid edit is in force for the next message, a broken one changes nothing."""
+"""The policies in force, changed while calls flow: a valid edit is in force at once, a broken one changes nothing."""
 
 import asyncio
 import hashlib

@@ -97,7 +97,8 @@ class _Proxy:
         while self._carrier.open_calls() and self._waist.timer() < deadline:
             await asyncio.sleep(0.02)
         for handler in [*master.proxyserver.connections.values()]:
-            handler.close_connection(handler.client)
+            if handler.client in handler.transports:
+                handler.close_connection(handler.client)
         deadline = self._waist.timer() + 1
         while master.proxyserver.connections and self._waist.timer() < deadline:
             await asyncio.sleep(0.02)
@@ -115,7 +116,13 @@ class _Proxy:
         title = f"The edited policies were refused; version {self._live.current.version} stays in force: {text}"
         self._ledger.own_finding(
             Finding(
-                rule="sidecar.policy-reload", policy="", severity="high", mode="enforce", action="alert", kind="error", title=title
+                rule="sidecar.policy-reload",
+                policy="",
+                severity="high",
+                mode="enforce",
+                action="alert",
+                kind="error",
+                title=title,
             ),
             now,
         )
@@ -128,7 +135,8 @@ class _Proxy:
 
 
 def _port_text(settings: Settings, listen: str, error: Exception) -> str:
-    why = "is already in use" if getattr(error, "errno", 0) == errno.EADDRINUSE else f"cannot be listened on ({_cause(error)})"
+    is_taken = getattr(error, "errno", 0) == errno.EADDRINUSE
+    why = "is already in use" if is_taken else f"cannot be listened on ({_cause(error)})"
     return f"{settings.file}: error[listen]: {listen} {why}; stop what uses it, or give this server another 'listen'"
 
 

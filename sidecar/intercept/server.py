@@ -57,14 +57,12 @@ class SidecarMaster(Master):
             table |= {"tls_start_server": tls.tls_start_server, "tls_clienthello": tls.tls_clienthello}
         self.hooks: Hooks = table
         self.servers_by_spec = {_spec(server): server for server in servers}
-        self.options.update(
-            mode=list(self.servers_by_spec), connection_strategy="lazy", tcp_timeout=limits.IDLE_CONNECTION_S
-        )
+        self.options.update(mode=list(self.servers_by_spec), connection_strategy="lazy", tcp_timeout=limits.IDLE_CONNECTION_S)
         # A snapshot is read several times a request; mitmproxy's own option object checks every read.
         # The Host header is ours to judge first, so mitmproxy must not have replaced it by then.
-        self.connection_options: Any = SimpleNamespace(
-            **{name: getattr(self.options, name) for name in self.options.keys()} | {"keep_host_header": True}
-        )
+        names = self.options.keys()  # type: ignore[no-untyped-call]
+        options = {name: getattr(self.options, name) for name in names} | {"keep_host_header": True}
+        self.connection_options: Any = SimpleNamespace(**options)
 
     async def start_listeners(self) -> list[tuple[Server, Exception]]:
         """Start every listener; those that could not, with the reason."""
@@ -156,7 +154,7 @@ class SidecarHandler(LiveConnectionHandler):
         for transport in self.transports.values():
             writer = transport.writer
             if isinstance(writer, asyncio.StreamWriter) and writer.transport.get_write_buffer_size():
-                await super().drain_writers()
+                await super().drain_writers()  # type: ignore[no-untyped-call]
                 return
 
     def _carry_out(self, command: commands.Command) -> None:

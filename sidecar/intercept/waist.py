@@ -152,9 +152,7 @@ class Waist:
             text = reply.refusal_text(judged.verdict.message, judged.verdict.rule)
             self._blocked(exchange, call, kind)
             if kind == "request":
-                refused = reply.refusal(
-                    call.rpc_id, call.method, call.era, text, rule=judged.verdict.rule, call_id=call.id
-                )
+                refused = reply.refusal(call.rpc_id, call.method, call.era, text, rule=judged.verdict.rule, call_id=call.id)
                 exchange.answer = reply.refused(exchange, [call.method], refused)
             elif kind == "notification":
                 exchange.answer = reply.swallowed()
@@ -219,9 +217,7 @@ class Waist:
         facts = mcp.facts(value)
         header = exchange.headers.get("mcp-protocol-version", "")
         client, version, negotiated = self.links.clients.get(peer_of(exchange)) or ("", "", "")
-        caller = Caller(
-            client=facts.client or client, client_version=facts.client_version or version, address=exchange.address
-        )
+        caller = Caller(client=facts.client or client, client_version=facts.client_version or version, address=exchange.address)
         session = self._sessions.session(
             trace_id=facts.trace_id,
             user=caller.user,

@@ -1,11 +1,11 @@
-"""``access``: whether a caller may use something at all. Deny wins over allow, allow over the default, in any order of files."""
+"""``access``: whether a caller may use something at all. Deny wins over allow, allow over the default, in any order."""
 
 from dataclasses import dataclass
 
 from sidecar.events import Message, Mode
 from sidecar.policy.compiled import Entry, Gate, PolicySet, Section
 from sidecar.policy.facts import Facts, Unjudged
-from sidecar.policy.model import DEFAULT_ENTRY
+from sidecar.policy.fields import DEFAULT_ENTRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,10 @@ def _fits(entry: Entry, facts: Facts) -> tuple[bool, str]:
 
 
 def is_listed(policies: PolicySet, message: Message, now: float, cap: Mode = "enforce") -> bool:
-    """Whether a tool may stand in the list a caller sees; ``message`` is the ``tools/call`` the caller could make of it.
+    """Whether a tool may stand in the list a caller sees; ``message`` is the ``tools/call`` the caller could make.
 
-    The arguments are not known yet, so an entry that asks for them hides nothing: with the right arguments it may fit, or not.
+    The arguments are not known yet, so an entry that asks for them hides nothing: with others it may fit, or not.
+    ``cap`` is the same as for ``judge``: what may not be enforced hides nothing either.
     """
     if cap != "enforce" or not policies.hides:
         return True
@@ -62,7 +63,8 @@ def is_listed(policies: PolicySet, message: Message, now: float, cap: Mode = "en
     if gate.default is None or not gate.default.hide:
         return True
     return any(
-        _fits(entry, facts)[0] if _is_of_the_caller(entry) else entry.match.fits(message, now) for entry, _section in gate.allow
+        _fits(entry, facts)[0] if _is_of_the_caller(entry) else entry.match.fits(message, now)
+        for entry, _section in gate.allow
     )
 
 

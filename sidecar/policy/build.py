@@ -1,4 +1,4 @@
-"""A policy file that is well formed, compiled: its rules and its access as they judge, and what turns out to be wrong on the way."""
+"""A well-formed policy file compiled: its rules and its access as they judge, and what turns out to be wrong."""
 
 import fnmatch
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sidecar.document import Document, suggest
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Path
-from sidecar.policy import model
+from sidecar.policy import fields, model
 from sidecar.policy.compiled import Entry, Placed, Rule, Section, Seek, Window
 from sidecar.policy.expr import Expression, Scope
 from sidecar.policy.match import ANY, DAYS, Hours, Match, Names, compile_names, is_glob
@@ -88,7 +88,7 @@ class _Builder:
             unless=compile_match(rule.unless) if rule.unless else None,
             detect=self._seek(when.detect, (*path, "when", "detect")) if when.detect else None,
             expr=self._expression(when.expr, direction or "request", (*path, "when", "expr")) if when.expr else None,
-            rate=Window(tuple(when.rate.per), model.seconds(when.rate.over), when.rate.above) if when.rate else None,
+            rate=Window(tuple(when.rate.per), fields.seconds(when.rate.over), when.rate.above) if when.rate else None,
         )
 
     def _entry(self, entry: model.Entry, path: Path) -> Entry:
@@ -143,12 +143,12 @@ def compile_match(match: model.Match) -> Match:
 
 
 def _hours(hours: model.Hours) -> Hours:
-    start_min, end_min = model.minutes(hours.between)
+    start_min, end_min = fields.minutes(hours.between)
     return Hours(frozenset(DAYS.index(day) for day in hours.days), start_min, end_min, ZoneInfo(hours.zone))
 
 
 def _on_error(rule: model.Rule) -> Action:
-    """What a rule that fails asks for. Where it may pass, somebody should still hear of it if the rule is more than a note."""
+    """What a rule that fails asks for. Where the message may pass, somebody should still hear that a rule failed."""
     wanted = rule.on_error or ("block" if rule.action == "block" else "allow")
     if wanted == "block":
         return "block"

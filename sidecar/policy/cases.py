@@ -1,4 +1,4 @@
-"""The tests inside policy files, run through the real path: JSON-RPC messages, one scan, one judgement, one redaction."""
+"""The tests inside policy files, run through the real path: JSON-RPC messages, scanned, judged and redacted."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One test that ran. ``differences`` says what was expected and what came instead, without values; none: it passed."""
+    """One test that ran. ``differences`` says what was expected and what came, never a value; none: it passed."""
 
     file: str
     line: int
@@ -78,7 +78,7 @@ def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> R
     runner = _Runner(policies, engine, redact)
     try:
         case = Case.model_validate(expand(test.case.model_dump(exclude_unset=True)))
-        for call in [case.call] if case.call else case.steps:
+        for call in case.all_steps:
             for _ in range(call.repeat):
                 runner.step(call)
         differences = tuple(_differences(case.expect, runner.seen))
@@ -108,13 +108,17 @@ class _Runner:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "result": _result(call)}
         self._judge(call, "response" if call.direction == "request" else "request", "result", asked, answer)
 
-    def _judge(self, call: Call, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]) -> Verdict:
+    def _judge(
+        self, call: Call, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]
+    ) -> Verdict:
         if kind == "request":
             payload = {**payload, "id": 1}
         about = facts(asked)
         caller = Caller(call.user, tuple(call.groups), call.client)
         size = len(orjson.dumps(payload))
-        message = Message(call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session)
+        message = Message(
+            call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session
+        )
         scan = self._engine.scan(walk(payload))
         verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
         self._note(verdict, direction, payload)
@@ -127,7 +131,9 @@ class _Runner:
         if ACTIONS.index(verdict.action) >= ACTIONS.index(seen.action):
             seen.action, seen.message = verdict.action, verdict.message
         if verdict.action != "block":
-            seen.payloads[direction] = self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
+            seen.payloads[direction] = (
+                self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
+            )
 
 
 def _fingerprint(value: str) -> str:
@@ -204,7 +210,8 @@ def _unequal(name: str, expected: Any, got: Any, path: tuple[str | int, ...]) ->
         for index, pair in enumerate(zip(expected, got, strict=True)):
             yield from _unequal(name, *pair, (*path, index))
     elif expected != got:
-        yield f"{here}: expected {_shape(expected)}, got {'another' if _shape(expected) == _shape(got) else _shape(got)}"
+        wanted, came = _shape(expected), _shape(got)
+        yield f"{here}: expected {wanted}, got {'another' if wanted == came else came}"
 
 
 def _shape(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with policies beyond their form: rules that can never match, relax on a claim, clash, or were never tried."""
+"""What is wrong with policies beyond their form: what can never match, trusts a claim, clashes, or was never tried."""
 
 import fnmatch
 from collections.abc import Collection, Iterator, Sequence
@@ -10,7 +10,7 @@ from sidecar.decode.mcp import METHODS
 from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
-from sidecar.policy import fakes, model
+from sidecar.policy import fakes, fields, model
 from sidecar.policy.build import Source
 from sidecar.policy.match import is_glob
 
@@ -35,7 +35,7 @@ def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
             if rule.unless.client is not None:
                 yield source.document.problem((*path, "unless", "client"), "unverified-identity", _SELF_DECLARED)
         if source.file.mode == "off" and rule.mode in ("monitor", "enforce"):
-            said = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; take its mode out to switch it off"
+            said = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; take that out"
             yield source.document.problem((*path, "mode"), "mode-off", said, is_warning=True)
     yield from _untested(source)
     for index, case in enumerate(source.file.tests):
@@ -61,7 +61,9 @@ def check_together(sources: Sequence[Source], place: str) -> Iterator[Problem]:
                 yield document.problem(("access", "default"), "duplicate-default", said)
             default = default or (document.file, document.position(("access", "default"))[0])
     if default is None:
-        said = "no file sets access.default, so whatever no entry denies is allowed; write 'default: allow' or 'default: deny' in one"
+        said = (
+            "no file sets access.default, so what no entry denies is allowed; write 'default: allow' or 'default: deny'"
+        )
         yield Problem(place, 0, 0, "no-default", said, is_warning=True)
 
 
@@ -92,7 +94,7 @@ def _access(source: Source) -> Iterator[Problem]:
             if kind == "allow" and entry.expr and "client.name" in entry.expr:
                 yield document.problem((*path, "expr"), "unverified-identity", _SELF_DECLARED)
             if kind == "allow" and access.default == "allow":
-                said = f"'{entry.id}' changes nothing, because access.default is allow; take it out, or set 'default: deny'"
+                said = f"'{entry.id}' changes nothing, as access.default is allow; take it out, or set 'default: deny'"
                 yield document.problem(path, "no-effect", said, is_warning=True)
 
 
@@ -112,7 +114,7 @@ def _match(source: Source, match: model.Match, path: Path, servers: Collection[s
 
 
 def _may_carry(method: str) -> bool:
-    """A notification about a resource carries its URI, but who writes ``notifications/*`` beside a tool's name means another thing."""
+    """Notifications of resources carry a URI, but who writes ``notifications/*`` beside a tool means something else."""
     if not is_glob(method) or method.startswith("notifications/resources/"):
         return method in _CARRIERS or method.startswith("notifications/resources/")
     return any(fnmatch.fnmatchcase(carrier, method) for carrier in _CARRIERS)
@@ -131,21 +133,25 @@ def _untested(source: Source) -> Iterator[Problem]:
             said = f"'{rule.id}' is enforced but no test expects it; add a test whose expect.rules names it"
             yield document.problem(("rules", index), "untested", said)
     if is_enforced and not any(case.expect.verdict == "allow" for case in file.tests):
-        said = f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one that expects verdict: allow"
+        said = (
+            f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one with verdict: allow"
+        )
         yield document.problem(("policy",), "untested", said)
 
 
 def _test(source: Source, case: model.Case, path: Path) -> Iterator[Problem]:
     document, file = source.document, source.file
     entries = [*file.access.allow, *file.access.deny] if file.access else []
-    known = [rule.id for rule in file.rules] + [entry.id for entry in entries] + [model.DEFAULT_ENTRY]
+    known = [rule.id for rule in file.rules] + [entry.id for entry in entries] + [fields.DEFAULT_ENTRY]
     for name, ids in (("rules", case.expect.rules), ("would", case.expect.would)):
         for index, rule in enumerate(ids or ()):
             if rule not in known:
                 said = f"'{rule}' is no rule of this file{suggest(rule, known)}"
                 yield document.problem((*path, "expect", name, index), "unknown-rule", said)
     for fake in sorted(fakes.unknown_in(case.model_dump())):
-        yield document.problem(path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}")
+        yield document.problem(
+            path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}"
+        )
     if case.expect.message is not None:
         try:
             re2.compile(case.expect.message)

@@ -85,7 +85,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The entries of several sections together, in an order that does not depend on files: the cheap ones first, then by id."""
+    """The entries of several sections together, in an order of their own: the cheap ones first, then by id."""
 
     deny: tuple[tuple[Entry, Section], ...] = ()
     allow: tuple[tuple[Entry, Section], ...] = ()

@@ -1,7 +1,7 @@
-"""Expressions: CEL, declared so that a wrong name or type is an error when a policy is loaded, and bounded when it is judged.
+"""Expressions: CEL, declared so that a wrong name or type is an error when a policy is loaded, and bounded when judged.
 
-The only module that knows the CEL library. Its traps, held by tests: an error comes back as a *value* whose text is truthy;
-an exhausted iteration budget raises; one integer beyond 64 bits or one lone surrogate anywhere in a value spoils the
+The only module that knows the CEL library. Its traps, held by tests: an error comes back as a *value* whose text is
+truthy; an exhausted iteration budget raises; one integer beyond 64 bits or one lone surrogate anywhere spoils the
 evaluation; a value is converted whole, so of the arguments only the keys an expression names are handed over.
 """
 
@@ -43,7 +43,7 @@ _KEY: Final = re.compile(r"call\.args(?:\.([A-Za-z_][A-Za-z0-9_]*)(\s*\()?)?")
 _HAS: Final = re.compile(r"has\(\s*call\.args\.([A-Za-z_][A-Za-z0-9_]*)")
 _LITERAL: Final = r"""\s*(r?"(?:[^"\\\n]|\\.)*"|r?'(?:[^'\\\n]|\\.)*')\s*\)"""
 _CONSTANTS: Final = (
-    (re.compile(r"\.matches\(" + _LITERAL), '"".matches({}) || true', "the regular expression {} is not valid RE2"),
+    (re.compile(r"\.matches\(" + _LITERAL), '"".matches({})', "the regular expression {} is not valid RE2"),
     (
         re.compile(r"\.get[A-Z][A-Za-z]*\(" + _LITERAL),
         'timestamp("2026-01-01T00:00:00Z").getHours({}) >= 0',
@@ -85,10 +85,8 @@ class Expression:
         try:
             return self._evaluate(values)
         except Unjudged:
-            plain = {name: _representable(value) for name, value in values.items()}
-            if plain == values:
-                raise
-            return self._evaluate(plain)
+            # It may have been a value that CEL cannot hold, somewhere that the expression does not even look at.
+            return self._evaluate({name: _representable(value) for name, value in values.items()})
 
     def _value(self, name: str, facts: Facts) -> Any:
         if name in self.lists:
@@ -112,13 +110,14 @@ class Expression:
 
 
 class Scope:
-    """The names expressions of one file may use: those of the call, of the result in answers, and the file's own lists."""
+    """The names expressions of one file may use: of the call, in answers of the result, and of the file's own lists."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
         self._lists = {f"lists.{name}": list(values) for name, values in lists.items()}
         request = {**_CALL, **dict.fromkeys(self._lists, _TEXTS)}
         extensions = [ext_strings.ExtStrings()]
         self._types = {**request, **_RESULT}
+        self._narrow: dict[tuple[str, ...], Any] = {}
         self._names = {"request": tuple(request), "response": (*request, *_RESULT)}
         self._envs = {
             "request": cel.NewEnv(variables=request, extensions=extensions),
@@ -142,11 +141,14 @@ class Scope:
         return Expression(text, self._needs(text, names), _keys(text), self._lists, program), ()
 
     def _needs(self, text: str, names: Sequence[str]) -> tuple[str, ...]:
-        """The names an expression uses, so that only their values are found out; the compiler confirms that they suffice."""
+        """The names an expression uses: only their values are found out. The compiler confirms that they suffice."""
         spaceless = _spaceless(text)
         needs = tuple(name for name in names if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", spaceless))
+        if needs not in self._narrow:
+            variables = {name: self._types[name] for name in needs}
+            self._narrow[needs] = cel.NewEnv(variables=variables, extensions=[ext_strings.ExtStrings()])
         try:
-            cel.NewEnv(variables={name: self._types[name] for name in needs}, extensions=[ext_strings.ExtStrings()]).compile(text)
+            self._narrow[needs].compile(text)
         except RuntimeError:
             return tuple(names)
         return needs
@@ -158,7 +160,7 @@ def _spaceless(text: str) -> str:
 
 
 def _keys(text: str) -> tuple[str, ...] | None:
-    """The top-level arguments an expression can read, or ``None`` when it may read any (``call.args.all(...)``, ``in``)."""
+    """The top-level arguments an expression can read; ``None`` when any (``call.args.all(...)``, ``in``)."""
     found = list(_KEY.finditer(_spaceless(text)))
     has_comment = "//" in text and "\n" in text
     if has_comment or any(each[1] is None or each[2] is not None for each in found):
@@ -177,7 +179,8 @@ def _wrong_constants(env: Any, text: str) -> tuple[str, ...]:
                 continue
             if is_wrong:
                 before = text[: found.start(1)]
-                wrong.append(f"{place(before.count(chr(10)) + 1, len(before) - before.rfind(chr(10)))}: {complaint.format(found[1])}")
+                at = place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+                wrong.append(f"{at}: {complaint.format(found[1])}")
     return tuple(wrong)
 
 

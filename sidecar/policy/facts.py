@@ -26,7 +26,9 @@ class Facts:
 
     __slots__ = ("_found", "message", "now", "session_calls", "session_servers")
 
-    def __init__(self, message: Message, now: float, session_calls: int = 0, session_servers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: Message, now: float, session_calls: int = 0, session_servers: tuple[str, ...] = ()
+    ) -> None:
         self.message = message
         self.now = now
         self.session_calls = session_calls
@@ -55,7 +57,7 @@ def _call_bytes(facts: Facts) -> int:
 
 
 def _own_text(facts: Facts) -> str:
-    """All texts of what this message carries; the answers a person gave (``inputResponses``) stand beside the arguments."""
+    """All texts of what this message carries. ``inputResponses``, typed by a person, stand beside arguments."""
     payload, base = facts.message.payload, base_of(facts.message)
     carried = [_at(payload, base)]
     if len(base) > 1:

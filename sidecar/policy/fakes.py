@@ -85,12 +85,18 @@ _MAKERS: Final[Mapping[str, Callable[[Chance], str]]] = {
     "google_key": _prefixed("AI" + "za", _ALNUM, 35),
     "jwt": _jwt,
     "npm_token": _prefixed("npm" + "_", _ALNUM, 36),
+    "password": lambda chance: _some(chance, string.ascii_lowercase, 6) + _some(chance, _UPPER, 4) + "!7x",
     "private_key": _private_key,
     "slack_token": lambda chance: "-".join(
         ("xo" + "xb", _some(chance, "123456789", 12), _some(chance, "123456789", 12), _some(chance, _ALNUM, 24))
     ),
     "slack_webhook": lambda chance: "/".join(
-        ("https://hooks.slack" + ".com/services", "T" + _some(chance, _UPPER, 8), "B" + _some(chance, _UPPER, 8), _some(chance, _ALNUM, 24))
+        (
+            "https://hooks.slack" + ".com/services",
+            "T" + _some(chance, _UPPER, 8),
+            "B" + _some(chance, _UPPER, 8),
+            _some(chance, _ALNUM, 24),
+        )
     ),
     "stripe_key": _prefixed("sk" + "_live_", _ALNUM, 24),
     "card": _card,
@@ -99,11 +105,13 @@ _MAKERS: Final[Mapping[str, Callable[[Chance], str]]] = {
     "email": lambda chance: f"{chance.choice(_PEOPLE)}{chance.randint(2, 999)}@example.org",
 }
 
-NAMES: Final = tuple(_MAKERS)
+NUMBER: Final = "card_number"
+"""The one fake that is a number rather than a text, where it is all that stands there."""
+NAMES: Final = (*_MAKERS, NUMBER)
 
 
 def fake(name: str, number: int = 1) -> str:
-    """The fake called ``name`` (one of ``NAMES``); ``number`` tells several of a kind apart."""
+    """The fake text called ``name``; ``number`` tells several of a kind apart."""
     if (name, number) == ("email", 1):
         return f"{_PEOPLE[0]}@example.org"
     return _MAKERS[name](random.Random(f"{name}#{number}"))
@@ -111,6 +119,8 @@ def fake(name: str, number: int = 1) -> str:
 
 def expand(value: Any) -> Any:
     """A copy of ``value`` with every ``${fake:…}`` in its texts and keys replaced."""
+    if value == f"${{fake:{NUMBER}}}":
+        return int(fake("card"))
     if isinstance(value, str):
         return _FAKE.sub(_one, value)
     if isinstance(value, dict):
@@ -129,7 +139,7 @@ def unknown_in(value: Any) -> set[str]:
 
 def _is_known(name: str) -> bool:
     found = _NAME.match(name)
-    return found is not None and found[1] in _MAKERS
+    return (found is not None and found[1] in _MAKERS) or name == NUMBER
 
 
 def _one(found: re.Match[str]) -> str:

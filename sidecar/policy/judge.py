@@ -1,10 +1,10 @@
-"""One message to one verdict. Every rule is judged on the original message, order never matters, the strictest enforced action wins.
+"""One message to one verdict: every rule is judged on the original message, and the strictest enforced action wins.
 
-The exact meaning stands in the policy reference, section 4. Adding a rule never makes a verdict milder.
+Order never matters, and adding a rule never makes a verdict milder.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ from sidecar.events import ACTIONS, SEVERITIES, Action, Finding, Message, Mode, 
 from sidecar.policy.access import Remark, ask, is_listed
 from sidecar.policy.compiled import PolicySet, Rule, Section, Window
 from sidecar.policy.facts import Facts, Unjudged
-from sidecar.policy.spans import CANNOT_REDACT, Told, merged, split_redactable, sought
+from sidecar.policy.spans import CANNOT_REDACT, Told, merged, sought, split_redactable
 from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
@@ -21,6 +21,14 @@ _ACTION_RANK: Final = {action: rank for rank, action in enumerate(ACTIONS)}
 _SEVERITY_RANK: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _PLACEHOLDER: Final = re.compile(r"\{(rule|tool|server|kinds)\}")
 _TOOL_CHARS_MAX: Final = 100
+_PARTS: Final[Mapping[str, Callable[[Message], str]]] = {
+    "session": lambda message: message.session,
+    "tool": lambda message: message.tool,
+    "server": lambda message: message.server,
+    "user": lambda message: message.caller.user,
+    "method": lambda message: message.method,
+}
+"""What ``rate.per`` can name. A user who is not verified is one user together with all others who are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,9 @@ def judge(
 ) -> Verdict:
     """The verdict on ``message``, in which the detectors saw ``scan``.
 
-    ``state`` is updated, nothing else. ``now`` is in unix seconds, ``fingerprint`` is a keyed hash of a value, and ``cap`` the
-    most any rule may do. Never raises for what a message holds: a rule that fails becomes a finding of kind ``error``.
+    ``state`` is updated, nothing else. ``now`` is in unix seconds, ``fingerprint`` is a keyed hash of a value, and
+    ``cap`` the most any rule may do. Never raises for what a message holds: a rule that fails becomes a finding of kind
+    ``error``, with the consequence that its ``on_error`` names.
     """
     if cap == "off":
         return policies.nothing
@@ -92,8 +101,10 @@ def _refusal(remark: Remark, mode: Mode, message: Message) -> _Outcome:
         preview=remark.failure,
         title=what,
     )
-    told = section.message or "This call was stopped by a policy: you may not use it here. Rule: {rule}."
-    return _Outcome(remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,))
+    told = section.message or "You may not use this here."
+    return _Outcome(
+        remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,)
+    )
 
 
 def _judge_rule(rule: Rule, facts: Facts, scan: Scan, state: State, told: Told) -> _Outcome | None:
@@ -113,7 +124,7 @@ def _holds(rule: Rule, facts: Facts, scan: Scan, state: State) -> Sequence[Span]
     The rate comes first: it counts every call that the rule is meant for, whatever else the rule asks.
 
     Raises:
-        Unjudged: it would hold if something stood in the part of the message that was not looked at; or its expression failed.
+        Unjudged: its expression failed, or it would hold if something stood in the part that was not looked at.
     """
     message, now = facts.message, facts.now
     if not rule.match.fits(message, now) or (rule.unless is not None and rule.unless.fits(message, now)):
@@ -141,14 +152,8 @@ def _is_too_often(rule_id: str, rate: Window, facts: Facts, state: State) -> boo
     message = facts.message
     if message.direction == "request" and message.kind in ("result", "error"):
         return False
-    parts = {
-        "session": message.session,
-        "tool": message.tool,
-        "server": message.server,
-        "user": message.caller.user,
-        "method": message.method,
-    }
-    return state.is_above((rule_id, *(parts[each] for each in rate.per)), facts.now, rate.over_s, rate.above)
+    key = (rule_id, *(_PARTS[each](message) for each in rate.per))
+    return state.is_above(key, facts.now, rate.over_s, rate.above)
 
 
 def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
@@ -162,7 +167,7 @@ def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told:
 
 
 def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
-    """Replace what can be replaced; block where something cannot, or where the detectors stopped before the last value."""
+    """Replace what can be; block where something cannot, or where the detectors stopped before the last value."""
     redactable, rest = split_redactable(spans)
     findings = (*told.findings(rule, "redact", redactable), *told.findings(rule, "block", rest))
     action: Action = "block" if rest or "spans" in scan.skipped else "redact"
@@ -179,8 +184,10 @@ def _kinds(spans: Iterable[Span]) -> str:
 
 def _failed(rule: Rule, message: Message, why: str) -> _Outcome:
     finding = _finding(rule, rule.on_error, "error", why)
-    told = "This call was stopped, because a policy could not be judged on it. Rule: {rule}."
-    return _Outcome(rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,))
+    told = "This could not be judged, so it was stopped to be safe."
+    return _Outcome(
+        rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,)
+    )
 
 
 def _finding(rule: Rule, action: Action, kind: str, preview: str = "") -> Finding:
@@ -192,7 +199,7 @@ def _message(rule: Rule, message: Message, kinds: str, action: Action | None = N
         return _filled(rule.message, rule.id, message, kinds)
     if (action or rule.action) != "block":
         return ""
-    return _filled(f"This call was stopped by a policy: {rule.title}. Rule: {rule.id}.", rule.id, message, kinds)
+    return _filled(f"{rule.title}.", rule.id, message, kinds)
 
 
 def _filled(text: str, rule: str, message: Message, kinds: str) -> str:
@@ -208,7 +215,9 @@ def _verdict(policies: PolicySet, outcomes: Iterable[_Outcome], cap: Mode) -> Ve
     enforced: list[_Outcome] = []
     for each in outcomes:
         mode: Mode = "monitor" if cap == "monitor" else each.mode
-        findings.extend(each.findings if mode == each.mode else (replace(finding, mode="monitor") for finding in each.findings))
+        findings.extend(
+            each.findings if mode == each.mode else (replace(finding, mode="monitor") for finding in each.findings)
+        )
         if mode == "enforce":
             enforced.append(each)
     if not enforced:

@@ -26,7 +26,7 @@ _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
     """The policies of ``folder``: every ``*.yaml`` and ``*.yml`` in it, not in folders below, not hidden ones.
 
-    ``kinds`` are the detectors there are. ``servers`` are the configured names, if names that match none should be warned of.
+    ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, others are warned of.
 
     Raises:
         PolicyError: the folder cannot be read or holds no policy, or a file is wrong; all problems are named.
@@ -53,7 +53,7 @@ def load_texts(texts: Sequence[tuple[str, str]], kinds: Collection[str], place: 
 def check_policies(
     paths: Sequence[Path], kinds: Collection[str], servers: Collection[str] = ()
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
-    """Files and folders together, as ``sidecar check`` names them: the set, or ``None`` where it cannot be; and every problem."""
+    """Files and folders together, as ``sidecar check`` names them: the set, if there can be one, and every problem."""
     files: dict[str, tuple[str, str, str]] = {}
     found: list[Problem] = []
     for path in paths:
@@ -70,19 +70,27 @@ def check_policies(
 
 
 def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, ...]]:
-    """Shown name, own name and text of each file. Hidden names are left out: a Kubernetes ConfigMap keeps its versions there."""
+    """Shown name, own name and text of each file. Hidden names are not read: a ConfigMap keeps its versions there."""
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except FileNotFoundError:
-        raise _refusal(folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'") from None
+        raise _refusal(
+            folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'"
+        ) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise _refusal(folder, "unreadable", f"cannot be read: {why}; mend that, or name another folder with 'policies:'") from None
+        raise _refusal(
+            folder, "unreadable", f"cannot be read: {why}; mend that, or name another folder with 'policies:'"
+        ) from None
     paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
     if not paths:
-        raise _refusal(folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program")
+        raise _refusal(
+            folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program"
+        )
     if len(paths) > POLICY_FILES_MAX:
-        raise _refusal(folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies")
+        raise _refusal(
+            folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies"
+        )
     warnings = tuple(_ignored(each) for each in entries if each.is_dir() and _has_policies(each))
     problems: list[Problem] = []
     texts = []
@@ -115,9 +123,13 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise _refusal(path, "no-file", "there is no such file; mend the name") from None
     except OSError as error:
-        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that") from None
+        raise _refusal(
+            path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that"
+        ) from None
     if len(raw) > POLICY_FILE_BYTES_MAX:
-        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
+        raise _refusal(
+            path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder"
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -135,7 +147,7 @@ def _set_of(
     servers: Collection[str],
     found: Iterable[Problem],
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
-    """One set of ``(shown name, own name, text)``, and every problem in order of place; no set when one is not a warning."""
+    """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error."""
     problems = list(found)
     sources: list[Source] = []
     built: list[Built] = []
@@ -180,7 +192,9 @@ def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
         return None, document.problems
     if not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "is no policy"
-        return None, [document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")]
+        return None, [
+            document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")
+        ]
     version = document.value.get("version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
@@ -194,11 +208,12 @@ def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
 
 
 def _hostile(name: str, text: str) -> Problem | None:
-    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which can multiply."""
+    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which multiply."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
-            place = (event.start_mark.line + 1, event.start_mark.column + 1)
+            mark = event.start_mark
+            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             if isinstance(event, yaml.AliasEvent):
                 return Problem(name, *place, "alias", "aliases are not read; write the value out")
             if isinstance(event, yaml.CollectionStartEvent):

@@ -13,10 +13,11 @@ _SYNTAX: Final = re.compile(r"Syntax error: .*?(?:at|input|at input):? '(.*?)'(?
 
 _NOT_YET: Final = ("session.labels", "definition")
 _FUNCTIONS: Final = (
-    "has size matches startsWith endsWith contains lowerAscii upperAscii split replace trim indexOf substring join "
-    "exists all exists_one filter map int uint double string timestamp duration "
-    "getHours getMinutes getDayOfWeek getDate getDayOfMonth getMonth getFullYear"
-).split()
+    *("has", "size", "matches", "startsWith", "endsWith", "contains", "lowerAscii", "upperAscii", "split", "replace"),
+    *("trim", "indexOf", "substring", "join", "exists", "all", "exists_one", "filter", "map"),
+    *("int", "uint", "double", "string", "timestamp", "duration"),
+    *("getHours", "getMinutes", "getDayOfWeek", "getDate", "getDayOfMonth", "getMonth", "getFullYear"),
+)
 _INSTEAD: Final = {"and": "&&", "or": "||", "not": "!", "=": "==", "<>": "!=", "&": "&&", "|": "||"}
 
 
@@ -34,10 +35,16 @@ def said(text: str, names: Sequence[str], only_in_answers: Sequence[str]) -> tup
     for line, column, what in _MISTAKE.findall(text):
         if "*error*" in what:
             continue
-        sentences.append(f"{place(int(line), int(column))}: {_sentence(what.removesuffix(' [INVALID_ARGUMENT]'), names, only_in_answers)}")
+        sentence = _sentence(what.removesuffix(" [INVALID_ARGUMENT]"), names, only_in_answers)
+        sentences.append(f"{place(int(line), int(column))}: {sentence}")
+        if "Syntax error" in what:
+            break  # What follows is only the parser looking for its way again.
     if not sentences:
         is_deep = "recursion limit" in text
-        sentences.append("column 1: " + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; write it anew"))
+        sentences.append(
+            "column 1: "
+            + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; write it anew")
+        )
     return tuple(sentences)
 
 

@@ -14,7 +14,7 @@ _INSTEAD: Final = {"tokenize": "redact", "require_approval": "block", "quarantin
 
 
 def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's value without what is not supported yet, so that the rest can be checked too, and where that stands."""
+    """The file's value without what is not supported yet, so that the rest can be checked; and where that stands."""
     strip = _Strip(document)
     value = strip.fields(document.value, (), _FILE)
     value["rules"] = strip.each(value.get("rules"), ("rules",), strip.rule)
@@ -52,7 +52,7 @@ class _Strip:
             if isinstance(when.get("detect"), dict):
                 when["detect"] = self.fields(when["detect"], (*path, "when", "detect"), frozenset({"across"}))
             rule["when"] = when
-            if not when:
+            if not when and is_cut:
                 del rule["when"]
         if is_cut:
             rule.setdefault("action", "log")

@@ -25,7 +25,7 @@ def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
 
 
 def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
-    """The spans that text can take the place of, and the others: numbers, and keys, which the receiver looks up by name."""
+    """The spans that text can take the place of, and the others: in numbers, and in keys, which name things."""
     can: list[Span] = []
     cannot: list[Span] = []
     for span in spans:
@@ -34,7 +34,7 @@ def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
 
 
 def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The spans without overlap, in order of place. Those that overlap become one, of the longest one's kind: no end is left over."""
+    """The spans without overlap, in order. Overlapping ones become one, of the longest one's kind: no end is left."""
     kept: list[tuple[Span, int]] = []
     for span in sorted(set(spans), key=lambda each: (_place(each), each.start, -each.end, each.kind)):
         length = span.end - span.start
@@ -54,7 +54,7 @@ def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
 
 
 class Told:
-    """What may be told of the values in one message: never the value, but its kind, place, masked form and keyed fingerprint."""
+    """What may be told of the values in one message: no value, but its kind, place, masked form and fingerprint."""
 
     __slots__ = ("_fingerprint", "_hidden", "_known", "_scan")
 
@@ -94,7 +94,7 @@ class Told:
         return self._known[value]
 
     def _hidden_keys(self) -> dict[str, str]:
-        """Object keys in which something was found: they are values too, and stand in the path of everything below them."""
+        """Object keys in which something was found: they are values too, and stand in the path of all that is below."""
         if self._hidden is None:
             self._hidden = {span.leaf.text: span.kind for span in self._scan.spans if span.leaf.is_key}
         return self._hidden

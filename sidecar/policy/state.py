@@ -1,4 +1,4 @@
-"""What judging remembers between messages: sliding windows of calls, and what each session has done. Bounded on every side."""
+"""What judging remembers between messages: sliding windows of calls, and what each session has done. All bounded."""
 
 from collections import OrderedDict, deque
 
@@ -10,7 +10,7 @@ Key = tuple[str, ...]
 class State:
     """Windows and session facts. Not thread-safe: one event loop judges, and it judges one message at a time.
 
-    ``forgotten`` counts windows and sessions dropped because a bound was reached; a dropped one starts again from nothing.
+    ``forgotten`` counts windows and sessions dropped because a bound was reached; a dropped one starts from nothing.
     """
 
     __slots__ = ("_entries", "_sessions", "_windows", "forgotten")
@@ -37,7 +37,7 @@ class State:
         return self._sessions.get(session, (0, ()))
 
     def is_above(self, key: Key, now: float, over_s: int, above: int) -> bool:
-        """Count a call at ``now`` (unix seconds) in the window ``key``: are there now more than ``above`` in the last ``over_s``?
+        """Count a call at ``now`` (unix seconds) in the window ``key``: are more than ``above`` in the last ``over_s``?
 
         Exact: the ``above + 1`` newest moments decide, so no more are kept.
         """

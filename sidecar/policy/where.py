@@ -7,7 +7,10 @@ from typing import Final
 from sidecar.events import Message, Path
 
 _STEP: Final = re.compile(
-    r"""\.(?P<name>[A-Za-z0-9_-]+|\*) | \[(?P<index>[0-9]{1,9}|\*)\] | \["(?P<double>[^"\]]+)"\] | \['(?P<single>[^'\]]+)'\]""",
+    r"""\.(?P<name>[A-Za-z0-9_-]+|\*)
+    | \[(?P<index>[0-9]{1,9}|\*)\]
+    | \["(?P<double>[^"\]]+)"\]
+    | \['(?P<single>[^'\]]+)'\]""",
     re.VERBOSE,
 )
 

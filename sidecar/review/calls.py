@@ -133,9 +133,7 @@ def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[CallRo
 
 def call(client: Client, call_id: UUID) -> FullCall | None:
     """One call in full, or nothing when it is not in the record: unknown, too old, or still under way."""
-    found = fetch(
-        client, f"SELECT {columns(Call)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, Call
-    )
+    found = fetch(client, f"SELECT {columns(Call)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, Call)
     if not found:
         return None
     return FullCall(

@@ -110,6 +110,4 @@ class Follow:
 
 
 def _end_of(row: CallRow) -> _End:
-    return _End(
-        row.call_id, row.node, row.ts, row.ts + timedelta(microseconds=row.duration_us), row.status != "no_response"
-    )
+    return _End(row.call_id, row.node, row.ts, row.ts + timedelta(microseconds=row.duration_us), row.status != "no_response")

@@ -12,6 +12,9 @@ from sidecar.review.visible import visible
 from sidecar.review.words import call_name, duration
 
 _COLOURS: Final = {"block": "31", "redact": "33", "alert": "36", "log": "2", "head": "2", "failed": "35"}
+_HEAD: Final = ("time", "server", "call", "status", "verdict", "took", "rule")
+_WIDTHS: Final = {"time": 8, "server": 9, "status": 14, "verdict": 8, "took": 9}
+"""Of those that do not share what the terminal has left."""
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -33,16 +36,8 @@ class Table:
     """Calls for people: columns that fit ``width`` characters, times in this machine's zone, the head shown once."""
 
     def __init__(self, width: int, is_coloured: bool) -> None:
-        rest = max(24, width - 8 - 9 - 14 - 8 - 9 - 6)
-        self._columns = (
-            ("time", 8),
-            ("server", 9),
-            ("call", rest * 3 // 5),
-            ("status", 14),
-            ("verdict", 8),
-            ("took", 9),
-            ("rule", rest - rest * 3 // 5),
-        )
+        rest = max(24, width - sum(_WIDTHS.values()) - len(_HEAD) + 1)
+        self._widths = _WIDTHS | {"call": rest * 3 // 5, "rule": rest - rest * 3 // 5}
         self._is_coloured = is_coloured
         self._day = ""
 
@@ -50,7 +45,7 @@ class Table:
         """The head before the first call, a line with the date when the day changes, one line for each call."""
         for row in rows:
             if not self._day:
-                yield self._painted("head", " ".join(f"{name:<{width}}" for name, width in self._columns).rstrip())
+                yield self._painted("head", " ".join(self._cells(_HEAD)).rstrip())
             local = row.ts.astimezone()
             day = local.strftime("%Y-%m-%d")
             if day != self._day:
@@ -60,21 +55,18 @@ class Table:
 
     def _line(self, row: CallRow, local: datetime) -> str:
         took = "" if row.status in ("no_response", "notification") else duration(row.duration_us)
-        cells = (
-            local.strftime("%H:%M:%S"),
-            row.server,
-            call_name(row.method, row.tool),
-            row.status,
-            row.verdict,
-            took,
-            row.rule,
-        )
-        texts = [_fit(visible(text), width) for text, (_, width) in zip(cells, self._columns, strict=True)]
-        texts[5] = texts[5].strip().rjust(self._columns[5][1])
+        what = call_name(row.method, row.tool)
+        cells = self._cells((local.strftime("%H:%M:%S"), row.server, what, row.status, row.verdict, took, row.rule))
         if row.status in FAILED:
-            texts[3] = self._painted("failed", texts[3])
-        texts[4] = self._painted(row.verdict, texts[4])
-        return " ".join(texts).rstrip()
+            cells[3] = self._painted("failed", cells[3])
+        cells[4] = self._painted(row.verdict, cells[4])
+        return " ".join(cells).rstrip()
+
+    def _cells(self, texts: tuple[str, ...]) -> list[str]:
+        return [
+            _fit(visible(text), self._widths[name], ">" if name == "took" else "<")
+            for name, text in zip(_HEAD, texts, strict=True)
+        ]
 
     def _painted(self, word: str, text: str) -> str:
         colour = _COLOURS.get(word, "")
@@ -84,5 +76,5 @@ class Table:
 Lines = JsonLines | Table
 
 
-def _fit(text: str, width: int) -> str:
-    return f"{text:<{width}}" if len(text) <= width else text[: width - 1] + "…"
+def _fit(text: str, width: int, side: str) -> str:
+    return f"{text:{side}{width}}" if len(text) <= width else text[: width - 1] + "…"

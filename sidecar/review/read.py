@@ -1,5 +1,6 @@
 """One query in, dataclasses out: the only place of ``review`` that talks to a ClickHouse client."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -36,11 +37,19 @@ def fetch[Row](client: Client, sql: str, bound: Mapping[str, Any], row: type[Row
     try:
         result = client.query(sql, parameters=dict(bound), tz_mode="aware")
     except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
-        raise StoreError(unreadable(error)) from None
+        raise StoreError(_unreadable(error)) from None
     return [row(*values) for values in result.result_rows]
 
 
-def unreadable(error: Exception) -> str:
-    """One line for a person about a failed read."""
-    first = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return f"the record cannot be read: {visible(first)[:300]}; is 'sidecar collect' running?"
+def quiet_clients() -> None:
+    """Let clients not log what a ``StoreError`` says already; their own words hold whole queries with their values."""
+    for name in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _unreadable(error: Exception) -> str:
+    code = getattr(error, "code", None)
+    if code is None:
+        return "the record does not answer; start it with 'sidecar up', or alone with 'sidecar collect'"
+    first = next(iter(str(error).splitlines()), "")
+    return f"the record refuses a query: {visible(first)[:300]}; does it belong to this version of the sidecar?"

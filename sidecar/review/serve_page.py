@@ -1,11 +1,13 @@
 """``sidecar review``: runs Streamlit, serving the pages of ``dashboards/review`` and nothing else."""
 
+import contextlib
 import os
 import socket
 from typing import Final
 from urllib.parse import urlsplit
 
 from sidecar.errors import SettingsError
+from sidecar.review.read import quiet_clients
 from sidecar.settings import Settings, shipped
 
 CONFIG_VARIABLE: Final = "SIDECAR_CONFIG"
@@ -47,7 +49,7 @@ _THEME: Final = {
 
 
 def run(settings: Settings) -> int:
-    """Serve the page at ``settings.page`` until SIGINT or SIGTERM; 0 then.
+    """Serve the page at ``settings.page`` until SIGINT, then 0, or SIGTERM, which ends the process.
 
     Raises:
         SettingsError: another program has the port, or the address is not this machine's.
@@ -55,13 +57,14 @@ def run(settings: Settings) -> int:
     host, port = page_address(settings)
     _claim(settings, host, port)
     os.environ[CONFIG_VARIABLE] = os.path.abspath(settings.file)
+    quiet_clients()
     # Streamlit takes most of a second to import, which a mistake in the settings need not wait for.
+    from click import Abort
     from streamlit.web import cli
 
-    try:
+    # Ctrl-C arrives here as click's Abort.
+    with contextlib.suppress(KeyboardInterrupt, Abort):
         cli.main(arguments(settings), standalone_mode=False)
-    except KeyboardInterrupt:
-        return 0
     return 0
 
 

@@ -17,6 +17,7 @@ from sidecar.review.calls import CallRow, calls
 from sidecar.review.filters import Filters, parse_since
 from sidecar.review.follow import Follow
 from sidecar.review.lines import JsonLines, Lines, Table, is_coloured
+from sidecar.review.read import quiet_clients
 from sidecar.review.words import VERDICTS
 from sidecar.settings import Settings
 
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _tell(f"sidecar calls: --limit: {args.limit} is not between 1 and {LIST_ROWS_MAX}; write --limit 100")
         return 2
     filters = Filters(since=since, server=args.server, tool=args.tool, verdict=args.verdict, limit=args.limit)
+    quiet_clients()
     client = reader(settings)
     try:
         if args.follow:
@@ -101,11 +103,11 @@ def _follow(client: Client, filters: Filters, lines: Lines) -> int:
             found = follow.poll(client, datetime.now(UTC))
         except StoreError as error:
             if not was_down:
-                _tell(f"{error} Trying again.")
+                _tell(f"{error}; trying again")
             found, was_down = [], True
         else:
             if was_down:
-                _tell("The record is back.")
+                _tell("the record is back")
             was_down = False
 
 

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from sidecar.decode import jsonrpc
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
-        alphabet=st.characters(exclude_categories=("Cs",)), max_size=12),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=6), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=6), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 

@@ -47,7 +47,12 @@ def test_the_client_of_both_eras() -> None:
 
 @pytest.mark.parametrize(
     ("header", "protocol", "era"),
-    [("", "", "handshake"), ("2025-11-25", "", "handshake"), ("2026-07-28", "2026-07-28", "modern"), ("", "2026-07-28", "modern")],
+    [
+        ("", "", "handshake"),
+        ("2025-11-25", "", "handshake"),
+        ("2026-07-28", "2026-07-28", "modern"),
+        ("", "2026-07-28", "modern"),
+    ],
 )
 def test_the_era_of_a_request(header: str, protocol: str, era: str) -> None:
     """The header decides, as it does for servers; the body counts where there is none."""

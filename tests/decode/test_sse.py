@@ -1,5 +1,7 @@
 """Event streams: any chunking gives the same messages, and what no rule changes leaves as it came."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,18 @@ from sidecar.decode import sse
 
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 LINES = st.sampled_from(
-    ["data: {}", 'data: {"a":"é"}', "data:", "data: two", ": ping", "id: 7", "event: message", "retry: 10", "junk", "dataset: x"]
+    [
+        "data: {}",
+        'data: {"a":"é"}',
+        "data:",
+        "data: two",
+        ": ping",
+        "id: 7",
+        "event: message",
+        "retry: 10",
+        "junk",
+        "dataset: x",
+    ]
 )
 EVENTS = st.lists(st.tuples(st.lists(LINES, min_size=1, max_size=4), NEWLINES), min_size=1, max_size=6)
 
@@ -19,7 +32,7 @@ def stream_of(events: list[tuple[list[str], str]]) -> bytes:
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [stream[a:b] for a, b in pairwise(edges)]
 
 
 def read(chunks: list[bytes]) -> tuple[list[sse.Event], bytes]:

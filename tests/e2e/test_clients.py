@@ -108,7 +108,9 @@ def test_the_everything_server_is_the_same_through_the_sidecar(another: Any, tmp
     """A TypeScript server with every feature is listed and called the same, by both official clients."""
     package = npm("@modelcontextprotocol/server-everything")
     port = free_port()
-    program = Program(["node", str(package / "dist" / "index.js"), "streamableHttp"], tmp_path / "everything.log", PORT=str(port))
+    program = Program(
+        ["node", str(package / "dist" / "index.js"), "streamableHttp"], tmp_path / "everything.log", PORT=str(port)
+    )
     try:
         until(lambda: is_open(port), "server-everything")
         installation = another(port=port)

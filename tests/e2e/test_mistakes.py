@@ -116,9 +116,14 @@ def test_up_runs_everything_and_leaves_nothing_behind(another: Any) -> None:
     program = installation.command("up")
     until(lambda: all(map(is_open, ports)) or program.process.poll() is not None, "everything to listen")
     until(lambda: "ready" in program.output, "the short list")
-    assert f"http://127.0.0.1:{installation.port}" in program.output and f"page: http://127.0.0.1:{installation.page_port}" in program.output
+    assert (
+        f"http://127.0.0.1:{installation.port}" in program.output
+        and f"page: http://127.0.0.1:{installation.page_port}" in program.output
+    )
     assert program.stop(signal.SIGINT) == 0
-    assert program.output.index("proxy stopped") < program.output.index("collect stopped") < program.output.index("review stopped")
+    assert (
+        program.output.index("proxy stopped") < program.output.index("collect stopped") < program.output.index("review stopped")
+    )
     assert "Traceback" not in program.output
     program = installation.command("up", name="again")
     until(lambda: all(map(is_open, ports)) or program.process.poll() is not None, "everything to listen again")
@@ -132,7 +137,9 @@ def test_up_restarts_what_dies(another: Any) -> None:
     installation: Installation = another()
     program = installation.command("up")
     until(lambda: is_open(installation.reader_port) or program.process.poll() is not None, "the collector")
-    children = subprocess.run(["pgrep", "-P", str(program.process.pid), "-f", "sidecar collect"], capture_output=True, text=True, check=False)
+    children = subprocess.run(
+        ["pgrep", "-P", str(program.process.pid), "-f", "sidecar collect"], capture_output=True, text=True, check=False
+    )
     (pid,) = children.stdout.split()
     os.kill(int(pid), signal.SIGKILL)
     until(lambda: "collect ended" in program.output, "the notice")

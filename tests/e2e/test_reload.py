@@ -1,6 +1,7 @@
 """Policies are edited while calls flow: nothing is dropped, and a broken edit changes nothing but is announced."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,7 @@ def test_policies_change_while_calls_flow(another: Any, webhook: Webhook, calm_p
     proxy = installation.start_proxy()
     asyncio.run(scenario(installation, calm_policies))
     until(lambda: "stays in force" in proxy.output, "the log to announce the broken edit")
-    until(
-        lambda: any(told["rule"] == "sidecar.policy-reload" for _, told in webhook.received), "an alert for the broken edit"
-    )
+    until(lambda: any(told["rule"] == "sidecar.policy-reload" for _, told in webhook.received), "an alert for the broken edit")
     until(
         lambda: installation.rows("SELECT count() FROM health WHERE metric = 'policy_reload_failed'")[0][0] == 1,
         "the broken edit in the record",
@@ -59,17 +58,17 @@ async def scenario(installation: Installation, policies: Path) -> None:
             while not done.is_set():
                 outcomes.append((await client.call_tool("echo", {"text": "hi"})).is_error)
 
-        calling = asyncio.create_task(keep_calling())
-        await turned(outcomes, False)
-        (policies / "no-echo.yaml").write_text(NO_ECHO)
-        await turned(outcomes, True)
-        (policies / "broken.yaml").write_text("version: 1\npolicy: broken\nrulez: []\n")
-        while "stays in force" not in installation.programs["proxy"].output:
-            await asyncio.sleep(0.02)
-        assert (await client.call_tool("echo", {"text": "hi"})).is_error, "the last good version stays in force"
-        done.set()
-        await calling
-        changes = sum(a != b for a, b in zip(outcomes, outcomes[1:], strict=False))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_calling())
+            await turned(outcomes, False)
+            (policies / "no-echo.yaml").write_text(NO_ECHO)
+            await turned(outcomes, True)
+            (policies / "broken.yaml").write_text("version: 1\npolicy: broken\nrulez: []\n")
+            while "stays in force" not in installation.programs["proxy"].output:
+                await asyncio.sleep(0.02)
+            assert (await client.call_tool("echo", {"text": "hi"})).is_error, "the last good version stays in force"
+            done.set()
+        changes = sum(a != b for a, b in pairwise(outcomes))
         assert changes == 1, "every call was answered under one of the two versions"
 
 

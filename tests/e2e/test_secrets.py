@@ -42,7 +42,9 @@ def test_a_secret_in_arguments_is_blocked_before_the_server_sees_it(
     assert at - began < 10, "the alert is there with the call (the machine may be slow; the page names the exact delay)"
     assert told["tool"] == "echo" and told["server"] == "fixture" and "/call?id=" in json.dumps(told)
     row = until(
-        lambda: sidecar.rows("SELECT status, verdict, rule, request FROM calls WHERE status = 'blocked' ORDER BY ts DESC LIMIT 1"),
+        lambda: sidecar.rows(
+            "SELECT status, verdict, rule, request FROM calls WHERE status = 'blocked' ORDER BY ts DESC LIMIT 1"
+        ),
         "the blocked call in the record",
     )[0]
     assert row[:3] == ("blocked", "block", "secrets.out") and "[secrets.aws-key #" in row[3]

@@ -149,7 +149,11 @@ class Play:
         exchange.response_headers = {**exchange.response_headers, "content-type": "text/event-stream"}
 
         def send(message: Any) -> bytes:
-            raw = message if isinstance(message, bytes) else b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n"
+            raw = (
+                message
+                if isinstance(message, bytes)
+                else b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n"
+            )
             return self.waist.event(exchange, raw)
 
         return send

@@ -10,7 +10,9 @@ LOCAL = Doorway(
 )
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:9001", "localhost:9001", "LOCALHOST", "[::1]:9001", "crm.internal", "crm.internal:9001"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9001", "localhost:9001", "LOCALHOST", "[::1]:9001", "crm.internal", "crm.internal:9001"]
+)
 def test_its_own_names_open_the_door(host: str) -> None:
     """A client may use any name of the listener."""
     assert LOCAL.objection(host, "", "127.0.0.1") == ""

@@ -40,7 +40,10 @@ def test_a_secret_in_arguments_never_leaves(play: Any) -> None:
     exchange = sidecar.post(call(f"key {aws_key()}"))
     said = json.loads(exchange.answer.body)
     assert exchange.answer.status == 200 and said["id"] == 1 and said["result"]["isError"] is True
-    assert "secrets.out" in said["result"]["content"][0]["text"] and "It contains a credential" in said["result"]["content"][0]["text"]
+    assert (
+        "secrets.out" in said["result"]["content"][0]["text"]
+        and "It contains a credential" in said["result"]["content"][0]["text"]
+    )
     (row,) = sidecar.calls
     assert (row["status"], row["verdict"], row["rule"]) == ("blocked", "block", "secrets.out")
     (finding,) = sidecar.findings
@@ -128,7 +131,9 @@ def test_a_servers_own_request_is_paired_with_the_clients_answer(play: Any) -> N
     send = sidecar.stream(exchange)
     question = {"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {"message": "Name?"}}
     assert data_of(send(question)) == question
-    reply = sidecar.post({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"name": "Bob"}}}, mcp_session_id="s")
+    reply = sidecar.post(
+        {"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"name": "Bob"}}}, mcp_session_id="s"
+    )
     assert reply.answer is None
     send(result())
     asked, answered = sidecar.calls
@@ -139,15 +144,18 @@ def test_a_servers_own_request_is_paired_with_the_clients_answer(play: Any) -> N
 
 def test_a_blocked_question_asks_nobody(play: Any) -> None:
     """The client sees a ping it answers by itself, the server reads a refusal, and nobody is prompted."""
-    policy = SECRETS.replace("match: {direction: response}", "match: {direction: response, method: elicitation/create}").replace(
-        "action: redact", "action: block"
-    ).split("  - name: in")[0] + """  - name: in
+    policy = (
+        SECRETS.replace("match: {direction: response}", "match: {direction: response, method: elicitation/create}")
+        .replace("action: redact", "action: block")
+        .split("  - name: in")[0]
+        + """  - name: in
     call: {server: a, method: elicitation/create, direction: response, args: {message: "${fake:aws_key}"}}
     expect: {verdict: block, rules: [secrets.in]}
   - name: ordinary
     call: {server: a, tool: t, args: {x: hello}}
     expect: {verdict: allow, rules: []}
 """
+    )
     sidecar = play(policy)
     send = sidecar.stream(sidecar.post(call(), mcp_session_id="s"))
     got = data_of(send({"jsonrpc": "2.0", "id": 4, "method": "elicitation/create", "params": {"message": aws_key()}}))
@@ -162,7 +170,9 @@ def test_a_persons_answer_with_a_secret_does_not_reach_the_server(play: Any) -> 
     sidecar = play()
     send = sidecar.stream(sidecar.post(call(), mcp_session_id="s"))
     send({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {"message": "Key?"}})
-    answer = sidecar.post({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"k": aws_key()}}}, mcp_session_id="s")
+    answer = sidecar.post(
+        {"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"k": aws_key()}}}, mcp_session_id="s"
+    )
     assert answer.answer is None and json.loads(answer.body)["error"]["code"] == -1
     assert aws_key().encode() not in answer.body
     assert sidecar.calls[0]["status"] == "blocked"

@@ -41,9 +41,7 @@ def _verdict(call: calls.Call) -> None:
             parts.badge(call.verdict)
             if call.rule:
                 st.text(f"by rule {visible(call.rule)}")
-            st.text(
-                f"{visible(call.status)}: {_STATUS[call.status]}" if call.status in _STATUS else visible(call.status)
-            )
+            st.text(f"{visible(call.status)}: {_STATUS[call.status]}" if call.status in _STATUS else visible(call.status))
             if call.error_code:
                 st.text(f"code {call.error_code}")
         if call.error_message:
@@ -83,7 +81,7 @@ def _who_and_where(call: calls.Call) -> list[tuple[str, str]]:
 
 
 def _payload(title: str, text: str, size_bytes: int) -> None:
-    st.subheader(title)
+    st.subheader(title, anchor=False)
     if not text:
         st.caption(
             "Nothing was recorded."
@@ -105,7 +103,7 @@ def _coverage(call: calls.Call) -> None:
 
 
 def _findings(rows: list[findings.FindingRow]) -> None:
-    st.subheader("Findings")
+    st.subheader("Findings", anchor=False)
     if not rows:
         st.caption("No rule found anything in this call.")
         return
@@ -150,7 +148,7 @@ def _findings(rows: list[findings.FindingRow]) -> None:
 def _alerts(rows: list[findings.AlertRow]) -> None:
     if not rows:
         return
-    st.subheader("Alerts")
+    st.subheader("Alerts", anchor=False)
     table = [
         {
             "time": parts.clock(row.ts),
@@ -176,23 +174,21 @@ def _alerts(rows: list[findings.AlertRow]) -> None:
 
 
 def _policies(full: calls.FullCall) -> None:
-    st.subheader("Policy")
+    st.subheader("Policy", anchor=False)
     st.text(f"Version {visible(full.call.policy_version) or '–'}, as it stood when this call was judged")
     if not full.policies:
         st.caption("The texts of this version are not in the record.")
         return
     deciding = {finding.policy for finding in full.findings}
     with st.expander(f"Show its {len(full.policies)} files", icon=":material/description:"):
-        for file in sorted(
-            full.policies, key=lambda file: not any(f"policy: {name}\n" in file.text for name in deciding)
-        ):
+        for file in sorted(full.policies, key=lambda file: not any(f"policy: {name}\n" in file.text for name in deciding)):
             st.text(visible(file.path))
             st.code(visible_lines(file.text), language="yaml", line_numbers=True)
 
 
 def _show(full: calls.FullCall) -> None:
     call = full.call
-    st.title("Call")
+    st.title("Call", anchor=False)
     st.code(visible(f"{call.server}: {call_name(call.method, call.tool)}"), language=None, wrap_lines=True)
     _verdict(call)
     _facts(_timing(call), 4)
@@ -205,7 +201,7 @@ def _show(full: calls.FullCall) -> None:
     _coverage(call)
     _findings(full.findings)
     _alerts(full.alerts)
-    st.subheader("Details")
+    st.subheader("Details", anchor=False)
     _facts(_who_and_where(call), 4)
     if call.attrs:
         st.caption("Attributes")

@@ -39,7 +39,7 @@ def _figures(of: calls.Summary) -> None:
         ("Redacted", f"{of.redacted:,}"),
         ("Failed", f"{of.failed:,}"),
         ("Sessions", f"{of.sessions:,}"),
-        ("Added time, p95", duration(of.p95_overhead_us)),
+        ("Added time, p95", duration(of.p95_overhead_us) if of.calls else "–"),
     )
     for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
         column.metric(label, value, border=True)
@@ -104,9 +104,7 @@ _COLUMNS = {
     "server": st.column_config.TextColumn("Server", width=90),
     "status": st.column_config.TextColumn("Status", width=110),
     "rule": st.column_config.TextColumn("Rule", width="medium"),
-    "who": st.column_config.TextColumn(
-        "Who", width="medium", help="The verified user, or else what the client calls itself"
-    ),
+    "who": st.column_config.TextColumn("Who", width="medium", help="The verified user, or else what the client calls itself"),
     "took": st.column_config.NumberColumn("Took", format="%.1f ms", width=90),
 }
 
@@ -123,10 +121,10 @@ def _live(since: timedelta, chosen: dict[str, str]) -> None:
         return
     _figures(of)
     if not found:
-        st.info(
-            "No call fits. Choose a longer time or fewer filters, or send a call through the sidecar.",
-            icon=":material/search_off:",
-        )
+        st.info("No call fits. Choose a longer time or fewer filters, or send a call.", icon=":material/search_off:")
+        st.caption("Clients reach the servers through the sidecar at these addresses:")
+        doors = "\n".join(f"{server.name}: http://{server.listen}" for server in parts.settings().servers)
+        st.code(doors, language=None)
         return
     _chart(buckets, step, since)
     parts.call_table([_row(row) for row in found], [row.call_id for row in found], "calls", _COLUMNS)

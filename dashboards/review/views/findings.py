@@ -47,9 +47,7 @@ _RULE_COLUMNS = {
     "rule": st.column_config.TextColumn("Rule", width="medium"),
     "title": st.column_config.TextColumn("Title", width="large"),
     "enforced": st.column_config.NumberColumn("Enforced", width=90, help="The rule's action was taken"),
-    "monitored": st.column_config.NumberColumn(
-        "Monitored", width=90, help="The rule only noted what it would have done"
-    ),
+    "monitored": st.column_config.NumberColumn("Monitored", width=90, help="The rule only noted what it would have done"),
     "last": st.column_config.TextColumn("Last", width=110),
 }
 _COLUMNS = {
@@ -59,9 +57,7 @@ _COLUMNS = {
     "mode": parts.chips("Mode", _MODES, width=90),
     "rule": st.column_config.TextColumn("Rule", width="medium"),
     "kind": st.column_config.TextColumn("Kind", width=130),
-    "value": st.column_config.TextColumn(
-        "Masked", width=110, help="The value is recorded nowhere; this is its masked form"
-    ),
+    "value": st.column_config.TextColumn("Masked", width=110, help="The value is recorded nowhere; this is its masked form"),
     "call": st.column_config.TextColumn("Call", width="medium"),
     "server": st.column_config.TextColumn("Server", width=90),
     "where": st.column_config.TextColumn("Where", width="medium"),
@@ -103,13 +99,11 @@ def _live(since: timedelta, chosen: dict[str, str]) -> None:
     except StoreError:
         return
     if not found:
-        st.info(
-            "No finding fits. Nothing matched a rule in this time, or a filter hides it.", icon=":material/search_off:"
-        )
+        st.info("No finding fits. Nothing matched a rule in this time, or a filter hides it.", icon=":material/search_off:")
         return
-    st.subheader("By rule")
+    st.subheader("By rule", anchor=False)
     st.dataframe(pd.DataFrame([_rule(row) for row in rules]), hide_index=True, column_config=_RULE_COLUMNS)
-    st.subheader("Newest")
+    st.subheader("Newest", anchor=False)
     parts.call_table([_row(row) for row in found], [row.call_id for row in found], "findings", _COLUMNS)
     total = sum(rule.enforced + rule.monitored for rule in rules)
     st.caption(f"The newest {len(found)} of {total:,} findings. Click a row to open its call.")

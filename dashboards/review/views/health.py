@@ -87,7 +87,7 @@ def _live() -> None:
             _node(node, last_calls.get(node.node))
     except StoreError:
         return
-    st.subheader("What happened to the sidecar")
+    st.subheader("What happened to the sidecar", anchor=False)
     _events(rows)
 
 

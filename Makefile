@@ -1,0 +1,32 @@
+# The commands of this project. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up test check lock clean setup
+
+CONFIG ?=
+PYTEST ?=
+PYTHON := .venv/bin/python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup:
+	@scripts/bootstrap
+
+up: setup ## run the sidecar with two demo servers and an agent; CONFIG=my.yaml: in front of your own servers
+	@exec $(if $(CONFIG),$(PYTHON) -m sidecar up -c '$(CONFIG)',$(PYTHON) examples/demo.py)
+
+test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choose
+	@scripts/test-tools
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest $(PYTEST)
+
+check: setup ## linter, formatter (checking only) and type checker
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+lock: setup ## bring requirements.lock up to date with pyproject.toml
+	$(PYTHON) -m uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+	    --extra examples --extra test --group build --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean: ## remove what was set up and recorded here: .venv, .tools, data
+	rm -rf .venv .tools data .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,125 @@
+"""The values in a policy file that have a form of their own: ids, globs, hours, durations, messages."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from sidecar.document import suggest
+from sidecar.limits import EXPRESSION_CHARS_MAX, GLOB_CHARS_MAX, RATE_OVER_S_MAX
+from sidecar.policy.where import parse_where
+
+PLACEHOLDERS: Final = ("rule", "tool", "server", "kinds")
+DEFAULT_ENTRY: Final = "access.default"
+"""The rule that a finding of ``access.default`` names; no rule or entry may take this id."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
+_BETWEEN: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])\Z")
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)\Z")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def minutes(between: str) -> tuple[int, int]:
+    """Start and end of ``HH:MM-HH:MM`` in minutes of the day; raises ValueError where it is none."""
+    found = _BETWEEN.match(between)
+    start, end = (int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])) if found else (0, 0)
+    if start == end or start >= 1440 or end > 1440:
+        raise ValueError(f"{between[:40]!r} is no stretch of the day; write for example '08:00-18:00' or '22:00-06:00'")
+    return start, end
+
+
+def seconds(duration: str) -> int:
+    """``30s``, ``1m``, ``2h`` or ``1d`` in seconds; raises ValueError where it is none or too long."""
+    found = _DURATION.match(duration)
+    if found is None:
+        raise ValueError(f"{duration[:40]!r} is no duration; write for example 30s, 1m or 2h")
+    length = int(found[1]) * _UNITS[found[2]]
+    if length > RATE_OVER_S_MAX:
+        raise ValueError(f"{duration!r} is longer than windows are kept; {RATE_OVER_S_MAX // 3600}h at most")
+    return length
+
+
+def _id(text: str) -> str:
+    if not _ID.match(text) or text == DEFAULT_ENTRY:
+        raise ValueError(f"{text[:60]!r} is not an id; use letters, digits, '.', '-' and '_', for example secrets.out")
+    return text
+
+
+def _word(text: str) -> str:
+    if not _WORD.match(text):
+        raise ValueError(f"{text[:60]!r} cannot be written as lists.NAME; use letters, digits and '_'")
+    return text
+
+
+def _between(text: str) -> str:
+    minutes(text)
+    return text
+
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+def _where(text: str) -> str:
+    parse_where(text)
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"{text[:60]!r} is not a time zone; write for example Europe/Paris or UTC") from None
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        raise ValueError(f"{text[:40]!r} is no moment; write for example 2026-11-23T09:00:00+00:00")
+    return text
+
+
+def _glob(text: str) -> str:
+    if not 0 < len(text) <= GLOB_CHARS_MAX:
+        raise ValueError(f"a name or glob has 1 to {GLOB_CHARS_MAX} characters")
+    return text
+
+
+def _message(text: str) -> str:
+    for name in _BRACES.findall(text):
+        if name not in PLACEHOLDERS:
+            near = suggest(name, PLACEHOLDERS)
+            raise ValueError(
+                f"{{{name[:40]}}} is not a placeholder{near}; there are {{rule}}, {{tool}}, {{server}} and {{kinds}}"
+            )
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Id = Annotated[str, AfterValidator(_id)]
+Glob = Annotated[str, AfterValidator(_glob)]
+Globs = Annotated[list[Glob], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Told = Annotated[str, AfterValidator(_message)]
+Line = Annotated[str, Field(max_length=300)]
+Per = Literal["session", "tool", "server", "user", "method"]
+Expr = Annotated[str, Field(min_length=1, max_length=EXPRESSION_CHARS_MAX)]
+Listed = BeforeValidator(_listed)
+"""One value may stand where a list of them is meant."""
+Word = Annotated[str, AfterValidator(_word)]
+Between = Annotated[str, AfterValidator(_between)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Duration = Annotated[str, AfterValidator(_duration)]
+Where = Annotated[str, AfterValidator(_where)]
+Moment = Annotated[str, AfterValidator(_moment)]

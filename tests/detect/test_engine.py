@@ -1,0 +1,150 @@
+"""The engine as a whole: nothing lost between its two stages, exact places, bounds, hostile text, threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from time import thread_time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar import limits
+from sidecar.act.redact import mask_value
+from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect.text import mark, walk
+from sidecar.events import Scan
+from tests.detect.generate import expand
+from tests.detect.test_kinds import AROUND, CASES, ENGINE, filled, unmarked
+
+FRAGMENTS = st.sampled_from(
+    [*"@.-=:/\\\"' \n\t{}[]<>&%,;|_~+", "AKIA", "ASIA", "ghp_", "eyJ", "xoxb-", "sk-", "-----BEGIN ", "PRIVATE KEY-----",
+     "-----END ", "password", "token", "secret", "api_key", "://", "postgres", "aws", "DE89", "4111 1111", "1234", "0000000",
+     "é", "😀", "\ud800", "a@b.co", "AccountKey=", "Authorization: Bearer ", "abcdefgh", "ABCDEFGHIJKLMNOP", "x" * 40,
+     "a1B2c3D4" * 5]
+)  # fmt: skip
+HOSTILE = st.lists(FRAGMENTS, max_size=40).map("".join)
+JSON = st.recursive(
+    HOSTILE | st.integers(10**12, 10**19),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(HOSTILE, inner, max_size=4),
+)
+
+
+def value_at(payload: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        payload = payload[step]
+    return payload
+
+
+@given(JSON)
+def test_hostile_text_never_crashes_and_spans_are_exact(payload: Any) -> None:
+    """Whatever a peer sends, spans lie within their texts, in order, without overlap, where their paths say."""
+    spans = ENGINE.scan(walk(payload)).spans
+    last: dict[Any, int] = {}
+    for span in spans:
+        place = (span.leaf.path, span.leaf.is_key)
+        assert last.get(place, 0) <= span.start < span.end <= len(span.leaf.text)
+        last[place] = span.end
+        stands = span.leaf.path[-1] if span.leaf.is_key else value_at(payload, span.leaf.path)
+        assert span.leaf.text == (stands if span.leaf.is_text else str(stands))
+        assert 0 < span.confidence < 1
+
+
+@given(JSON)
+def test_what_was_masked_is_not_found_again(payload: Any) -> None:
+    """Redacting a redacted message changes nothing."""
+    once = mask_value(payload, ENGINE.scan(walk(payload)).spans, mark)
+    again = [span for span in ENGINE.scan(walk(once)).spans if mark(span) != span.value]
+    assert mask_value(once, again, mark) == once
+
+
+@pytest.mark.parametrize("kind", sorted(ENGINE.kinds))
+def test_the_first_stage_hides_nothing_from_the_second(kind: str) -> None:
+    """With gates that let everything through, the same is found: a gate is only ever a short cut."""
+    own = [detector for detector in DETECTORS if detector.kind == kind]
+    gated, open_to_all = Engine(own), Engine([replace(detector, gate="(?s).") for detector in own])
+    for index, case in enumerate(CASES[kind]["finds"] + CASES[kind]["passes"]):
+        payload = unmarked(filled(case))
+        before, after = AROUND[index % len(AROUND)]
+        for each in (payload, [before, payload, after], f"{before}{payload}{after}", f"{payload}{payload}"):
+            assert gated.scan(walk(each)).spans == open_to_all.scan(walk(each)).spans
+
+
+def test_a_value_that_crosses_leaves_is_hidden_in_all_of_them() -> None:
+    """A key that a tool returns line by line is redacted in every line."""
+    lines = [expand("${key_begin}"), *(expand("${base64:64}") for _ in range(3)), expand("${key_end}")]
+    scan = ENGINE.scan(walk({"lines": lines, "after": "free"}))
+    assert [(span.leaf.path, span.value) for span in scan.spans] == [(("lines", at), line) for at, line in enumerate(lines)]
+
+
+def test_a_key_of_an_object_is_text_too() -> None:
+    """A credential or an address used as an object's key is found, and told from its value."""
+    address = "ada@example.com"
+    spans = ENGINE.scan(walk({address: address})).spans
+    assert [(span.leaf.path, span.leaf.is_key) for span in spans] == [((address,), True), ((address,), False)]
+
+
+def test_a_number_is_found_as_a_number() -> None:
+    """A card number sent as a JSON number is found, and says that it is no text."""
+    (span,) = ENGINE.scan(walk({"amount": 12, "pan": int(expand("${visa}"))})).spans
+    assert (span.kind, span.leaf.path, span.leaf.is_text) == ("pii.card", ("pan",), False)
+
+
+def test_the_vendor_is_told_where_the_generic_rule_would_match_too() -> None:
+    """A known token under a telling name is named by its vendor, once."""
+    (span,) = ENGINE.scan(walk({"api_token": expand("ghp_${az:36}")})).spans
+    assert (span.kind, span.confidence) == ("secrets.github-token", 0.99)
+
+
+def test_places_count_characters_not_bytes() -> None:
+    """In text of any script the span is exactly the value."""
+    text = "é😀字" * 50 + " ada@example.com 字 bob@example.com " + "\ud800" + " eve@example.com"
+    assert [span.value for span in ENGINE.scan(walk(text)).spans] == ["ada@example.com", "bob@example.com", "eve@example.com"]
+
+
+def test_a_flood_is_bounded_and_hides_no_credential() -> None:
+    """More values than the bound are said to be more, and the credential behind thousands of addresses is still found."""
+    rows = [f"user{number}@example.com" for number in range(3 * limits.HITS_PER_DETECTOR_MAX)]
+    scan = ENGINE.scan(walk([*rows, expand("AKIA${upper:16}")]))
+    assert len(scan.spans) == limits.SPANS_MAX
+    assert scan.skipped == ("spans",)
+    assert scan.spans[-1].kind == "secrets.aws-key"
+
+
+def test_what_was_not_looked_at_is_part_of_the_scan() -> None:
+    """Finding nothing and not having looked are told apart."""
+    scan = ENGINE.scan(walk(["x" * 10] * (limits.JSON_LEAVES_MAX + 1)))
+    assert (scan.spans, scan.skipped, scan.bytes_skipped) == ((), ("leaves",), 10)
+    assert scan.bytes_scanned == 11 * limits.JSON_LEAVES_MAX - 1
+
+
+@pytest.mark.parametrize("payload", ["", [], {}, None, 0, [[], {}], "\ud800"])
+def test_nothing_to_find_is_nothing(payload: Any) -> None:
+    """Empty payloads of every kind pass."""
+    assert ENGINE.scan(walk(payload)).spans == ()
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a@b.co ", "a@" + "b.co." * 50, "password=abc123!? ", "secret=token=key_abcdefgh12345678", "4444 ", expand("${visa} "),
+     "eyJhbGciOiJIUzI1NiJ9.", expand("${key_begin}"), "server=a;uid=b;pwd=c4d5e6;", "DE12 3456 7890 1234 5678 ", "aws "],
+)  # fmt: skip
+def test_hostile_text_takes_bounded_time(unit: str) -> None:
+    """A megabyte made to keep a detector busy takes no more than a second or two, not minutes."""
+    text = unit * (limits.MIB // len(unit))
+    started = thread_time()
+    ENGINE.scan(walk(text))
+    ENGINE.scan(walk([text[at : at + 50] for at in range(0, len(text), 50)]))
+    assert thread_time() - started < 10
+
+
+def test_threads_share_one_engine() -> None:
+    """Several workers scan at once and see what one sees."""
+    payloads = [unmarked(filled(case)) for cases in CASES.values() for case in cases["finds"]]
+
+    def scans(_: int) -> list[Scan]:
+        return [ENGINE.scan(walk(payload)) for payload in payloads]
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(scans, range(8))
+    assert all(other == first for other in others)

@@ -1,0 +1,107 @@
+"""Every kind against its corpus: what it must find, exactly, and what it must leave alone."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect.text import mark, preview, walk
+from sidecar.document import Document
+from sidecar.events import Span
+from tests.detect.generate import expand
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+ENGINE = Engine()
+CASES = {file.stem: Document(file.name, file.read_text()).value for file in sorted(CORPUS.glob("*.yaml"))}
+FINDS = [(kind, case) for kind, cases in CASES.items() for case in cases["finds"]]
+PASSES = [(kind, case) for kind, cases in CASES.items() for case in cases["passes"]]
+AROUND = [
+    ("", ""), (" ", " "), ('"', '"'), ("'", "',"), ("`", "`"), ("=", "&x=1"), (">", "</key>"), ("(", ")"), ("[", "]"),
+    ("{", "}"), ("\n", "\n"), ("\t", "\t"), (",", ","), (";", ";"), ("|", "|"), ("\\n", "\\n"), ('\\"', '\\"'),
+    ('\\\\\\"', '\\\\\\"'), ("%20", "%20"), ("\\u003d", "\\u0026"), ("é", "é"), ("「", "」"), ("x: ", "."), ("😀", "😀"),
+]  # fmt: skip
+NEEDS_WORDS = {"secrets.aws-secret", "secrets.datadog-key", "secrets.generic", "secrets.password", "secrets.authorization",
+               "secrets.azure-key", "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password"}  # fmt: skip
+"""Kinds whose value alone says nothing."""
+
+
+def filled(case: Any) -> Any:
+    """A case with its placeholders expanded."""
+    if isinstance(case, dict):
+        return {key: filled(value) for key, value in case.items()}
+    if isinstance(case, list):
+        return [filled(value) for value in case]
+    return expand(case) if isinstance(case, str) else case
+
+
+def marked(payload: Any) -> list[str]:
+    """The values between « and » in all texts of a payload."""
+    return [value for _, leaf in walk(payload).leaves() for value in re.findall("«([^»]*)»", leaf.text)]
+
+
+def unmarked(payload: Any) -> Any:
+    return json.loads(json.dumps(payload, ensure_ascii=False).replace("«", "").replace("»", ""))
+
+
+def found(payload: Any, kind: str) -> list[Span]:
+    return [span for span in ENGINE.scan(walk(payload)).spans if span.kind == kind]
+
+
+def test_every_kind_has_a_corpus() -> None:
+    """A kind that nothing is tested for cannot be added."""
+    assert CASES.keys() == ENGINE.kinds
+    assert all(cases["finds"] and cases["passes"] for cases in CASES.values())
+
+
+@pytest.mark.parametrize(("kind", "case"), FINDS, ids=[f"{kind}-{index}" for index, (kind, _) in enumerate(FINDS)])
+def test_finds(kind: str, case: Any) -> None:
+    """What the corpus marks is found under its kind, all of it and nothing around it."""
+    payload = filled(case)
+    assert [span.value for span in found(unmarked(payload), kind)] == marked(payload)
+
+
+@pytest.mark.parametrize(("kind", "case"), PASSES, ids=[f"{kind}-{index}" for index, (kind, _) in enumerate(PASSES)])
+def test_passes(kind: str, case: Any) -> None:
+    """What only looks like the kind is left alone."""
+    assert not [span.confidence for span in found(filled(case), kind)]
+
+
+@pytest.mark.parametrize("kind", sorted(ENGINE.kinds - NEEDS_WORDS))
+def test_is_found_wherever_it_stands(kind: str) -> None:
+    """CSV, XML, URLs, JSON in JSON, quotes and other scripts around a value do not hide it."""
+    values = [value for case in map(filled, CASES[kind]["finds"]) for value in marked(case) if found(value, kind)]
+    assert values
+    for value in values:
+        for before, after in AROUND:
+            spans = [span.value for span in found(before + value + after, kind)]
+            assert any(value in span for span in spans), (before, after)
+
+
+def test_no_preview_or_mark_shows_more_than_a_public_prefix() -> None:
+    """People see of a value what its vendor made public, and how long it is."""
+    for kind, case in FINDS:
+        payload = filled(case)
+        for span in found(unmarked(payload), kind):
+            shown = preview(span).removesuffix(f"…({len(span.value)})")
+            assert span.value.startswith(shown)
+            assert len(shown) <= max(len(span.value) // 3, 0) or kind == "secrets.slack-webhook"
+            assert mark(span) == f"[{kind}]"
+
+
+def test_what_replaces_a_value_is_not_found_again() -> None:
+    """Redacting what was redacted changes nothing: a mark under a telling name is no password and no token."""
+    for kind, case in FINDS:
+        payload = filled(case)
+        text = json.dumps(unmarked(payload), ensure_ascii=False)
+        for span in found(unmarked(payload), kind):
+            text = text.replace(json.dumps(span.value, ensure_ascii=False)[1:-1], mark(span))
+        assert not [span.kind for span in ENGINE.scan(walk(json.loads(text))).spans if span.kind == kind]
+
+
+def test_every_detector_is_documented() -> None:
+    """The documentation of a kind is what its detectors say about themselves."""
+    assert all(detector.about for detector in DETECTORS)
+    assert all(0.5 < detector.confidence < 1 for detector in DETECTORS)
