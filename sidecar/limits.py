@@ -79,7 +79,7 @@ FOLLOW_LOOKBACK_S: Final = 24 * 3600
 """The longest call that ``calls --follow`` still shows at its end; as long as an idle connection may live."""
 
 FOLLOW_SLACK_S: Final = 30
-"""How far back ``calls --follow`` looks behind the newest end it has seen: calls of one node reach the store nearly in order."""
+"""How far back ``calls --follow`` looks behind the newest end it has seen: a node's calls reach the store nearly in order."""
 
 FOLLOW_ROWS_MAX: Final = 20_000
 """New calls ``calls --follow`` takes in one look; it looks again at once when there were more."""
@@ -142,3 +142,19 @@ GRAFANA_TIMEOUT_S: Final = 10.0
 HITS_PER_DETECTOR_MAX: Final = 8 * SPANS_MAX
 """Places of one message at which one detector looks closely. A closer look takes some 10 microseconds, so this bounds
 what hostile text can cost, and one detector's flood takes nothing from the others."""
+
+NAME_CHARS_MAX: Final = 1024
+"""A method, a tool's name, an id, an error's message as recorded. Longer names are refused on their way to a server."""
+
+REMEMBERED_ARGS_BYTES_MAX: Final = 4 * KIB
+"""Arguments that are kept with an answered call, so that rules about them also judge a replay of its answer."""
+
+ANSWERED_MAX: Final = 5_000
+"""Calls whose answer may still be replayed."""
+
+SCHEMAS_MAX: Final = 5_000
+SCHEMA_BYTES_MAX: Final = 64 * KIB
+SCHEMA_STEPS_MAX: Final = 500
+
+HEADER_BYTES_MAX: Final = 256 * KIB
+"""The head of one request or response. mitmproxy would hold any amount while it waits for the empty line."""

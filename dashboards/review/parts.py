@@ -124,10 +124,17 @@ def span() -> timedelta:
 def choice(label: str, name: str, options: Iterable[str]) -> str:
     """A select box whose choice stands in the address as ``name``; another text may be typed. Empty means any."""
     offered = list(dict.fromkeys(option for option in options if option))
-    return (
-        st.selectbox(label, offered, index=None, key=name, bind="query-params", placeholder="Any", accept_new_options=True)
-        or ""
+    chosen = st.selectbox(
+        label,
+        offered,
+        index=None,
+        key=name,
+        bind="query-params",
+        placeholder="Any",
+        format_func=visible,
+        accept_new_options=True,
     )
+    return chosen or ""
 
 
 def words(label: str, name: str, options: Sequence[str]) -> str:

@@ -19,6 +19,8 @@ from sidecar.events import Kind
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 
+_NAMES: Final = frozenset(("jsonrpc", "id", "method", "params", "result", "error", "name", "arguments", "uri"))
+
 _KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
 
 Id = str | int | None
@@ -51,11 +53,16 @@ def read_strictly(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
-    keys, depth = _measure(value)
+    keys, members, depth = _measure(value)
     if depth > limits.JSON_DEPTH_MAX:
         raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
+    if members > limits.JSON_LEAVES_MAX:
+        raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
     if len(_KEY_END.findall(body)) != keys and _has_equal_keys(body):
         raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
+    for message in value if isinstance(value, list) else (value,):
+        if is_misspelt(message):
+            raise NotAMessage(INVALID_REQUEST, "misspelt-key", "a key of the message differs from JSON-RPC's only by its case")
     return value
 
 
@@ -66,9 +73,38 @@ def read_leniently(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_bounded_int)
     except (ValueError, RecursionError):
         return text
+
+
+def looks_like_json(data: bytes) -> bool:
+    """Whether a peer with another parser might read JSON in bytes that are none to us: in another encoding, or deeper."""
+    start = data[:64].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
+    return start[:1] in (b"{", b"[")
+
+
+def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:
+    """The bytes of an answer; rewritten from its value where an object has the same key twice.
+
+    Clients read the last one, and so do we, but the first would stay in the bytes unread.
+    """
+    if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list):
+        return data
+    keys, _, _ = _measure(value)
+    try:
+        return orjson.dumps(value) if len(_KEY_END.findall(data)) != keys and _has_equal_keys(data) else data
+    except (ValueError, TypeError, RecursionError):
+        return data
+
+
+def is_misspelt(value: Any) -> bool:
+    """Whether a key of the envelope or of a call differs from its name only by case, which some parsers do not mind."""
+    if not isinstance(value, dict):
+        return False
+    params = value.get("params")
+    keys = (*value, *params) if isinstance(params, dict) else value
+    return any(key not in _NAMES and key.casefold() in _NAMES for key in keys)
 
 
 def messages(value: Any) -> list[Any]:
@@ -114,28 +150,47 @@ def id_key(value: Any) -> tuple[str, Any]:
     return (type(value).__name__, value if isinstance(value, str | int | float | None) else repr(value))
 
 
+def loose_key(value: Any) -> tuple[str, Any]:
+    """A key under which ``1``, ``1.0`` and ``"1"`` are one id, as clients have it when they match an answer."""
+    if isinstance(value, str):
+        try:
+            value = int(value[:20])
+        except ValueError:
+            return ("str", value)
+    if isinstance(value, float) and not value.is_integer():
+        return id_key(value)
+    return ("int", int(value)) if isinstance(value, int | float) else id_key(value)
+
+
 def requests_in(members: Sequence[Any]) -> list[dict[str, Any]]:
     """The members that want an answer."""
     return [member for member in members if kind_of(member) == "request"]
 
 
-def _measure(value: Any) -> tuple[int, int]:
-    """How many object keys a value holds, and how deep it is nested."""
-    keys = depth = 0
+def _measure(value: Any) -> tuple[int, int, int]:
+    """How many object keys and how many members a value holds, and how deep it is nested; it stops where a bound is passed."""
+    keys = members = depth = 0
     level: list[Any] = [value]
     while level:
         below: list[Any] = []
         for item in level:
             if type(item) is dict:
                 keys += len(item)
+                members += len(item)
                 below.extend(inner for inner in item.values() if type(inner) is dict or type(inner) is list)
             elif type(item) is list:
+                members += len(item)
                 below.extend(inner for inner in item if type(inner) is dict or type(inner) is list)
         level = below
         depth += 1
-        if depth > limits.JSON_DEPTH_MAX + 1:
+        if depth > limits.JSON_DEPTH_MAX + 1 or members > limits.JSON_LEAVES_MAX:
             break
-    return keys, depth
+    return keys, members, depth
+
+
+def _bounded_int(digits: str) -> int | float:
+    """An integer; one of thousands of digits, which Python refuses to read, becomes infinite."""
+    return int(digits) if len(digits) < 4000 else float("inf")
 
 
 def _has_equal_keys(body: bytes) -> bool:

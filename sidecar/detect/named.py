@@ -37,8 +37,10 @@ def entropy(text: str) -> float:
 
 
 def _is_aws_secret(candidate: Candidate) -> bool:
-    """Forty characters drawn from base64: not hex, not a path, not words."""
-    return entropy(candidate.value) > 4 and not re.fullmatch(r"[0-9a-fA-F]+|[A-Za-z/]+", candidate.value)
+    """Forty characters drawn from base64: not hex, not a path, not the words and few digits of a name."""
+    value = candidate.value
+    is_name = sum(map(str.isdigit, value)) < 3 and re.search(r"[a-z]{5}", value)
+    return entropy(value) > 4 and not is_name and not re.fullmatch(r"[0-9a-fA-F]+|[A-Za-z/]+", value)
 
 
 def _is_password_in_url(candidate: Candidate) -> float:
@@ -47,7 +49,7 @@ def _is_password_in_url(candidate: Candidate) -> float:
     user = candidate.before.rpartition("//")[2].rstrip(":").lower()
     if PLACEHOLDER.search(word) or word[0] in "%[(:" or _WRITTEN_FOR_PASSWORD.fullmatch(word):
         return 0
-    return 0.5 if word in _COMMON_WORDS or word == user else 1
+    return 0.6 if word in _COMMON_WORDS or word == user or len(word) < 5 else 1
 
 
 def _is_login(candidate: Candidate) -> bool:
@@ -94,7 +96,7 @@ def _is_random(candidate: Candidate) -> float:
     if not any(sum(map(str.isdigit, run)) >= 2 and sum(map(str.isalpha, run)) >= 2 for run in runs):
         return 0
     if re.fullmatch(r"[0-9a-fA-F]+", value):
-        return len(value) in (16, 24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
+        return len(value) in (24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
     return entropy(value) > 3.3
 
 

@@ -10,10 +10,10 @@ from sidecar.decode import jsonrpc, lossless, mcp, sse
 from sidecar.events import Caller, Finding, Message, Verdict
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Answer, Exchange
+from sidecar.intercept.exchange import Answer, Exchange, session_in
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
-from sidecar.intercept.schemas import still_valid
+from sidecar.intercept.schemas import allows_marks
 
 if TYPE_CHECKING:
     from sidecar.intercept.waist import Waist
@@ -37,26 +37,32 @@ class Answers:
         if not exchange.is_mcp:
             return
         began = self._waist.timer()
-        if exchange.status == 202 and exchange.calls:
+        for note in exchange.notifications:
+            self._end(note, "notification", http_status=exchange.status)
+        if exchange.status == 202 and exchange.response_body.strip() in (b"", b"Accepted"):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             self._wait_elsewhere(exchange)
             return
         if exchange.response_body:
             payload = jsonrpc.read_leniently(exchange.response_body)
-            if not exchange.calls and not _speaks(payload):
-                return
             if isinstance(payload, list):
                 self._batch(exchange, payload, began)
             else:
                 self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
-        for call in self._taken(exchange):
+        open_calls = exchange.open_calls()
+        if len(open_calls) == 1 and exchange.status == 202:
+            self._wait_elsewhere(exchange)
+            return
+        for call in open_calls:
             self._end(call, "error", error_type=f"http_{exchange.status}", http_status=exchange.status)
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
         began = self._waist.timer()
         event = sse.parse(raw)
-        exchange.is_resumable |= event.has_id
+        exchange.is_resumable |= event.has_id and exchange.era == "handshake"
+        if event.name == "endpoint":
+            exchange.path_session = session_in(event.data.decode("utf-8", "replace"))
         if not event.data or event.name == "endpoint":
             return raw
         payload = jsonrpc.read_leniently(event.data)
@@ -74,39 +80,43 @@ class Answers:
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
-        if exchange.is_resumable and reason != "client":
+        for note in exchange.notifications:
+            self._end(note, "notification", http_status=exchange.status)
+        if exchange.is_resumable and not reason:
             self._wait_elsewhere(exchange)
-        for call in self._taken(exchange):
-            if reason == "client":
-                self._end(call, "cancelled", error_type="client_left", http_status=exchange.status)
+            return tail
+        for call in exchange.open_calls():
+            if self._waist.is_stopping:
+                self._end(call, "no_response", error_type="sidecar_stopped", http_status=exchange.status)
+            elif reason == "client" or call.is_cancelled:
+                error_type = "client_left" if reason == "client" else "cancelled"
+                self._end(call, "cancelled", error_type=error_type, http_status=exchange.status)
+            elif exchange.is_resumable:
+                self._wait_elsewhere(exchange)
             else:
-                why = reason or "the stream ended without an answer"
-                text = f"The server '{exchange.server.name}' gave no answer: {why}."
-                tail += sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
-                self._end(
-                    call,
-                    "upstream_error" if reason else "no_response",
-                    error_type="stream_broken" if reason else "stream_ended",
-                    error_message=text,
-                    http_status=exchange.status,
-                )
-        for call in self._links.forgotten():
-            self._end(call, "no_response", error_type="forgotten")
+                tail += self._unanswered(exchange, call, reason)
         return tail
 
     def failed(self, exchange: Exchange, reason: str, status: int) -> None:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
-        calls = self._taken(exchange)
+        calls = exchange.open_calls()
         exchange.answer = failure(exchange, [call.rpc_id for call in calls], text, status)
-        for call in calls:
+        for call in [*calls, *exchange.notifications]:
             error_type = "timeout" if exchange.is_timed_out else "unreachable"
             self._end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
 
+    def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
+        """The error a client reads in an open stream whose server will not answer any more."""
+        text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
+        status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
+        self._end(call, status, error_type=error_type, error_message=text, http_status=exchange.status)
+        return sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
+
     def _wait_elsewhere(self, exchange: Exchange) -> None:
-        peer = peer_of(exchange)
-        for key, call in exchange.calls.items():
-            self._links.resumable[peer, key] = call
+        """The answer is expected on another exchange; the table of open calls knows what it will answer."""
+        for call in exchange.open_calls():
+            call.is_waiting = True
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
@@ -122,94 +132,115 @@ class Answers:
 
     def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float) -> bytes | None:
         """One message towards the client: the bytes to send, or None to withhold it."""
+        if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
+            return self._unreadable(exchange)
+        raw = jsonrpc.canonical_if_ambiguous(raw, payload)
         kind = jsonrpc.kind_of(payload)
         if kind in ("request", "notification"):
             return self._from_server(exchange, payload, raw, kind, began)
         call, is_open = self._answered(exchange, payload, kind)
-        now = self._waist.clock()
         if call is None:
             return self._unknown(exchange, payload, raw, kind or "result")
+        now = self._waist.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._judging.judged(message, raw, now)
-        if call.method == "initialize" and kind == "result":
+        if call.method == "initialize" and kind == "result" and is_open:
             self._remember_client(exchange, call)
         sent, is_refused = self._acted(call, judged, now)
         if not is_open:
-            self._ledger.findings(call)
             return sent
         self._ledger.note(call, judged, now)
         call.spent_s += self._waist.timer() - began
-        status, error_type = _outcome(payload, kind, exchange.status)
-        if is_refused:
-            status, error_type = "blocked", "policy"
-        elif exchange.is_resumable:
-            self._links.answered[peer_of(exchange), jsonrpc.id_key(call.rpc_id)] = call
+        status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
         self._end(call, status, answer=judged, error_type=error_type, http_status=exchange.status)
         return sent
+
+    def _unreadable(self, exchange: Exchange) -> bytes | None:
+        """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
+        calls = exchange.open_calls()
+        if len(calls) != 1:
+            return None
+        (call,) = calls
+        finding = wire_finding("unreadable-answer", "the answer is JSON that two parsers may read differently")
+        self._ledger.own_finding(finding, self._waist.clock())
+        self._end(call, "blocked", error_type="unreadable", http_status=exchange.status)
+        text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
+        return orjson.dumps(reply.server_failed(call.rpc_id, text))
 
     def _acted(self, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
         """The bytes to send for an answer after its verdict, and whether it was refused."""
         verdict = judged.verdict
         text = reply.refusal_text(verdict.message, verdict.rule)
-        if verdict.action != "block" and verdict.redactions:
-            if (sent := self._valid_redaction(call, judged)) is not None:
-                return sent, False
+        if verdict.action != "block":
+            sent = self._valid_redaction(call, judged) if verdict.redactions else judged.raw
+            if sent is not None:
+                return self._listed(call, judged.message, sent, now), False
             text = reply.refusal_text(_CANNOT_REDACT, verdict.rule)
-        elif verdict.action != "block":
-            return self._listed(call, judged, now), False
         refused = reply.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id)
         return orjson.dumps(refused), True
 
     def _valid_redaction(self, call: Call, judged: Judged) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
+        schema = self._links.schema(call.server.name, call.tool) if call.method == "tools/call" else None
+        if schema is not None and not allows_marks(schema, judged.verdict.redactions):
+            return None
         try:
-            sent = redacted(judged)
+            return redacted(judged)
         except ValueError:
             return None
-        schema = self._links.schemas.get((call.server.name, call.tool)) if call.method == "tools/call" else None
-        return sent if schema is None or still_valid(schema, sent) else None
 
-    def _listed(self, call: Call, judged: Judged, now: float) -> bytes:
+    def _listed(self, call: Call, message: Message, sent: bytes, now: float) -> bytes:
         if call.method not in mcp.LISTS:
-            return judged.raw
-        for tool, schema in lists.output_schemas(call.method, judged.message.payload):
-            self._links.schemas[call.server.name, tool] = schema
+            return sent
+        for tool, schema in lists.output_schemas(call.method, message.payload):
+            self._links.remember_schema(call.server.name, tool, schema)
         if not self._judging.is_hiding:
-            return judged.raw
-        sent, hidden = lists.without_denied(judged, lambda message: self._judging.is_listed(message, now))
-        if hidden:
+            return sent
+        sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now))
+        if hidden and not call.is_ended:
             call.row["attrs"] = {**call.row.get("attrs", {}), "hidden": str(hidden)}
         return sent
 
     def _answered(self, exchange: Exchange, payload: Any, kind: Any) -> tuple[Call | None, bool]:
-        """The call a message answers, and whether it was still open."""
-        key = jsonrpc.id_key(payload.get("id")) if isinstance(payload, dict) and "id" in payload else ("", None)
-        if (call := exchange.calls.pop(key, None)) is not None:
-            return call, True
-        peer = peer_of(exchange)
-        if kind in ("result", "error"):
-            if (call := self._links.resumable.pop((peer, key))) is not None:
+        """The call a message answers, and whether it closes it."""
+        rpc_id = payload.get("id") if isinstance(payload, dict) else None
+        if kind in ("result", "error") and rpc_id is not None:
+            call = exchange.calls.get(jsonrpc.id_key(rpc_id))
+            if call is not None and not call.is_ended:
                 return call, True
-            if (call := self._links.answered.get((peer, key))) is not None:
+            key = (peer_of(exchange), jsonrpc.loose_key(rpc_id))
+            loose = [each for each in exchange.open_calls() if jsonrpc.loose_key(each.rpc_id) == key[1]]
+            if (call := loose[0] if loose else self._links.open.get(key)) is not None:
+                return call, True
+            if (call := self._links.answered.get(key)) is not None:
                 return call, False
-        # A body that names no call (an error page, an error without an id) can only be about the one that is open.
-        if len(exchange.calls) == 1 and (kind is None or payload.get("id") is None):
-            return exchange.calls.pop(next(iter(exchange.calls))), True
-        return None, False
+        # What names no call (an error page, an error without an id, another id) can only be about the one that is open.
+        # In a stream the real answer may still come, so there it is judged as that call and closes nothing.
+        calls = exchange.open_calls()
+        if len(calls) != 1:
+            return None, False
+        is_about_it = not exchange.is_event_stream and rpc_id is None
+        return calls[0], is_about_it or (kind == "error" and rpc_id is None)
 
     def _unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any) -> bytes | None:
-        """An answer to nothing we know. It is judged all the same, as a call of its own."""
-        if not isinstance(payload, dict | str) or not payload:
+        """An answer to nothing we know: judged all the same, and recorded as a call of its own if a rule found something."""
+        if not payload:
             return raw
         judged, call = self._own_call(exchange, payload, raw, kind)
-        if judged.verdict.action == "block":
-            self._end(call, "blocked", error_type="policy")
+        is_blocked = judged.verdict.action == "block"
+        if judged.verdict.findings:
+            self._end(call, "blocked" if is_blocked else "ok", error_type="policy" if is_blocked else "answer_to_nothing")
+        if is_blocked:
             return None
-        self._end(call, "ok", error_type="answer_to_nothing")
         return redacted(judged) if judged.verdict.redactions else raw
 
     def _from_server(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, began: float) -> bytes | None:
         """A server's own request or notification."""
+        key = (peer_of(exchange), jsonrpc.id_key(payload.get("id")))
+        asked = self._links.asked.get(key) if kind == "request" else None
+        if asked is not None and asked.raw_hash == hash(raw) and not asked.substituted:
+            # The same question once more, from a resumed stream: one call, and it was judged.
+            return raw
         judged, call = self._own_call(exchange, payload, raw, kind)
         verdict = judged.verdict
         sent: bytes | None = redacted(judged) if verdict.redactions else raw
@@ -218,10 +249,11 @@ class Answers:
             if verdict.action == "block":
                 call.substituted = reply.refusal_text(verdict.message, verdict.rule)
                 sent = reply.ping(call.rpc_id)
+            call.raw_hash = hash(raw)
             self._ledger.begin(call)
-            self._links.asked[peer_of(exchange), jsonrpc.id_key(call.rpc_id)] = call
+            self._links.asked[key] = call
             return sent
-        parent = next(iter(exchange.calls.values()), None)
+        parent = next(iter(exchange.open_calls()), None)
         if parent is not None and not verdict.findings:
             parent.row["events"] = parent.row.get("events", 0) + 1
             parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
@@ -233,7 +265,7 @@ class Answers:
     def _own_call(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any) -> tuple[Judged, Call]:
         """A message that belongs to no call of the client, judged, with a call of its own."""
         now = self._waist.clock()
-        parent = next(iter(exchange.calls.values()), None)
+        parent = next(iter(exchange.open_calls()), None)
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
         client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
         caller = parent.caller if parent else Caller(client=client, client_version=version, address=exchange.address)
@@ -261,26 +293,16 @@ class Answers:
 
     def _remember_client(self, exchange: Exchange, call: Call) -> None:
         """From here on the session is known by its id, and its messages no longer say who the client is."""
-        protocol = call.row.get("protocol", "")
-        self._links.clients[peer_of(exchange)] = (call.caller.client, call.caller.client_version, protocol)
+        if exchange.mcp_session or exchange.path_session:
+            known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
+            self._links.clients[peer_of(exchange)] = known
         session = self._waist.session_of(exchange, call.caller, self._waist.clock())
         call.session = call.row["session"] = session.id
         call.row["session_kind"] = session.kind
 
-    @staticmethod
-    def _taken(exchange: Exchange) -> list[Call]:
-        calls = list(exchange.calls.values())
-        exchange.calls.clear()
-        return calls
-
     def _end(self, call: Call, status: str, **known: Any) -> None:
         self._ledger.end(call, status, now_s=self._waist.timer(), **known)
-
-
-def _speaks(payload: Any) -> bool:
-    """Whether a body nobody asked for is a message that says something: metadata and bare errors are not."""
-    members = payload if isinstance(payload, list) else [payload]
-    return any(jsonrpc.kind_of(member) in ("request", "notification", "result") for member in members)
+        self._links.ended(call)
 
 
 def ids_in(body: bytes) -> list[Any]:

@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -64,6 +64,19 @@ class Call:
     substituted: str = ""
     """Why a server's request was replaced by a ping, and so what the server reads as the answer."""
     findings: list[dict[str, Any]] = field(default_factory=list)
+    link: Any = None
+    """Under what it is remembered while it is open, and for a while after."""
+    raw_hash: int = 0
+    is_waiting: bool = False
+    """Whether its own exchange is over and its answer is expected on another."""
+    is_cancelled: bool = False
+    is_ended: bool = False
+
+    def without_payload(self) -> "Call":
+        """What must be known of it to judge a replay of its answer, and no more."""
+        args = self.args if self.row.get("request_bytes", 0) <= limits.REMEMBERED_ARGS_BYTES_MAX else {}
+        row = {"method": self.row["method"], "tool": self.row["tool"]}
+        return replace(self, args=args, row=row, findings=[], link=None)
 
     def answer_message(self, payload: Any, kind: Any, size: int, direction: Any = "response") -> Message:
         """The message that answers this call, as policies see it."""
@@ -121,15 +134,15 @@ class Ledger:
             "transport": "http",
             "session": message.session,
             "trace_id": facts.trace_id,
-            "client": message.caller.client,
-            "client_version": message.caller.client_version,
+            "client": facts.client or message.caller.client,
+            "client_version": facts.client_version or message.caller.client_version,
             "client_address": message.caller.address,
             "user": message.caller.user,
             "server": message.server,
             "direction": message.direction,
             "kind": message.kind,
-            "method": facts.method,
-            "tool": facts.tool,
+            "method": facts.method[: limits.NAME_CHARS_MAX],
+            "tool": facts.tool[: limits.NAME_CHARS_MAX],
             "rpc_id": _id_text(said),
             "status": "",
             "request": payload[: limits.PAYLOAD_RECORD_BYTES_MAX],
@@ -184,6 +197,9 @@ class Ledger:
 
     def end(self, call: Call, status: str, *, answer: Judged | None = None, now_s: float, **known: Any) -> None:
         """Write the whole call, once; ``now_s`` is the clock ``started`` was read from."""
+        if call.is_ended:
+            return
+        call.is_ended = True
         row = call.row
         row.update(known)
         row["status"] = status
@@ -195,7 +211,8 @@ class Ledger:
             row["truncated"] |= int(len(payload) > limits.PAYLOAD_RECORD_BYTES_MAX)
             row["response_bytes"] = answer.message.size
             if answer.message.kind == "error":
-                row["error_code"], row["error_message"] = mcp.error_of(said)
+                row["error_code"], text = mcp.error_of(said)
+                row["error_message"] = "" if call.server.payloads == "metadata" else text[: limits.NAME_CHARS_MAX]
         self._write({"phase": "end", "call": row, "rows": {"findings": self._taken(call)}})
 
     def rows(self, **rows: list[dict[str, Any]]) -> None:
@@ -213,6 +230,9 @@ class Ledger:
         self.rows(findings=[{**row, **_finding_columns(finding)}])
 
     def _recorded(self, server: Server, judged: Judged) -> tuple[str, Any]:
+        if judged.scan.skipped:
+            # What was not looked at may hold anything, so nothing of it is kept.
+            return f"[not kept: not all of it was looked at ({', '.join(judged.scan.skipped)})]", {}
         if judged.scan.spans:
             raw, said = self._mask(judged.raw, judged.message.payload, judged.scan.spans)
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from sidecar.intercept.calls import Call
 from sidecar.settings import Server
@@ -45,7 +46,11 @@ class Exchange:
     set_headers: dict[str, str] = field(default_factory=dict)
     """Request headers to replace, where they mirror a value that was redacted in the body."""
     calls: dict[tuple[str, object], Call] = field(default_factory=dict)
-    """The calls this exchange's request opened and no answer has closed, by id."""
+    """The calls this exchange's request opened, by id."""
+    notifications: list[Call] = field(default_factory=list)
+    """The notifications it carries, until it is known whether they arrived."""
+    path_session: str = ""
+    """The session id of the transport of 2024-11-05, which stands in the path."""
     is_resumable: bool = False
     """Whether events of its stream carried ids, so that the client may fetch the rest elsewhere."""
     is_batch: bool = False
@@ -61,7 +66,20 @@ class Exchange:
         """The session id of the wire, from either side; a bearer secret, so never recorded."""
         return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id", "")
 
+    def __post_init__(self) -> None:
+        self.path_session = session_in(self.path)
+
+    def open_calls(self) -> list[Call]:
+        """The calls no answer has closed."""
+        return [call for call in self.calls.values() if not call.is_ended]
+
     @property
     def is_event_stream(self) -> bool:
-        """Whether the response is an event stream."""
-        return self.response_headers.get("content-type", "").partition(";")[0].strip().lower() == EVENT_STREAM
+        """Whether any client would read the response as an event stream; some look only for the words."""
+        return "event-stream" in self.response_headers.get("content-type", "").lower()
+
+
+def session_in(path: str) -> str:
+    """The session id a path's query carries, in the spelling of either SDK."""
+    query = parse_qs(urlsplit(path).query) if "?" in path else {}
+    return next((query[name][0] for name in ("sessionId", "session_id") if name in query), "")

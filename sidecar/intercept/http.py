@@ -14,7 +14,8 @@ from sidecar import limits
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.intercept.doorway import Doorway
-from sidecar.intercept.exchange import Answer, Exchange
+from sidecar.intercept.encodings import decoded
+from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 from sidecar.intercept.reply import unreadable
 from sidecar.intercept.server import Hooks, SidecarMaster
 from sidecar.intercept.streams import TAIL
@@ -40,7 +41,7 @@ class HttpCarrier:
 
     def open_calls(self) -> int:
         """How many calls wait for their answer. Silent listening streams are never over, so they do not count."""
-        return sum(len(exchange.calls) for exchange in self._open.values())
+        return sum(len(exchange.open_calls()) for exchange in self._open.values())
 
     @property
     def hooks(self) -> Hooks:
@@ -74,6 +75,9 @@ class HttpCarrier:
             self._refuse_after(error, exchange)
         if exchange.answer is not None:
             flow.response = _response(exchange.answer, session=exchange.headers.get("mcp-session-id", ""))
+            if exchange.method == "HEAD":
+                # A client does not read a body here, and would take it for the beginning of the next answer.
+                flow.response.raw_content = b""
             return
         self._prepare(flow, exchange)
 
@@ -86,6 +90,11 @@ class HttpCarrier:
             return
         exchange.status = response.status_code
         exchange.response_headers = _headers(response.headers.fields)
+        if response.status_code < 200:
+            # A 101 would open a tunnel nobody judges, and mitmproxy takes other interim responses for the final one.
+            response.status_code = 502
+            self._hang_up(flow, exchange, "it sent an interim response, which is not passed on")
+            return
         self._keep_redirect_here(flow, exchange)
         if not exchange.is_event_stream:
             return
@@ -94,6 +103,8 @@ class HttpCarrier:
             return
         for name in ("content-length", *_DIGESTS):
             response.headers.pop(name, None)
+        if not exchange.response_headers["content-type"].lower().startswith(EVENT_STREAM):
+            response.headers["content-type"] = EVENT_STREAM
         if "chunked" not in response.headers.get("transfer-encoding", "") and flow.request.http_version == "HTTP/1.1":
             response.headers["transfer-encoding"] = "chunked"
         response.stream = _EventStream(self, flow, exchange)
@@ -107,9 +118,10 @@ class HttpCarrier:
         if exchange.answer is not None or response.stream:
             return
         try:
-            exchange.response_body = response.get_content(strict=True) or b""
-        except ValueError:
-            exchange.failure = exchange.failure or "its response is not in the encoding it says"
+            encoding = exchange.response_headers.get("content-encoding", "identity")
+            exchange.response_body = decoded(response.raw_content or b"", encoding.strip().lower())
+        except ValueError as error:
+            exchange.failure = exchange.failure or str(error)
         if exchange.failure:
             self._waist.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
             flow.response = _response(exchange.answer)
@@ -133,6 +145,7 @@ class HttpCarrier:
         reason = flow.error.msg if flow.error else "unknown"
         if exchange is None:
             # Refused before it was whole: nothing was judged and nothing was passed on.
+            self._waist.turned_away("too-large", reason)
             flow.response = _response(unreadable(_refusal(reason, "too-large"), 413))
             return
         self._open.pop(id(exchange), None)
@@ -167,9 +180,13 @@ class HttpCarrier:
         """The answer to a request that may not enter at all."""
         local = flow.client_conn.sockname[0] if flow.client_conn.sockname else ""
         doorway = self._doorways[exchange.server.name]
-        if said := doorway.objection(exchange.headers.get("host", ""), exchange.headers.get("origin", ""), local):
-            status = 421 if said.startswith("the Host") else 403
-            return unreadable(_refusal(said), status)
+        host = exchange.headers.get("host", "")
+        if said := doorway.objection(host, exchange.headers.get("origin", ""), local):
+            is_host = said.startswith("the Host")
+            self._waist.turned_away("host" if is_host else "origin", said)
+            return unreadable(_refusal(said), 421 if is_host else 403)
+        if flow.request.data.authority and flow.request.data.authority.decode("latin-1").lower() != host.lower():
+            return unreadable(_refusal("the address in the request line is not that of the Host header"), 400)
         if "upgrade" in exchange.headers and "websocket" in exchange.headers["upgrade"].lower():
             return unreadable(_refusal("WebSocket is no transport of MCP and is not passed on"), 400)
         names = [name.lower() for name, _ in flow.request.headers.fields]
@@ -191,11 +208,11 @@ class HttpCarrier:
         request.headers.pop("upgrade", None)
         if not exchange.server.keep_host:
             request.headers["host"] = urlsplit(exchange.server.upstream).netloc
-        if exchange.server.answer_within and exchange.calls:
+        if exchange.server.answer_within and exchange.open_calls():
             asyncio.get_running_loop().call_later(exchange.server.answer_within, self._time_out, flow, exchange)
 
     def _time_out(self, flow: HTTPFlow, exchange: Exchange) -> None:
-        if exchange.calls and not exchange.status:
+        if exchange.open_calls() and not exchange.status:
             exchange.is_timed_out = True
             self._hang_up(flow, exchange, f"no answer within {exchange.server.answer_within:g} s")
 
@@ -253,9 +270,9 @@ class _EventStream:
         waist = self._carrier._waist
         if chunk:
             return b"".join([waist.event(self._exchange, raw) for raw in self._splitter.feed(chunk)])
+        # An event without its end is none to a client, so it is not passed on; the end of a line that was cut is.
         rest = self._splitter.rest()
-        sent = waist.event(self._exchange, rest) if rest.strip() else rest
-        return sent + waist.closed(self._exchange, "")
+        return (b"" if rest.strip() else rest) + waist.closed(self._exchange, "")
 
     def _broken(self, reason: str) -> bytes:
         """Nothing of this stream can be judged any more, so nothing more of it is passed on."""
@@ -267,7 +284,12 @@ class _EventStream:
 
 
 def _headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in fields}
+    """Header fields by lower-case name; a name that stands several times has all its values, as RFC 9110 §5.3 joins them."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _response(answer: Answer | None, session: str = "") -> Response:

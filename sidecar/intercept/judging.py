@@ -46,10 +46,14 @@ class Judging:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
         return is_listed(self._policies.current, message, now)
 
+    def finds_in(self, texts: list[str]) -> bool:
+        """Whether a detector recognises a value in texts that belong to no message."""
+        return bool(texts) and bool(self._engine.scan(walk(texts)).spans)
+
     @property
     def is_hiding(self) -> bool:
         """Whether any list has to be filtered at all."""
-        return self._policies.current.hides
+        return self._cap == "enforce" and self._policies.current.hides
 
     @property
     def version(self) -> str:

@@ -1,35 +1,42 @@
-"""What must be remembered between exchanges: who a session is, what a server asked, which calls wait for a resumed stream.
+"""What must be remembered between exchanges: who a session is, which calls are open, what a server asked.
 
 Both peers number their requests from zero, so nothing is ever looked up by an id alone: the key is the peer (server and
-session, or address where there is none), the direction, the id's type and its value.
+session, or address where there is none) and the id. Answers are found as clients find them: within the session, on
+whichever stream they come, and with ``1``, ``1.0`` and ``"1"`` as one id.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
+
 from sidecar import limits
+from sidecar.decode.jsonrpc import loose_key
 from sidecar.intercept.calls import Call
 from sidecar.intercept.exchange import Exchange
 
 Peer = tuple[str, str]
-Key = tuple[str, object]
+Key = tuple[Peer, tuple[str, object]]
 
 
 class Bounded[K, V]:
-    """A table that forgets its least recently used entry beyond ``size_max``; what it forgets is in ``evicted``."""
+    """A table that forgets its least recently used entry beyond ``size_max``, and hands what it forgets to ``forgot``."""
 
-    def __init__(self, size_max: int) -> None:
+    def __init__(self, size_max: int, forgot: Callable[[V], None] | None = None) -> None:
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._size_max = size_max
-        self.evicted: list[V] = []
+        self._forgot = forgot
 
     def __setitem__(self, key: K, value: V) -> None:
-        if (old := self._entries.pop(key, None)) is not None and old is not value:
-            self.evicted.append(old)
+        old = self._entries.pop(key, None)
+        if self._forgot is not None and old is not None and old is not value:
+            self._forgot(old)
         self._entries[key] = value
         while len(self._entries) > self._size_max:
-            self.evicted.append(self._entries.popitem(last=False)[1])
+            _, oldest = self._entries.popitem(last=False)
+            if self._forgot is not None:
+                self._forgot(oldest)
 
     def get(self, key: K) -> V | None:
         """The entry, which is then the most recently used."""
@@ -53,36 +60,54 @@ class Bounded[K, V]:
 
 def peer_of(exchange: Exchange) -> Peer:
     """Who is on the other side, as the two ends of one id space."""
-    return exchange.server.name, exchange.mcp_session or f"address {exchange.address}"
+    return exchange.server.name, exchange.mcp_session or exchange.path_session or f"address {exchange.address}"
 
 
 class Links:
-    """The tables themselves."""
+    """The tables. ``abandoned`` is told of calls that are pushed out and will never be answered here."""
 
-    def __init__(self) -> None:
+    def __init__(self, abandoned: Callable[[Call], None]) -> None:
         self.clients: Bounded[Peer, tuple[str, str, str]] = Bounded(limits.SESSIONS_MAX)
         """Name, version and protocol that a session's ``initialize`` declared."""
-        self.asked: Bounded[tuple[Peer, Key], Call] = Bounded(limits.PENDING_SERVER_REQUESTS_MAX)
+        self.asked: Bounded[Key, Call] = Bounded(limits.PENDING_SERVER_REQUESTS_MAX, abandoned)
         """Requests of servers that wait for the client's answer, which arrives as a POST of its own."""
-        self.resumable: Bounded[tuple[Peer, Key], Call] = Bounded(limits.PENDING_SERVER_REQUESTS_MAX)
-        """Calls whose stream ended before their answer; the client fetches it with ``Last-Event-ID``."""
-        self.answered: Bounded[tuple[Peer, Key], Call] = Bounded(limits.SESSIONS_MAX)
-        """Calls answered on a stream with event ids, so that a replayed answer is judged as what it answers."""
-        self.schemas: Bounded[tuple[str, str], dict[str, Any]] = Bounded(limits.SESSIONS_MAX)
-        """``outputSchema`` by server and tool, as last listed: what a rewritten result must still satisfy."""
+        self.open: Bounded[Key, Call] = Bounded(limits.PENDING_SERVER_REQUESTS_MAX, self._pushed_out)
+        """Requests of clients that are not answered yet, on whichever stream their answer may come."""
+        self.answered: Bounded[Key, Call] = Bounded(limits.ANSWERED_MAX)
+        """Calls that ended, so that an answer that is replayed or comes late is judged as what it answers."""
+        self._schemas: Bounded[tuple[str, str], Any] = Bounded(limits.SCHEMAS_MAX)
+        self._abandoned = abandoned
 
-    def forgotten(self) -> list[Call]:
-        """Calls that were pushed out of a table, and so will never be answered here."""
-        calls = self.asked.evicted + self.resumable.evicted
-        self.asked.evicted, self.resumable.evicted = [], []
-        for table in (self.clients, self.answered, self.schemas):
-            table.evicted.clear()
-        return calls
+    def opened(self, exchange: Exchange, call: Call) -> None:
+        """A request is passed on."""
+        call.link = (peer_of(exchange), loose_key(call.rpc_id))
+        self.open[call.link] = call
+
+    def ended(self, call: Call) -> None:
+        """A call is over; its answer may still be replayed."""
+        if call.link is not None:
+            if self.open.get(call.link) is call:
+                self.open.pop(call.link)
+            self.answered[call.link] = call.without_payload()
+
+    def remember_schema(self, server: str, tool: str, schema: Any) -> None:
+        """Keep what a tool promises of its structured results; one that is too large promises what cannot be checked."""
+        self._schemas[server, tool] = schema if len(orjson.dumps(schema)) <= limits.SCHEMA_BYTES_MAX else False
+
+    def schema(self, server: str, tool: str) -> Any:
+        """The ``outputSchema`` of a tool as last listed, or None."""
+        return self._schemas.get((server, tool))
 
     def waiting(self) -> list[Call]:
-        """Every call that still waits for an answer on another exchange."""
-        return [*self.asked.values(), *self.resumable.values()]
+        """Every call that is still open."""
+        return [*self.asked.values(), *self.open.values()]
 
     def waiting_of(self, peer: Peer) -> list[Call]:
-        """The calls of one peer that still wait, which are then forgotten."""
-        return self.asked.take(lambda key: key[0] == peer) + self.resumable.take(lambda key: key[0] == peer)
+        """The calls of one peer that still wait on no exchange of their own, which are then forgotten."""
+        asked = self.asked.take(lambda key: key[0] == peer)
+        return asked + [call for call in self.open.values() if call.is_waiting and call.link[0] == peer]
+
+    def _pushed_out(self, call: Call) -> None:
+        # A call whose own exchange goes on is found there; only one that waits elsewhere is lost by being forgotten.
+        if call.is_waiting:
+            self._abandoned(call)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import orjson
+
 from sidecar.decode import lossless, mcp
 from sidecar.detect.text import mark
 from sidecar.events import Message, Span
-from sidecar.intercept.calls import Judged
 
 _CALLED_BY: Final = {
     "tools": ("tools/call", "name"),
@@ -29,15 +30,14 @@ def output_schemas(method: str, payload: Any) -> Iterator[tuple[str, dict[str, A
                 yield str(entry.get("name", "")), entry["outputSchema"]
 
 
-def without_denied(judged: Judged, is_listed: Callable[[Message], bool]) -> tuple[bytes, int]:
-    """A list result without what the caller may not use, and how many entries that were.
+def without_denied(raw: bytes, message: Message, is_listed: Callable[[Message], bool]) -> tuple[bytes, int]:
+    """A list result, given as bytes, without what the caller may not use, and how many entries that were.
 
     ``is_listed`` is asked with the call the caller could make. A list nothing is taken from keeps its bytes.
     """
-    message = judged.message
     key, entries = mcp.listed(message.method, message.payload)
     if not key:
-        return judged.raw, 0
+        return raw, 0
     method, field = _CALLED_BY[key]
 
     def may_use(entry: Any) -> bool:
@@ -47,8 +47,8 @@ def without_denied(judged: Judged, is_listed: Callable[[Message], bool]) -> tupl
 
     kept = [index for index, entry in enumerate(entries) if may_use(entry)]
     if len(kept) == len(entries):
-        return judged.raw, 0
-    value = lossless.loads(judged.raw.decode("utf-8", "replace"))
+        return raw, 0
+    value = lossless.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"))
     value["result"][key] = [value["result"][key][index] for index in kept]
     if "cacheScope" in value["result"]:
         value["result"]["cacheScope"] = "private"
@@ -67,6 +67,13 @@ def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> 
         if text != before:
             changed[name] = _encoded(text)
     return changed
+
+
+def unmirrored(headers: Mapping[str, str], payload: Any) -> list[str]:
+    """What stands in headers that repeat a body and is not in the body: it would travel past whoever reads only that."""
+    said = orjson.dumps(payload).decode()
+    mirrors = (value for name, value in headers.items() if name == "mcp-name" or name.startswith("mcp-param-"))
+    return [text for text in map(_decoded, mirrors) if orjson.dumps(text).decode()[1:-1] not in said]
 
 
 def _decoded(value: str) -> str:

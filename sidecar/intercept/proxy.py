@@ -81,9 +81,9 @@ class _Proxy:
             log.info("%s: http://%s stands for %s", server.name, server.listen, server.upstream)
         log.info("ready; policy version %s", self._live.current.version)
         # What start-up made lives as long as the process: keep the collector from walking it again and again.
+        # The thresholds stay: flows are cycles that hold bodies, and collecting them late is memory.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
         await stop.wait()
         log.info("stopping")
         watching.cancel()
@@ -93,18 +93,24 @@ class _Proxy:
     async def _drain(self, master: SidecarMaster) -> None:
         """Take no new connections, let calls under way end, cut what is left, and close the record."""
         await master.stop_listeners()
+        try:
+            await self._let_calls_end(master)
+        finally:
+            self._waist.stop()
+            self._ledger.health("proxy_stopped", 1, __version__, self._waist.clock())
+            self._outbox.close()
+
+    async def _let_calls_end(self, master: SidecarMaster) -> None:
         deadline = self._waist.timer() + _GRACE_S
         while self._carrier.open_calls() and self._waist.timer() < deadline:
             await asyncio.sleep(0.02)
+        self._waist.is_stopping = True
         for handler in [*master.proxyserver.connections.values()]:
             if handler.client in handler.transports:
                 handler.close_connection(handler.client)
         deadline = self._waist.timer() + 1
         while master.proxyserver.connections and self._waist.timer() < deadline:
             await asyncio.sleep(0.02)
-        self._waist.stop()
-        self._ledger.health("proxy_stopped", 1, __version__, self._waist.clock())
-        self._outbox.close()
 
     def _policies_changed(self, policies: PolicySet) -> None:
         self._record_policies(policies)

@@ -60,7 +60,7 @@ class SidecarMaster(Master):
         self.options.update(mode=list(self.servers_by_spec), connection_strategy="lazy", tcp_timeout=limits.IDLE_CONNECTION_S)
         # A snapshot is read several times a request; mitmproxy's own option object checks every read.
         # The Host header is ours to judge first, so mitmproxy must not have replaced it by then.
-        names = self.options.keys()  # type: ignore[no-untyped-call]
+        names = self.options.keys()
         options = {name: getattr(self.options, name) for name in names} | {"keep_host_header": True}
         self.connection_options: Any = SimpleNamespace(**options)
 

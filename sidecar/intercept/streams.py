@@ -7,6 +7,7 @@ Its error pages are HTML, which MCP clients report as a generic failure or wait 
 from typing import Final
 
 from mitmproxy import flow as mitm_flow
+from mitmproxy.connection import Connection
 from mitmproxy.http import HTTPFlow
 from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import commands, events
@@ -27,8 +28,11 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
 from sidecar import limits
+
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 TAIL: Final = "sidecar.tail"
 """Bytes that end an open event stream whose server is gone."""
@@ -39,6 +43,22 @@ class SidecarHttpLayer(HttpLayer):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, HTTPMode.transparent)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        yield from super()._handle_event(event)
+        if isinstance(event, events.DataReceived):
+            yield from self._bound_head(event.connection)
+
+    def _bound_head(self, connection: Connection) -> CommandGenerator[None]:
+        """Close a connection whose message head goes on and on; mitmproxy itself would hold any amount of it."""
+        reader = self.connections.get(connection)
+        reader = getattr(reader, "child_layer", reader)
+        if not isinstance(reader, Http1Connection) or len(reader.buf) <= limits.HEADER_BYTES_MAX:
+            return
+        if reader.state == reader.read_headers:
+            if isinstance(reader, Http1Server):
+                yield commands.SendData(connection, _TOO_LARGE)
+            yield commands.CloseConnection(connection)
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         """One request and its response."""

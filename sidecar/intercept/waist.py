@@ -5,10 +5,13 @@ stream, ``closed`` ends what is still open. A message is recorded before it is p
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+from sidecar import limits
 from sidecar.decode import jsonrpc, mcp
 from sidecar.decode.sessions import Session, Sessions
 from sidecar.errors import StoreError
@@ -18,6 +21,9 @@ from sidecar.intercept.calls import Call, Judged, Ledger
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.judging import Judging, redacted
 from sidecar.intercept.links import Links, peer_of
+
+_UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
+_REVISION: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 log = logging.getLogger("sidecar.intercept")
 
@@ -36,7 +42,8 @@ class Waist:
     ) -> None:
         self.judging = judging
         self.ledger = ledger
-        self.links = Links()
+        self.links = Links(self._abandoned)
+        self.is_stopping = False
         self._sessions = sessions
         self.clock = clock
         self.timer = timer
@@ -45,7 +52,7 @@ class Waist:
     def request(self, exchange: Exchange) -> None:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
         exchange.began = self.timer()
-        if exchange.method != "POST":
+        if exchange.method in ("GET", "DELETE", "HEAD", "OPTIONS"):
             exchange.is_mcp = exchange.method in ("GET", "DELETE")
             if exchange.method == "DELETE" and exchange.mcp_session:
                 self._end_session(exchange)
@@ -55,9 +62,7 @@ class Waist:
             if value is None:
                 return
             members = jsonrpc.messages(value)
-            if any(jsonrpc.kind_of(member) is None for member in members):
-                text = "a JSON-RPC message has a method with an id that is a string or an integer, or a result, or an error"
-                raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "not-a-message", text)
+            self._require_messages(exchange, members)
         except jsonrpc.NotAMessage as error:
             self._refuse_unreadable(exchange, error.refusal)
             return
@@ -72,7 +77,8 @@ class Waist:
             log.error("a request was refused because it cannot be recorded: %s", error)
             ids = [member["id"] for member in jsonrpc.requests_in(members)]
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
-            exchange.calls.clear()
+            for call in [*exchange.open_calls(), *exchange.notifications]:
+                self.ledger.end(call, "blocked", error_type="not_recorded", now_s=self.timer())
             exchange.answer = answers.failure(exchange, ids, text, 503)
 
     def response(self, exchange: Exchange) -> None:
@@ -97,14 +103,17 @@ class Waist:
     def internal_failure(self, exchange: Exchange, where: str) -> None:
         """A fault of the sidecar: refuse what is open, and record a finding of kind ``error`` that says where."""
         finding = answers.wire_finding("internal", f"the sidecar could not judge a message ({where})")
-        calls = list(exchange.calls.values())
-        exchange.calls.clear()
+        calls = exchange.open_calls()
         text = "The sidecar could not judge this message, so it was not passed on."
         ids = [call.rpc_id for call in calls] or answers.ids_in(exchange.body)
         exchange.answer = answers.failure(exchange, ids, text, 500)
         self.ledger.own_finding(finding, self.clock())
         for call in calls:
             self.ledger.end(call, "blocked", error_type="internal", error_message=text, now_s=self.timer())
+
+    def turned_away(self, reason: str, text: str) -> None:
+        """A request that was refused at the door: noted, and not alerted, because whoever knocks decides how often."""
+        self.ledger.own_finding(replace(answers.wire_finding(reason, text), action="log"), self.clock())
 
     def session_of(self, exchange: Exchange, caller: Caller, now: float) -> Session:
         """The session of a message that names no trace."""
@@ -119,20 +128,21 @@ class Waist:
         )
 
     def stop(self) -> None:
-        """End what still waits for an answer elsewhere; nothing may be left silently open."""
-        for call in [*self.links.waiting(), *self.links.forgotten()]:
+        """End what is still open; no call may be silently absent."""
+        for call in self.links.waiting():
             self.ledger.end(call, "no_response", error_type="sidecar_stopped", now_s=self.timer())
+
+    def _abandoned(self, call: Call) -> None:
+        self.ledger.end(call, "no_response", error_type="forgotten", now_s=self.timer())
 
     def _value_of(self, exchange: Exchange) -> Any:
         """The JSON of a body that is an MCP message, or None when it is another kind of request (OAuth's, for example)."""
         content_type = exchange.headers.get("content-type", "").lower()
-        if (encoding := exchange.headers.get("content-encoding", "identity").lower()) != "identity":
-            text = f"the body is encoded ({encoding[:20]}); send it plain"
-            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "encoded", text)
-        charset = content_type.partition("charset=")[2].strip(' "').partition(";")[0].strip(' "')
-        if charset not in ("", "utf-8", "utf8", "us-ascii"):
+        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
+            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "encoded", "the body is encoded; send it plain")
+        if "charset" in content_type and not _UTF8.fullmatch(content_type):
             raise jsonrpc.NotAMessage(jsonrpc.PARSE_ERROR, "charset", "the body is not in UTF-8")
-        is_json = not content_type or "json" in content_type
+        is_json = not content_type or "json" in content_type or jsonrpc.looks_like_json(exchange.body)
         try:
             value = jsonrpc.read_strictly(exchange.body)
         except jsonrpc.NotAMessage:
@@ -143,6 +153,28 @@ class Waist:
             isinstance(value, dict) and not value.keys().isdisjoint(("jsonrpc", "method", "result", "error"))
         )
         return value if is_message or not isinstance(value, dict) else None
+
+    def _require_messages(self, exchange: Exchange, members: list[Any]) -> None:
+        """Raises ``NotAMessage`` when a member is no message, or one that peers would take for different ones."""
+        kinds = [jsonrpc.kind_of(member) for member in members]
+        if None in kinds:
+            text = "a JSON-RPC message has a method with an id that is a string or an integer, or a result, or an error"
+            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "not-a-message", text)
+        for member in members:
+            params = member.get("params")
+            name = params.get("name", "") if isinstance(params, dict) else ""
+            is_named = member.get("method") in ("tools/call", "prompts/get")
+            if is_named and not isinstance(name, str):
+                raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "not-a-name", "the name of a tool or prompt is a string")
+            if any(len(str(each)) > limits.NAME_CHARS_MAX for each in (member.get("method", ""), name, member.get("id"))):
+                text = f"a method, name or id has more than {limits.NAME_CHARS_MAX} characters"
+                raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "too-long", text)
+        ids = [jsonrpc.id_key(member["id"]) for member in jsonrpc.requests_in(members)]
+        if len(set(ids)) != len(ids):
+            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "equal-ids", "two requests of the batch have the same id")
+        if self.judging.finds_in(lists.unmirrored(exchange.headers, members)):
+            text = "a header that mirrors the body says what the body does not"
+            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "header-mismatch", text)
 
     def _single(self, exchange: Exchange, value: dict[str, Any]) -> None:
         judged, call = self._take(exchange, value, exchange.body)
@@ -185,8 +217,13 @@ class Waist:
                 refusals.append(reply.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
             exchange.answer = reply.refused(exchange, [], refusals) if refusals else reply.swallowed()
             return
-        if any(judged.verdict.redactions for judged, _, _ in taken):
-            parts = [redacted(judged) if judged.verdict.redactions else raw for judged, _, raw in taken]
+        if any(judged.verdict.redactions or call.substituted for judged, call, _ in taken):
+            parts = [
+                reply.declined(call.rpc_id, call.substituted)
+                if call.substituted
+                else (redacted(judged) if judged.verdict.redactions else raw)
+                for judged, call, raw in taken
+            ]
             exchange.body = b"[" + b",".join(parts) + b"]"
         for judged, call, _ in taken:
             self._forwarded(exchange, call, judged.message.kind, judged)
@@ -228,7 +265,8 @@ class Waist:
             now=now,
         )
         exchange.era = mcp.era_of(header, facts.protocol)
-        exchange.protocol = header[:40] or facts.protocol or negotiated
+        claimed = header or facts.protocol or negotiated
+        exchange.protocol = claimed if _REVISION.fullmatch(claimed) else ("" if not claimed else "other")
         message = Message(
             server=exchange.server.name,
             direction="request",
@@ -254,10 +292,14 @@ class Waist:
         if kind == "request":
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
             self.ledger.begin(call)
+            self.links.opened(exchange, call)
             call.spent_s += self.timer() - exchange.began
         elif kind == "notification":
+            exchange.notifications.append(call)
+            self.ledger.begin(call)
             call.spent_s += self.timer() - exchange.began
-            self.ledger.end(call, "notification", now_s=self.timer())
+            if call.method == "notifications/cancelled":
+                self._cancelled(exchange, call)
         else:
             known = self.links.asked.pop((peer_of(exchange), jsonrpc.id_key(call.rpc_id)))
             status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
@@ -265,14 +307,20 @@ class Waist:
             call.spent_s += self.timer() - exchange.began
             self.ledger.end(call, status, answer=judged, error_type=error_type, now_s=self.timer())
 
+    def _cancelled(self, exchange: Exchange, note: Call) -> None:
+        """The client no longer wants an answer; should none come, that is why."""
+        call = self.links.open.get((peer_of(exchange), jsonrpc.loose_key(note.args.get("requestId"))))
+        if call is not None:
+            call.is_cancelled = True
+
     def _refuse_unreadable(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> None:
         exchange.answer = reply.unreadable(refusal)
         finding = answers.wire_finding(refusal.reason, refusal.text)
-        payload = exchange.body.decode("utf-8", "replace")
         now = self.clock()
         message, known = self._message(exchange, {}, "request", len(exchange.body), now)
-        message = answers.with_payload(message, payload)
-        judged = answers.with_finding(self.judging.unjudged(message, exchange.body), finding)
+        # Bytes nobody can read for sure may hold anything in any encoding: only how many there were is kept.
+        message = answers.with_payload(message, "")
+        judged = answers.with_finding(self.judging.unjudged(message, b""), finding)
         call = self.ledger.open(
             judged, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
         )

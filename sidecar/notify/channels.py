@@ -30,7 +30,11 @@ Report = Callable[[dict[str, Any]], None]
 
 _RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BACKOFF_S: Final = (1.0, 5.0, 25.0, limits.ALERT_RETRY_S_MAX)
+_CLOSE_WITHIN_S: Final = 1.0
+"""How long a stop waits for an attempt under way; the receiver may be dead, and the alert is on disk."""
 _ANSWER_BYTES_MAX: Final = 64 * limits.KIB
+_SAME_FIELDS: Final = ("alert_id", "finding_id", "call_id", "node", "rule", "severity", "server", "tool")
+"""What an alert and its row in ``alerts`` have in common."""
 
 
 @dataclass(slots=True, order=True)
@@ -79,12 +83,11 @@ class Channel:
         """Take up what an earlier process could not deliver, and deliver from now on."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.json"), key=lambda each: each.stat().st_mtime_ns):
-            try:
-                alert = orjson.loads(file.read_bytes())
-            except (OSError, orjson.JSONDecodeError):
+            if (alert := _kept(file)) is not None:
+                self._enqueue(alert)
+            else:
+                log.warning("channel %s: %s holds no alert and is removed", self.name, file.name)
                 file.unlink(missing_ok=True)
-                continue
-            self._enqueue(alert)
         self._thread.start()
 
     def offer(self, alert: dict[str, Any]) -> None:
@@ -108,12 +111,12 @@ class Channel:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop after the attempt that is under way. What is left is delivered after the next start."""
+        """Begin no further attempt. What is left is delivered after the next start, and so may be one under way."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join(2 * limits.ALERT_TIMEOUT_S)
+            self._thread.join(_CLOSE_WITHIN_S)
         self._pool.clear()
 
     def _enqueue(self, alert: dict[str, Any]) -> None:
@@ -143,9 +146,7 @@ class Channel:
                 continue
             state = "failed" if outcome.error else "sent"
             if outcome.error:
-                log.error(
-                    "channel %s: an alert is given up after %d attempts: %s", self.name, waiting.attempts, outcome.error
-                )
+                log.error("channel %s: an alert is given up after %d attempts: %s", self.name, waiting.attempts, outcome.error)
             self._report(self._row(waiting.alert, state, waiting.attempts, outcome.error))
             with self._changed:
                 self._known.discard(waiting.alert["alert_id"])
@@ -184,10 +185,7 @@ class Channel:
         return _Outcome(f"HTTP status {response.status}", is_final, _retry_after_s(response.headers.get("Retry-After")))
 
     def _row(self, alert: dict[str, Any], state: str, attempts: int, error: str) -> dict[str, Any]:
-        same = {
-            name: alert[name]
-            for name in ("alert_id", "finding_id", "call_id", "node", "rule", "severity", "server", "tool")
-        }
+        same = {name: alert[name] for name in _SAME_FIELDS}
         return {
             "ts": timestamp(time.time()),
             **same,
@@ -202,13 +200,21 @@ class Channel:
         return self._folder / f"{alert['alert_id']}.json"
 
 
+def _kept(file: Path) -> dict[str, Any] | None:
+    """The alert a file keeps, when it keeps one."""
+    try:
+        alert = orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    is_alert = isinstance(alert, dict) and {*_SAME_FIELDS, "time"} <= alert.keys()
+    return alert if is_alert else None
+
+
 def _reason(error: Exception) -> str:
     """Why a receiver was not reached, without its address."""
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the host name is not known"
-    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
-        error, urllib3.exceptions.NewConnectionError
-    ):
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
         return "timed out"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "TLS fails"

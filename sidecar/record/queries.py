@@ -55,9 +55,7 @@ class Queries:
             self._gate = Gate(handle)
             self.timezone: str = handle.query("SELECT timezone()", "TSVRaw").bytes().decode().strip()
 
-    def run(
-        self, sql: str, settings: Mapping[str, str], parameters: Mapping[str, str], client: socket.socket
-    ) -> Answer:
+    def run(self, sql: str, settings: Mapping[str, str], parameters: Mapping[str, str], client: socket.socket) -> Answer:
         """Run one query for the client at the other end of ``client``; ``parameters`` are those of ``{name:Type}``.
 
         Raises:

@@ -38,9 +38,7 @@ _INSERT_SETTINGS: Final = {
 }
 """Sent with every insert, because the defaults differ by version and a retry must count once everywhere."""
 
-_ROW_CODES: Final = frozenset(
-    {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 441, 467, 675, 691}
-)
+_ROW_CODES: Final = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 441, 467, 675, 691})
 """ClickHouse error codes that speak about the rows (not parsable, wrong type, unknown field): they never succeed."""
 
 _USER_CODES: Final = frozenset({192, 193, 194, 516})
@@ -207,8 +205,11 @@ def _open_engine(data: Path) -> tuple[str, Client]:
     options = {"config-file": str(config)}
     engine = f"{path}?{urlencode(options)}"
     try:
+        with contextlib.chdir(drafts):
+            # The import opens an engine for itself, without our file, and would trip over the working directory's.
+            import chdb  # noqa: F401
         return engine, clickhouse_connect.get_client(interface="chdb", path=str(path), chdb_options=options)
-    except (ClickHouseError, RuntimeError, OSError) as error:
+    except (ClickHouseError, RuntimeError, ValueError, OSError) as error:
         text = f"the embedded store in {path} cannot be opened ({_first_line(error)})"
         mend = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
         raise StoreError(f"{text}; {mend}") from None

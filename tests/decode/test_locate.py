@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.decode.locate import locate
@@ -26,6 +26,7 @@ def every_place(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[tupl
     return [((path, False), value)]
 
 
+@settings(deadline=None)
 @given(JSON, st.booleans(), st.sampled_from([None, 1]), st.sampled_from(["", " \n\t\r"]))
 def test_every_leaf_and_key_is_found_where_it_stands(value: Any, is_ascii: bool, indent: int | None, around: str) -> None:
     """Whatever the layout of the text, the bytes at each place are the literal of the value at that path."""
@@ -47,6 +48,7 @@ def mangled(text: str, cuts: list[tuple[int, str]]) -> str:
     return text
 
 
+@settings(deadline=None)
 @given(
     JSON,
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from([*'{}[]",:\\0-1e+.utfn\n\x01 é', ""])), max_size=3),
@@ -63,6 +65,7 @@ def test_what_is_json_is_decided_as_the_standard_library_decides_it(value: Any, 
         assert locate(text.encode(), {}) == {}
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_hostile_bytes_only_ever_raise_value_error(raw: bytes) -> None:
     """Bytes that are no JSON are told as a ValueError, whatever they are."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
@@ -30,6 +30,7 @@ def at(payload: Any, leaf: Leaf) -> Any:
     return payload[leaf.path[-1]] if leaf.path else payload
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from([(), ("params",), ("result", 0)]))
 def test_every_text_is_where_its_path_says(payload: Any, root: tuple[str | int, ...]) -> None:
     """The quick walk and the one that keeps paths see the same texts, and each stands at its path in the payload."""
@@ -43,6 +44,7 @@ def test_every_text_is_where_its_path_says(payload: Any, root: tuple[str | int, 
         assert value == leaf.text if leaf.is_text else int(value) == int(leaf.text)
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_bytes_lead_back_to_their_text(payload: Any) -> None:
     """Every byte of the joined text belongs to the leaf it came from, whatever the script, lone surrogates too."""
@@ -53,6 +55,7 @@ def test_bytes_lead_back_to_their_text(payload: Any) -> None:
         assert texts.index_at(starts[index]) == texts.index_at(starts[index + 1] - 1) == index
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(0, 12), st.integers(1, 4))
 def test_both_walks_stop_at_the_same_bounds(payload: Any, leaves_max: int, depth_max: int) -> None:
     """A message beyond the bounds is looked at in part, the same part twice, and says so."""

@@ -14,7 +14,7 @@ from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.server import SidecarMaster
 from sidecar.settings import Server
 from tests.e2e.conftest import free_port
-from tests.intercept.conftest import SECRETS, Play
+from tests.intercept.conftest import SECRETS, Play, aws_key
 
 LIST = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
 
@@ -168,6 +168,60 @@ def test_an_event_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mon
             assert b'"id":3' in said
             assert b"longer than" in said
             await asyncio.wait_for(upstream.left.wait(), 10)
+            assert play.calls[0]["status"] == "upstream_error"
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_upgrade_opens_no_tunnel(tmp_path: Path) -> None:
+    """A server that answers 101 gets no way past the judge: the client reads an error."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw bytes")
+            assert b" 502 " in await head_of(reader)
+            assert json.loads(await asyncio.wait_for(reader.read(1000), 10))["id"] == 3
+            assert play.calls[0]["status"] == "upstream_error"
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("content_type", ["text/event-streamx", "application/json, text/event-stream", "TEXT/EVENT-STREAM"])
+def test_whatever_a_client_takes_for_a_stream_is_one(tmp_path: Path, content_type: str) -> None:
+    """Clients look at the type of a response in different ways; a stream to any of them is judged event by event."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n".encode())
+            assert b"text/event-stream" in (await head_of(reader)).lower()
+            escaped = "".join(f"\\u{ord(each):04x}" for each in aws_key())
+            upstream.send(f'data: {{"jsonrpc":"2.0","id":3,"result":{{"k":"{escaped}"}}}}\n\n'.encode())
+            assert b"[secrets.aws-key]" in await chunk_of(reader)
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_head_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless headers of a client or a server fill no memory."""
+    monkeypatch.setattr(limits, "HEADER_BYTES_MAX", 2000)
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /mcp HTTP/1.1\r\nx: " + b"y" * 5000)
+            assert b" 431 " in await head_of(reader)
+            writer.close()
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 5000)
+            assert b" 502 " in await head_of(reader)
             assert play.calls[0]["status"] == "upstream_error"
             writer.close()
 

@@ -64,9 +64,7 @@ def call(server: str, tool: str = "", groups: tuple[str, ...] = (), args: Any = 
         "method": "tools/call" if tool else "initialize",
         **changes,
     }
-    return Message(
-        server, tool=tool, args=args, payload={"params": {"arguments": args}}, caller=Caller("u", groups), **values
-    )
+    return Message(server, tool=tool, args=args, payload={"params": {"arguments": args}}, caller=Caller("u", groups), **values)
 
 
 def judged(policies: PolicySet, message: Message, now: float = MONDAY, cap: Any = "enforce") -> Verdict:
@@ -103,9 +101,7 @@ def test_deny_wins_over_allow_and_allow_over_the_default(message: Message, now: 
     )
 
 
-@pytest.mark.parametrize(
-    "change", [{"direction": "response", "kind": "result"}, {"direction": "response"}, {"kind": "result"}]
-)
+@pytest.mark.parametrize("change", [{"direction": "response", "kind": "result"}, {"direction": "response"}, {"kind": "result"}])
 def test_access_is_about_calls_only(change: dict[str, Any]) -> None:
     """Answers either way, and what servers send, are for rules: refusing them would break calls that were allowed."""
     assert judged(loaded(POLICY), call("git", "bash", **change)).action == "allow"
@@ -151,6 +147,19 @@ def test_order_of_files_does_not_matter() -> None:
         assert judged(policies, call("hr", "get_name")).action == "allow"
         assert judged(policies, call("hr", "get_salary")).rule == "no-salary"
         assert judged(policies, call("hr", "set_name")).rule == "access.default"
+
+
+def test_an_enforced_denial_is_told_once() -> None:
+    """What is refused anyway leaves one finding, not a second one from a file that is only monitored."""
+    watched = "version: 1\npolicy: b\naccess: {deny: [{id: a-watched, match: {tool: bash}}]}\n"
+    policies = loaded(POLICY, watched)
+    assert [each.rule for each in judged(policies, call("git", "bash")).findings] == ["no-shell"]
+
+
+def test_a_refusal_always_says_something() -> None:
+    """A file without a message still tells the model why nothing happened."""
+    silent = POLICY.replace("  message: Ask the platform team for {tool} on {server}.\n", "")
+    assert judged(loaded(silent), call("git", "bash")).message == "You may not use this here."
 
 
 def test_monitored_access_changes_nothing() -> None:

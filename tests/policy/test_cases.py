@@ -252,10 +252,7 @@ def test_no_fake_stands_in_the_source() -> None:
 
     root = Path(__file__).parents[2]
     texts = [
-        file.read_text()
-        for folder in ("sidecar/policy", "policies")
-        for file in (root / folder).iterdir()
-        if file.is_file()
+        file.read_text() for folder in ("sidecar/policy", "policies") for file in (root / folder).iterdir() if file.is_file()
     ]
     for name in fakes.NAMES:
         if name not in ("email", fakes.NUMBER):

@@ -117,10 +117,7 @@ def test_a_missing_key_is_false(text: str) -> None:
         ("9223372036854775807 + call.args.n > 0", "a number too large"),
         ("call.args.flag && call.args.s", "a value of another type"),
         (
-            (
-                "call.args.rows.all(a, call.args.many.all(b, call.args.many.all(c, call.args.many.all(d, a + b + c "
-                "+ d >= 0))))"
-            ),
+            ("call.args.rows.all(a, call.args.many.all(b, call.args.many.all(c, call.args.many.all(d, a + b + c + d >= 0))))"),
             "too many steps",
         ),
     ],
@@ -217,9 +214,7 @@ def test_hostile_expressions_are_refused_or_judged(text: str) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=4), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=4), inner, max_size=4),
     max_leaves=15,
 )
 

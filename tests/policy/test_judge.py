@@ -79,13 +79,7 @@ tests:
 def rules(*entries: str, head: str = "mode: enforce\n") -> PolicySet:
     """Policies from rules, each written as the inside of a YAML flow mapping."""
     ids = [entry.partition("id: ")[2].partition(",")[0] for entry in entries]
-    text = (
-        "version: 1\npolicy: p\n"
-        + head
-        + "rules:\n"
-        + "".join(f"  - {{{entry}}}\n" for entry in entries)
-        + cases_for(*ids)
-    )
+    text = "version: 1\npolicy: p\n" + head + "rules:\n" + "".join(f"  - {{{entry}}}\n" for entry in entries) + cases_for(*ids)
     return load_texts([("p.yaml", text)], KINDS)
 
 
@@ -228,9 +222,7 @@ def test_what_holds_without_finds_has_one_finding() -> None:
         policies, state = rules(f"id: a, title: t, {condition}, action: block"), State()
         judged(policies, call(), state=state)
         verdict = judged(policies, call(), state=state)
-        assert [(each.kind, each.path, each.fingerprint, each.count) for each in verdict.findings] == [
-            (kind, "", "", 1)
-        ]
+        assert [(each.kind, each.path, each.fingerprint, each.count) for each in verdict.findings] == [(kind, "", "", 1)]
         assert verdict.message == "t."
 
 
@@ -317,6 +309,8 @@ def test_an_expression_that_fails_is_a_finding_with_its_consequence() -> None:
         assert (verdict.action, finding.action, finding.kind, finding.severity) == (expected, expected, "error", "high")
         assert finding.preview == "a value of another type"
         assert "text" not in verdict.message
+    blocked = judged(rules(expr.format("block")), call({"n": "text"}))
+    assert blocked.message == "This could not be judged, so it was stopped to be safe."
     missing = judged(rules(expr.format("block")), call({}))
     assert (missing.action, missing.findings) == ("allow", ())
 
@@ -426,10 +420,7 @@ ENTRIES = [
         "id: r{n}, title: t, severity: {severity}, mode: {mode}, when: {{rate: {{per: session, over: 1m, above: "
         "{count}}}}}, action: {plain}"
     ),
-    (
-        "id: r{n}, title: t, severity: {severity}, mode: {mode}, unless: {{user: bob}}, match: {{tool: 's*'}}, "
-        "action: {plain}"
-    ),
+    ("id: r{n}, title: t, severity: {severity}, mode: {mode}, unless: {{user: bob}}, match: {{tool: 's*'}}, action: {plain}"),
 ]
 
 
@@ -453,9 +444,7 @@ def rule_entries(draw: st.DrawFn) -> list[str]:
 def messages(draw: st.DrawFn) -> tuple[Message, tuple[Span, ...], tuple[str, ...]]:
     """Messages of all sorts, with finds."""
     args = draw(st.sampled_from([{}, {"n": 2}, {"n": "text"}, {"n": 2**70}]))
-    message = draw(
-        st.sampled_from([call(args), answer(args=args), call(args, server="crm"), call(args, caller=Caller("bob"))])
-    )
+    message = draw(st.sampled_from([call(args), answer(args=args), call(args, server="crm"), call(args, caller=Caller("bob"))]))
     spans = draw(
         st.lists(
             st.sampled_from(
@@ -501,6 +490,4 @@ def test_adding_a_rule_never_makes_a_verdict_milder(entries: list[str], given: l
         assert ACTIONS.index(after.action) >= ACTIONS.index(before.action)
         assert set(before.findings) <= set(after.findings)
         for cut in before.redactions:
-            assert any(
-                each.leaf == cut.leaf and each.start <= cut.start and cut.end <= each.end for each in after.redactions
-            )
+            assert any(each.leaf == cut.leaf and each.start <= cut.start and cut.end <= each.end for each in after.redactions)

@@ -96,10 +96,7 @@ def test_redact_without_detectors_is_refused() -> None:
 )
 def test_a_wrong_expression_is_an_error_with_its_column(expr: str, expected: str) -> None:
     """A mistake in an expression is found when the file is loaded, not when a call meets it."""
-    text = (
-        HEAD
-        + f'lists: {{inside: [crm]}}\nrules:\n  - id: a\n    title: t\n    when: {{expr: "{expr}"}}\n    action: log\n'
-    )
+    text = HEAD + f'lists: {{inside: [crm]}}\nrules:\n  - id: a\n    title: t\n    when: {{expr: "{expr}"}}\n    action: log\n'
     (only,) = said(text)
     assert only.startswith(f"b.yaml:7:18: error[expr]: {expected}")
 
@@ -117,6 +114,16 @@ def test_a_column_in_a_long_expression_has_a_line() -> None:
         "call.tols == 'x'\n"
     )
     assert "line 2, column 5: unknown name 'call.tols'" in said(text)[0]
+
+
+def test_a_pattern_in_a_long_expression_has_a_line() -> None:
+    """A regular expression that is none is found where it stands."""
+    text = (
+        HEAD
+        + "rules:\n  - id: a\n    title: t\n    action: log\n    when:\n      expr: |\n        true &&\n"
+        + "        call.tool.matches('(')\n"
+    )
+    assert said(text)[0].endswith("line 2, column 19: the regular expression '(' is not valid RE2")
 
 
 def test_an_unknown_detector_is_named_with_a_suggestion() -> None:
@@ -145,9 +152,7 @@ def test_a_rule_that_can_never_match_is_refused(method: str) -> None:
     assert "error[never-matches]: 'tool' is set but no method in [" in said(text)[0]
 
 
-@pytest.mark.parametrize(
-    "method", ["tools/call", "tools/*", "'*'", "resources/read", "notifications/resources/updated"]
-)
+@pytest.mark.parametrize("method", ["tools/call", "tools/*", "'*'", "resources/read", "notifications/resources/updated"])
 def test_a_method_that_names_something_may_stand_beside_a_tool(method: str) -> None:
     """Calls, prompts, resources and their notifications carry a name."""
     assert said(HEAD + f"rules:\n  - {{id: a, title: t, match: {{method: {method}, tool: x}}, action: log}}\n") == []
@@ -169,10 +174,7 @@ def test_access_to_answers_is_refused() -> None:
 )
 def test_what_a_client_calls_itself_cannot_relax_anything(part: str) -> None:
     """Anybody can claim a client's name, so it may narrow a rule but never open a door."""
-    expected = (
-        "error[unverified-identity]: client names are self-declared, so they cannot relax a rule; match on user or "
-        "group"
-    )
+    expected = "error[unverified-identity]: client names are self-declared, so they cannot relax a rule; match on user or group"
     assert expected in said(HEAD + part)[0]
 
 

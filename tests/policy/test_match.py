@@ -116,6 +116,9 @@ def test_hours(hours: dict[str, object], moment: str, is_in: bool) -> None:
         ("$.*.email", ("params", "arguments", "x", "email"), True),
         ('$["odd key"]', ("params", "arguments", "odd key"), True),
         ("$['odd key'].x", ("params", "arguments", "odd key", "x"), True),
+        ('$["odd key"]', ("params", "arguments", "other"), False),
+        ("$['odd key']", ("params", "arguments", "other"), False),
+        ("$.rows[0]", ("params", "arguments", "rows", 1), False),
     ],
 )
 def test_where_is_counted_from_the_arguments(where: str, path: tuple[str | int, ...], is_below: bool) -> None:

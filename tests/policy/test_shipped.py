@@ -40,9 +40,7 @@ def test_they_pass_their_own_tests(shipped: PolicySet, engine: Engine) -> None:
 
 def test_every_rule_is_expected_by_a_test(shipped: PolicySet) -> None:
     """Rules that are only monitored are tried too."""
-    expected = {
-        rule for test in shipped.tests for rule in (*(test.case.expect.rules or ()), *(test.case.expect.would or ()))
-    }
+    expected = {rule for test in shipped.tests for rule in (*(test.case.expect.rules or ()), *(test.case.expect.would or ()))}
     assert {rule.id for rule in shipped.rules} <= expected
 
 
@@ -54,9 +52,7 @@ def test_each_file_stands_alone() -> None:
         assert list(check_file(source, ())) == []
 
 
-def judged(
-    shipped: PolicySet, engine: Engine, state: State, params: dict[str, Any], result: Any = None
-) -> list[Verdict]:
+def judged(shipped: PolicySet, engine: Engine, state: State, params: dict[str, Any], result: Any = None) -> list[Verdict]:
     """The verdicts on a call and its answer."""
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     about = facts(asked)
@@ -64,9 +60,7 @@ def judged(
     messages = [Message(direction="request", kind="request", payload=asked, **base)]
     if result is not None:
         messages.append(Message(direction="response", kind="result", payload={"id": 1, "result": result}, **base))
-    return [
-        judge(shipped, each, engine.scan(walk(each.payload)), state, 0.0, _fingerprint, "enforce") for each in messages
-    ]
+    return [judge(shipped, each, engine.scan(walk(each.payload)), state, 0.0, _fingerprint, "enforce") for each in messages]
 
 
 def _fingerprint(value: str) -> str:

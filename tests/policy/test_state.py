@@ -54,6 +54,26 @@ def test_an_edited_limit_holds_at_once() -> None:
     assert not windows.is_above(("r",), 7, 60, 20)
 
 
+def test_a_lowered_limit_is_exact_at_once() -> None:
+    """Calls older than the window do not hide newer ones from a limit that was just lowered."""
+    windows = State()
+    for moment in (0, 50, 51):
+        windows.is_above(("r",), moment, 60, 10)
+    assert windows.is_above(("r",), 70, 60, 2)
+
+
+def test_a_busy_window_is_counted_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window keeps as many moments as its limit needs, however many calls there were, and no more are accounted."""
+    monkeypatch.setattr(state, "RATE_ENTRIES_MAX", 100)
+    windows = State()
+    for number in range(10):
+        for moment in range(50):
+            windows.is_above(("r", str(number)), moment, 60, 9)
+    assert windows.forgotten == 0
+    windows.is_above(("r", "one more"), 50, 60, 9)
+    assert windows.forgotten == 1
+
+
 def test_windows_are_bounded() -> None:
     """Very many names cannot fill the memory; the oldest window is forgotten, and that is counted."""
     windows = State()

@@ -78,4 +78,4 @@ def test_ctrl_c_ends_the_page_quietly(tmp_path: Path) -> None:
     with run_page(write_settings(tmp_path, free_port())) as page:
         page.process.send_signal(signal.SIGINT)
         assert page.process.wait(20) == 0
-    assert page.log.read_text() == ""
+    assert page.log.read_text().strip() == ""

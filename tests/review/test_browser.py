@@ -1,0 +1,70 @@
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests import seed
+from tests.review.conftest import Page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WAIT_MS = 30_000
+
+
+@pytest.fixture
+def tab() -> Iterator["sync_api.Page"]:
+    """A tab of a real browser."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+        tab.set_default_timeout(WAIT_MS)
+        yield tab
+        browser.close()
+
+
+def test_a_person_finds_a_blocked_call_and_its_rule(page: Page, tab: "sync_api.Page") -> None:
+    """An alert's link works first thing; from the list of blocked calls a click opens one; nothing leaves this machine."""
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("websocket", lambda socket: asked.append(socket.url))
+
+    tab.goto(f"{page.url}/call?id={seed.HOSTILE}")
+    tab.get_by_role("heading", name="Request, as recorded").wait_for()
+    tab.get_by_text("by rule hostile.text").wait_for()
+    assert tab.evaluate("typeof window.hacked") == "undefined"
+
+    tab.goto(f"{page.url}/?verdict=block&tool=send_email")
+    # A table is painted; what it says to screen readers stands in the page.
+    blocked = tab.get_by_test_id("glide-cell-1-0").get_by_text("block")
+    blocked.wait_for(state="attached")
+    row = [tab.get_by_test_id(f"glide-cell-{column}-0").text_content() for column in range(1, 7)]
+    assert row == ["block", "critical", "send_email", "mail", "blocked", "secrets.out"]
+
+    box = tab.get_by_test_id("stDataFrame").bounding_box()
+    assert box is not None
+    tab.mouse.click(box["x"] + 400, box["y"] + 55)
+    tab.wait_for_url(f"**/call?id={seed.BLOCKED}")
+    tab.get_by_text("by rule secrets.out").wait_for()
+    tab.get_by_test_id("stCode").filter(has_text="Not sent: the arguments hold an AWS access key.").first.wait_for()
+
+    tab.go_back()
+    blocked.wait_for(state="attached")
+    assert "verdict=block" in tab.url
+
+    for path, heading in (("findings", "By rule"), ("health", "What happened to the sidecar")):
+        tab.goto(f"{page.url}/{path}")
+        tab.get_by_role("heading", name=heading).wait_for()
+        assert tab.evaluate("typeof window.hacked") == "undefined"
+    assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}

@@ -1,0 +1,185 @@
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Element
+
+from tests import seed
+from tests.seeded import ROOT, Record, free_port, write_settings
+
+REVIEW = ROOT / "dashboards" / "review"
+PAGES = {"calls": "views/calls.py", "findings": "views/findings.py", "health": "views/health.py", "call": "views/call.py"}
+
+PLAIN = {"text", "code", "dataframe", "selectbox"}
+"""The elements that do not know markup; recorded text may stand only in these."""
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Runs a page over a record, as a browser's first visit does."""
+    monkeypatch.syspath_prepend(str(REVIEW))
+
+    def run(settings_file: str, name: str, **query: str) -> AppTest:
+        monkeypatch.setenv("SIDECAR_CONFIG", settings_file)
+        st.cache_resource.clear()
+        page = AppTest.from_file(REVIEW / "app.py", default_timeout=30)
+        page.switch_page(PAGES[name])
+        for key, value in query.items():
+            page.query_params[key] = value
+        page.run()
+        assert not page.exception
+        return page
+
+    yield run
+    st.cache_resource.clear()
+
+
+def table(page: AppTest, index: int = -1) -> pd.DataFrame:
+    """One of the tables on a page."""
+    return page.dataframe[index].value
+
+
+def texts(page: AppTest) -> str:
+    """All plain text and code on a page."""
+    return "\n".join([element.value for element in page.text] + [element.value for element in page.code])
+
+
+def test_the_calls_are_there(open_page: Open, record: Record) -> None:
+    """The first page shows figures and the newest calls, with verdict, severity and rule as words."""
+    page = open_page(record.settings.file, "calls")
+    figures = {metric.label: metric.value for metric in page.metric}
+    assert figures["Calls"] == str(seed.CALLS + 3)
+    assert figures["Blocked"] == "12"
+    second = table(page).iloc[1]
+    assert (list(second["verdict"]), list(second["severity"])) == (["block"], ["critical"])
+    assert (second["call"], second["status"], second["rule"]) == ("send_email", "blocked", "secrets.out")
+
+
+def test_filters_come_from_the_address(open_page: Open, record: Record) -> None:
+    """A link with filters opens the page as it was when the link was made."""
+    page = open_page(record.settings.file, "calls", verdict="block", server="mail", since="7d")
+    assert {tuple(verdict) for verdict in table(page)["verdict"]} == {("block",)}
+    assert page.selectbox(key="server").value == "mail"
+    assert page.selectbox(key="since").value == "7d"
+
+
+def test_a_link_to_a_session_narrows_the_page(open_page: Open, record: Record, now: datetime) -> None:
+    """From a call one gets to all calls of its session, and back to all."""
+    session = "0000000000000003"
+    page = open_page(record.settings.file, "calls", session=session)
+    expected = sum(row["session"] == session for row in seed.rows(now)["calls"])
+    assert {metric.label: metric.value for metric in page.metric}["Calls"] == str(expected)
+    page.button(key="all-session").click().run()
+    assert {metric.label: metric.value for metric in page.metric}["Calls"] == str(seed.CALLS + 3)
+
+
+def test_a_filter_without_result_says_what_to_do(open_page: Open, record: Record) -> None:
+    """An empty list names the way out, and where clients connect."""
+    page = open_page(record.settings.file, "calls", tool="no_such_tool")
+    assert "Choose a longer time or fewer filters" in page.info[0].value
+    assert "crm: http://127.0.0.1:9001" in texts(page)
+
+
+def test_a_call_shows_everything_about_it(open_page: Open, record: Record) -> None:
+    """An alert's link opens the call: verdict, rule, message, payloads, finding, alert, policy version and text."""
+    page = open_page(record.settings.file, "call", id=str(seed.BLOCKED))
+    shown = texts(page)
+    for expected in (
+        "mail: send_email",
+        "by rule secrets.out",
+        "Not sent: the arguments hold an AWS access key.",
+        '"subject": "Access"',
+        '"isError": true',
+        seed.VERSION,
+        "secrets.yaml",
+        seed.SECRETS_POLICY,
+        "1.9 ms",
+        "ada@example.com",
+    ):
+        assert expected in shown
+    assert table(page, 0).iloc[0]["rule"] == "secrets.out"
+    assert table(page, 0).iloc[0]["value"] == seed.KEY_PREVIEW
+    assert list(table(page, 1).iloc[0]["state"]) == ["sent"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({}, "Which call?"),
+        ({"id": "<b>no id</b>"}, "This is not the id of a call."),
+        ({"id": str(seed.UUID(int=1))}, "This call is not in the record"),
+    ],
+)
+def test_a_wrong_link_is_explained(open_page: Open, record: Record, query: dict[str, str], told: str) -> None:
+    """A link without a call, with nonsense, or to a call that is not there yet says so."""
+    page = open_page(record.settings.file, "call", **query)
+    assert any(told in element.value for element in [*page.info, *page.error])
+
+
+def test_findings_are_there(open_page: Open, record: Record) -> None:
+    """The findings page counts by rule and lists the newest."""
+    page = open_page(record.settings.file, "findings", severity="critical")
+    assert table(page, 0)[["rule", "enforced", "monitored"]].to_numpy().tolist() == [["secrets.out", 12, 0]]
+    assert set(table(page, 1)["kind"]) == {"secrets.aws-key"}
+
+
+def test_health_says_what_is_in_force(open_page: Open, record: Record) -> None:
+    """The health page answers whether it records, which policies judge, and what happened."""
+    page = open_page(record.settings.file, "health")
+    figures = {metric.label: metric.value for metric in page.metric}
+    assert (figures["Recording"], figures["Policies on disk"], figures["Rows lost, 24 h"]) == ("yes", "in force", "2")
+    assert f"policy version {seed.VERSION}" in texts(page)
+    assert seed.PERSONAL_POLICY in texts(page)
+    assert table(page).iloc[0]["event"] == "rows could not be stored"
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_a_broken_policy_is_said_at_the_top_of_every_page(
+    open_page: Open, empty_record: Record, now: datetime, name: str
+) -> None:
+    """Whatever one came for, the first thing on the page is that the policies on disk do not load, and where."""
+    loaded = seed.health_row(now - timedelta(minutes=5), "proxy", "policy_loaded", seed.VERSION)
+    empty_record.insert({"health": [loaded, seed.broken_reload(now)]})
+    page = open_page(empty_record.settings.file, name)
+    assert page.error[0].value.startswith("The policy files on disk do not load. The last good version stays in force.")
+    assert page.code[0].value == f"{seed.NODE}: {seed.RELOAD_PROBLEM}"
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_a_fresh_installation_shows_no_error(open_page: Open, empty_record: Record, name: str) -> None:
+    """Before the first call every page says what to do instead of failing."""
+    page = open_page(empty_record.settings.file, name)
+    assert page.info
+    assert not page.error
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_without_a_record_the_page_waits(open_page: Open, tmp_path: Path, name: str) -> None:
+    """When the collector is not up yet, the page says so calmly and names what to start."""
+    page = open_page(write_settings(tmp_path, free_port()).file, name)
+    assert page.info[0].value.startswith("Waiting for the record.")
+    assert "sidecar collect" in texts(page)
+    assert not page.dataframe
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_recorded_text_stays_text(open_page: Open, record: Record, now: datetime, name: str) -> None:
+    """HTML, pictures, links, terminal commands and reordered writing in names and payloads are shown, never obeyed."""
+    page = open_page(record.settings.file, name, id=str(seed.HOSTILE))
+    kinds = set()
+    for element in page.main:
+        kinds.add(element.type)
+        if isinstance(element, Element) and element.type not in PLAIN:
+            assert not any(word in str(element.proto) for word in ("hacked", "leak.example", "\x1b", "\u202e")), element
+    assert kinds & PLAIN
+    cells = [str(cell) for frame in page.dataframe for cell in frame.value.to_numpy().ravel()]
+    for shown in [*texts(page).splitlines(), *cells, *(choice for box in page.selectbox for choice in box.options)]:
+        assert shown.replace("\t", "").isprintable(), ascii(shown)
+    if name != "health":
+        assert "\\u202egnirts" in texts(page) + str(cells) + str([box.options for box in page.selectbox])
