@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar.errors import Problem
 from sidecar.events import Path
+from sidecar.limits import YAML_DEPTH_MAX
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)\Z")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
@@ -36,6 +37,9 @@ class Document:
         self.problems: list[Problem] = []
         self._places: dict[Path, Position] = {}
         self._keys: dict[Path, Position] = {}
+        if (hostile := _hostile(file, text)) is not None:
+            self.problems.append(hostile)
+            return
         try:
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
@@ -49,7 +53,7 @@ class Document:
             self.problems.append(Problem(file, 1, 1, "syntax", text_at))
             return
         if node is not None:
-            self.value = self._build(node, (), frozenset())
+            self.value = self._build(node, ())
 
     def problem(self, path: Path, code: str, text: str, *, at_key: bool = False, is_warning: bool = False) -> Problem:
         """A mistake at ``path``; where the path has no place of its own, its nearest parent's is used."""
@@ -64,16 +68,12 @@ class Document:
             path = path[:-1]
         return self._places.get(path, (1, 1))
 
-    def _build(self, node: Any, path: Path, above: frozenset[int]) -> Any:
+    def _build(self, node: Any, path: Path) -> Any:
         self._places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
-        if id(node) in above:
-            self.problems.append(self.problem(path, "syntax", "an alias contains itself; write the value out"))
-            return None
-        above |= {id(node)}
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
-            return [self._build(child, (*path, index), above) for index, child in enumerate(node.value)]
+            return [self._build(child, (*path, index)) for index, child in enumerate(node.value)]
         built: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -89,8 +89,30 @@ class Document:
                 )
                 continue
             self._keys[here] = place
-            built[key] = self._build(value_node, here, above)
+            built[key] = self._build(value_node, here)
         return built
+
+
+def _hostile(file: str, text: str) -> Problem | None:
+    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which multiply."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            mark = event.start_mark
+            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            if isinstance(event, yaml.AliasEvent):
+                return Problem(file, *place, "alias", "aliases are not read; write the value out")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > YAML_DEPTH_MAX:
+                    return Problem(file, *place, "syntax", f"nested over {YAML_DEPTH_MAX} deep; flatten it")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:
+        return None
+    except UnicodeEncodeError:
+        return Problem(file, 1, 1, "syntax", "this is not Unicode text; save the file as UTF-8")
+    return None
 
 
 def _scalar(node: Any) -> Any:
@@ -118,10 +140,14 @@ def model_problems(document: Document, error: ValidationError, model: type[BaseM
     Codes: ``unknown-field``, ``missing-field``, ``unknown-value``, ``wrong-type``, ``invalid``.
     """
     problems = []
-    for item in error.errors(include_url=False, include_input=True):
+    items = error.errors(include_url=False, include_input=True)
+    for item in items:
         path = (*at, *_real_path(document, item["loc"], at))
-        name = ".".join(str(step) for step in path)
+        name = ".".join(str(step) for step in path) or "file"
         kind = item["type"]
+        if kind == "too_short" and any(len(each["loc"]) > len(item["loc"]) for each in items):
+            # pydantic counts only the members that are right, and those that are not have their own line.
+            continue
         given = item.get("input")
         if kind == "extra_forbidden":
             field = str(path[-1])

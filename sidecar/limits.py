@@ -90,7 +90,7 @@ POLICY_FILE_BYTES_MAX: Final = MIB
 POLICY_FILES_MAX: Final = 500
 """Files of one policy folder; more is the wrong folder."""
 
-POLICY_DEPTH_MAX: Final = 60
+YAML_DEPTH_MAX: Final = 60
 """Nesting of a policy file. The YAML parser recurses in C, and very deep text would end the process."""
 
 GLOB_CHARS_MAX: Final = 200

@@ -60,12 +60,7 @@ def redact_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
 def mask_bytes(raw: bytes, spans: Iterable[Span], mark: Mark) -> bytes:
     """Like ``redact_bytes``, but a number with a span becomes a string."""
     spans = list(spans)
-    if (
-        spans
-        and spans[0].leaf.is_text
-        and not spans[0].leaf.path
-        and raw.decode("utf-8", "replace") == spans[0].leaf.text
-    ):
+    if spans and spans[0].leaf.is_text and not spans[0].leaf.path and raw.decode("utf-8", "replace") == spans[0].leaf.text:
         return _changes(spans, mark)[(), False].new().encode()
     changes = _changes(spans, mark)
     if any(is_key for _, is_key in changes):

@@ -90,7 +90,7 @@ class Engine:
         detector, pattern = self._detectors[rank], self._patterns[rank]
         done = 0
         for end in ends:
-            at, limit = max(done, end - detector.width), min(len(data), end + detector.width)
+            at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             while at < end and (match := pattern.search(data, at, limit)):
                 start, stop = match.span(1)
                 confidence = detector.confidence

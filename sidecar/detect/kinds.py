@@ -50,7 +50,7 @@ class Detector:
 
     ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending
     in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
-    the value, and its match begins at most ``width`` bytes before the end of the gate's and ends at most as far after.
+    the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
     are the vendor's public prefix and may be shown to people.
@@ -62,7 +62,8 @@ class Detector:
     pattern: str
     confidence: float
     shown: int = 0
-    width: int = 256
+    lead: int = 256
+    tail: int = 256
     check: Check | None = None
     may_overlap: bool = False
 

@@ -125,7 +125,7 @@ def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detect
     """A value of a plain form at most 60 characters after one of ``words``."""
     gate = rf"(?is)(?:{words}).{{0,60}}[^0-9A-Za-z/+](?:{value})(?:[^0-9A-Za-z/+=]|$)"
     pattern = rf"(?is)(?:{words}).{{0,60}}?[^0-9A-Za-z/+]({value})(?:[^0-9A-Za-z/+=]|$)"
-    return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, width=160, check=check)
+    return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, lead=160, check=check)
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -147,7 +147,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=_PAIRS + r"""[^\s;'"\\]{4}""",
         pattern=_PAIRS + r"""([^\s;'"\\]{4,128})""",
         confidence=0.9,
-        width=512,
+        lead=512,
         check=_is_password_in_url,
     ),
     Detector(
@@ -164,7 +164,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=_AUTHORIZATION + r"[0-9A-Za-z._~+/-]{12}",
         pattern=_AUTHORIZATION + r"([0-9A-Za-z._~+/-]{12,600}=*)",
         confidence=0.9,
-        width=700,
+        tail=700,
         check=_is_login,
     ),
     Detector(

@@ -164,7 +164,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=r"[0-9A-Za-z._%+'-]@[0-9A-Za-z-]{1,63}\.(?:[0-9A-Za-z-]{1,63}\.){0,7}[A-Za-z]{2}",
         pattern=_EMAIL,
         confidence=0.95,
-        width=400,
+        lead=400,
         check=_is_email,
     ),
 )

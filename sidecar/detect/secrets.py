@@ -6,6 +6,7 @@ like any other, since nothing tells them from real ones; placeholders (``xxxxx``
 
 import base64
 import json
+import re
 from typing import Final
 
 from sidecar.detect.kinds import AFTER, BEFORE, PLACEHOLDER, Candidate, Detector, is_filled_in
@@ -26,13 +27,13 @@ def _prefixed(kind: str, about: str, head: str, body: str, least: int, most: int
     """A token that its own prefix makes certain: ``head``, then ``least`` to ``most`` characters of class ``body``."""
     pattern = f"{BEFORE}({head}{body}{{{least},{most}}})"
     gate = f"{head}{body}{{{least}}}"
-    return Detector(f"secrets.{kind}", about, gate, pattern, 0.99, shown, most + 160, is_filled_in)
+    return Detector(f"secrets.{kind}", about, gate, pattern, 0.99, shown, tail=most, check=is_filled_in)
 
 
 def _alone(kind: str, about: str, value: str, confidence: float, shown: int) -> Detector:
     """A token whose form is telling only where it stands alone."""
     pattern = f"{BEFORE}({value}){AFTER}"
-    return Detector(f"secrets.{kind}", about, value + AFTER, pattern, confidence, shown, 256, is_filled_in)
+    return Detector(f"secrets.{kind}", about, value + AFTER, pattern, confidence, shown, check=is_filled_in)
 
 
 def _is_jwt(candidate: Candidate) -> bool:
@@ -48,7 +49,7 @@ def _is_jwt(candidate: Candidate) -> bool:
 def _is_private_key(candidate: Candidate) -> bool:
     """A key has a body; source code that only names header and footer has none."""
     body = candidate.value.split("-----")[2]
-    return sum(map(str.isalnum, body)) >= 60 and not PLACEHOLDER.search(body)
+    return bool(re.search(r"[0-9A-Za-z+/=]{40}", body)) and not PLACEHOLDER.search(body[:80])
 
 
 def _is_discord_token(candidate: Candidate) -> bool:
@@ -65,6 +66,8 @@ _KEY_FOOTER: Final = r"-----END[ A-Z0-9_-]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY: Final = rf"{_KEY_HEADER}(?:(?:[^-]|-[^-])*?{_KEY_FOOTER}|[A-Za-z0-9+/=\s\\]+)"
 _KEY_BYTES_MAX: Final = 16_384
 """The longest private key in use (RSA of 16,384 bits) takes 12,700 characters."""
+_JWT_BYTES_MAX: Final = 16_384
+"""Web servers refuse longer headers, so that no token that anyone sends is longer."""
 _SERVICE_ACCOUNT: Final = rf"private_key_id\W{{1,12}}{_HEX}{{40}}\W{{1,16}}private_key\W{{1,12}}"
 
 _TEAMS: Final = r"[0-9a-z-]{1,60}\.webhook\.office\.com/webhookb2/[0-9a-z@-]{73}/IncomingWebhook/[0-9a-z]{32}/[0-9a-z-]{36}"
@@ -127,7 +130,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     _prefixed("airtable-token", "Airtable personal token", r"pat[0-9A-Za-z]{14}\.", _HEX, 64, 64, 3),
     _prefixed("figma-token", "Figma personal token", "fig[dou][rh]?_", _WORD, 40, 64, 4),
     _prefixed("docker-token", "Docker Hub token", "dckr_[op]at_", _WORD, 27, 64, 9),
-    _prefixed("supabase-key", "Supabase token or secret key", "sb(?:p_|_secret_)", _IDENT, 30, 60, 3),
+    _prefixed("supabase-key", "Supabase access token", "sbp_", _HEX, 40, 40, 4),
+    _prefixed("supabase-key", "secret key of a Supabase project", "sb_secret_", _WORD, 30, 60, 3),
     _alone("ai-key", "key of Groq, Perplexity, Replicate, xAI", "(?:gsk_|pplx-|r8_|xai-)[0-9A-Za-z]{37,100}", 0.99, 3),
     _prefixed("tailscale-key", "Tailscale key", "tskey-[a-z]{3,9}-", _DASHED, 20, 100, 5),
     _prefixed("onepassword-token", "1Password service account token", "ops_eyJ", _BASE64, 200, 900, 4),
@@ -150,7 +154,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     _prefixed("readme-token", "ReadMe token", "rdme_", _AZ, 70, 70, 5),
     _prefixed("sourcegraph-token", "Sourcegraph token", "sgp_(?:[0-9a-zA-Z]{16}_)?", _HEX, 40, 40, 4),
     _prefixed("flutterwave-key", "Flutterwave secret key", "FLWSECK(?:_TEST)?-", _HEX, 12, 40, 8),
-    _prefixed("plaid-token", "Plaid access token", "access-[a-z]{7,11}-[0-9a-f]{8}-[0-9a-f]{4}-", _DASHED, 22, 22, 7),
+    _prefixed("plaid-token", "Plaid access token", "access-(?:sandbox|development|production)-", _DASHED, 36, 36, 7),
     _alone("teams-webhook", "address at which anyone can post", _TEAMS, 0.99, 0),
     _prefixed("age-key", "age secret key", "AGE-SECRET-KEY-1", "[0-9A-Z]", 58, 58, 16),
     _alone("alibaba-key", "Alibaba Cloud access key id", "LTAI[0-9A-Za-z]{16,24}", 0.95, 4),
@@ -162,7 +166,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=rf"{_SERVICE_ACCOUNT}{_KEY_HEADER}",
         pattern=rf"{_SERVICE_ACCOUNT}({_KEY})",
         confidence=0.99,
-        width=_KEY_BYTES_MAX,
+        tail=_KEY_BYTES_MAX,
         check=_is_private_key,
     ),
     Detector(
@@ -171,7 +175,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=_KEY_HEADER,
         pattern=f"({_KEY})",
         confidence=0.99,
-        width=_KEY_BYTES_MAX,
+        tail=_KEY_BYTES_MAX,
         check=_is_private_key,
     ),
     Detector(
@@ -180,7 +184,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         gate=rf"eyJ{_WORD}{{12,}}\.{_WORD}{{8}}",
         pattern=rf"(eyJ{_WORD}{{12,}}(?:\.{_WORD}*){{2,4}})",
         confidence=0.95,
-        width=4096,
+        lead=4096,
+        tail=_JWT_BYTES_MAX,
         check=_is_jwt,
     ),
     Detector(

@@ -79,9 +79,7 @@ class Grafana:
         self._check_plugin()
         changes = [self._source(settings, environ), self._folder()]
         for file in board_files():
-            changes.append(
-                self._board(dashboard(load_board(file), settings.store_address.database, settings.link_base))
-            )
+            changes.append(self._board(dashboard(load_board(file), settings.store_address.database, settings.link_base)))
         return [change for change in changes if change is not None]
 
     def push(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[Change]:
@@ -114,9 +112,7 @@ class Grafana:
             return None
         # What people set beside ours (a time limit, TLS) stays.
         secured["jsonData"] = have.get("jsonData", {}) | wanted["jsonData"]
-        return Change(
-            "update data source", parts, lambda: self._face.api.PUT(f"/datasources/uid/{SOURCE_UID}", json=secured)
-        )
+        return Change("update data source", parts, lambda: self._face.api.PUT(f"/datasources/uid/{SOURCE_UID}", json=secured))
 
     def _folder(self) -> Change | None:
         if self._get(lambda: self._face.folder.get_folder(FOLDER_UID)) is not None:
@@ -162,15 +158,11 @@ class Grafana:
             return SidecarError(f"Grafana at {self.url} refuses the credentials (401); {mend}")
         if isinstance(error, GrafanaException) and error.status_code == 403:
             mend = "give them dashboards:write, folders:create and datasources:write, as the role Admin has"
-            return SidecarError(
-                f"Grafana at {self.url} does not let these credentials do that (403: {_said(error)}); {mend}"
-            )
+            return SidecarError(f"Grafana at {self.url} does not let these credentials do that (403: {_said(error)}); {mend}")
         if isinstance(error, GrafanaException):
             return SidecarError(f"Grafana at {self.url} answers with status {error.status_code}: {_said(error)}")
         if isinstance(error, ValueError):
-            return SidecarError(
-                f"what answers at {self.url} is not Grafana's API; is the address complete, with its path?"
-            )
+            return SidecarError(f"what answers at {self.url} is not Grafana's API; is the address complete, with its path?")
         return SidecarError(
             f"Grafana at {self.url} cannot be reached ({type(error).__name__}); is it running, and is this its address?"
         )
@@ -182,10 +174,7 @@ def different(wanted: Any, have: Any, path: str = "") -> tuple[str, ...]:
         found = [different(value, have.get(key), f"{path}.{key}" if path else key) for key, value in wanted.items()]
         return tuple(place for places in found for place in places)
     if isinstance(wanted, list) and isinstance(have, list) and len(wanted) == len(have):
-        found = [
-            different(one, other, f"{path}[{index}]")
-            for index, (one, other) in enumerate(zip(wanted, have, strict=True))
-        ]
+        found = [different(one, other, f"{path}[{index}]") for index, (one, other) in enumerate(zip(wanted, have, strict=True))]
         return tuple(place for places in found for place in places)
     # Grafana leaves out what is empty, so an empty value wanted and nothing there are the same.
     return () if wanted == have or (not wanted and have is None) else (path,)

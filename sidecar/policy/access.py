@@ -63,8 +63,7 @@ def is_listed(policies: PolicySet, message: Message, now: float, cap: Mode = "en
     if gate.default is None or not gate.default.hide:
         return True
     return any(
-        _fits(entry, facts)[0] if _is_of_the_caller(entry) else entry.match.fits(message, now)
-        for entry, _section in gate.allow
+        _fits(entry, facts)[0] if _is_of_the_caller(entry) else entry.match.fits(message, now) for entry, _section in gate.allow
     )
 
 

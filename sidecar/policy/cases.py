@@ -131,9 +131,7 @@ class _Runner:
         if ACTIONS.index(verdict.action) >= ACTIONS.index(seen.action):
             seen.action, seen.message = verdict.action, verdict.message
         if verdict.action != "block":
-            seen.payloads[direction] = (
-                self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
-            )
+            seen.payloads[direction] = self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
 
 
 def _fingerprint(value: str) -> str:

@@ -61,9 +61,7 @@ def check_together(sources: Sequence[Source], place: str) -> Iterator[Problem]:
                 yield document.problem(("access", "default"), "duplicate-default", said)
             default = default or (document.file, document.position(("access", "default"))[0])
     if default is None:
-        said = (
-            "no file sets access.default, so what no entry denies is allowed; write 'default: allow' or 'default: deny'"
-        )
+        said = "no file sets access.default, so what no entry denies is allowed; write 'default: allow' or 'default: deny'"
         yield Problem(place, 0, 0, "no-default", said, is_warning=True)
 
 
@@ -133,9 +131,7 @@ def _untested(source: Source) -> Iterator[Problem]:
             said = f"'{rule.id}' is enforced but no test expects it; add a test whose expect.rules names it"
             yield document.problem(("rules", index), "untested", said)
     if is_enforced and not any(case.expect.verdict == "allow" for case in file.tests):
-        said = (
-            f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one with verdict: allow"
-        )
+        said = f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one with verdict: allow"
         yield document.problem(("policy",), "untested", said)
 
 
@@ -149,9 +145,7 @@ def _test(source: Source, case: model.Case, path: Path) -> Iterator[Problem]:
                 said = f"'{rule}' is no rule of this file{suggest(rule, known)}"
                 yield document.problem((*path, "expect", name, index), "unknown-rule", said)
     for fake in sorted(fakes.unknown_in(case.model_dump())):
-        yield document.problem(
-            path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}"
-        )
+        yield document.problem(path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}")
     if case.expect.message is not None:
         try:
             re2.compile(case.expect.message)

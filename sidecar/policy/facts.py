@@ -26,9 +26,7 @@ class Facts:
 
     __slots__ = ("_found", "message", "now", "session_calls", "session_servers")
 
-    def __init__(
-        self, message: Message, now: float, session_calls: int = 0, session_servers: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: Message, now: float, session_calls: int = 0, session_servers: tuple[str, ...] = ()) -> None:
         self.message = message
         self.now = now
         self.session_calls = session_calls

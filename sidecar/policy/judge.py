@@ -102,9 +102,7 @@ def _refusal(remark: Remark, mode: Mode, message: Message) -> _Outcome:
         title=what,
     )
     told = section.message or "You may not use this here."
-    return _Outcome(
-        remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,)
-    )
+    return _Outcome(remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,))
 
 
 def _judge_rule(rule: Rule, facts: Facts, scan: Scan, state: State, told: Told) -> _Outcome | None:
@@ -185,9 +183,7 @@ def _kinds(spans: Iterable[Span]) -> str:
 def _failed(rule: Rule, message: Message, why: str) -> _Outcome:
     finding = _finding(rule, rule.on_error, "error", why)
     told = "This could not be judged, so it was stopped to be safe."
-    return _Outcome(
-        rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,)
-    )
+    return _Outcome(rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,))
 
 
 def _finding(rule: Rule, action: Action, kind: str, preview: str = "") -> Finding:
@@ -215,9 +211,7 @@ def _verdict(policies: PolicySet, outcomes: Iterable[_Outcome], cap: Mode) -> Ve
     enforced: list[_Outcome] = []
     for each in outcomes:
         mode: Mode = "monitor" if cap == "monitor" else each.mode
-        findings.extend(
-            each.findings if mode == each.mode else (replace(finding, mode="monitor") for finding in each.findings)
-        )
+        findings.extend(each.findings if mode == each.mode else (replace(finding, mode="monitor") for finding in each.findings))
         if mode == "enforce":
             enforced.append(each)
     if not enforced:

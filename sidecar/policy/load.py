@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import ValidationError
 
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
-from sidecar.limits import POLICY_DEPTH_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
+from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
 from sidecar.policy.compiled import PolicySet
@@ -20,7 +19,6 @@ from sidecar.policy.notyet import supported
 __all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
@@ -74,9 +72,7 @@ def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, 
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except FileNotFoundError:
-        raise _refusal(
-            folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'"
-        ) from None
+        raise _refusal(folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'") from None
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise _refusal(
@@ -84,13 +80,9 @@ def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, 
         ) from None
     paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
     if not paths:
-        raise _refusal(
-            folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program"
-        )
+        raise _refusal(folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program")
     if len(paths) > POLICY_FILES_MAX:
-        raise _refusal(
-            folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies"
-        )
+        raise _refusal(folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies")
     warnings = tuple(_ignored(each) for each in entries if each.is_dir() and _has_policies(each))
     problems: list[Problem] = []
     texts = []
@@ -123,13 +115,9 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise _refusal(path, "no-file", "there is no such file; mend the name") from None
     except OSError as error:
-        raise _refusal(
-            path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that"
-        ) from None
+        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that") from None
     if len(raw) > POLICY_FILE_BYTES_MAX:
-        raise _refusal(
-            path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder"
-        )
+        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -185,16 +173,12 @@ def _version(files: Sequence[tuple[str, str]]) -> str:
 
 def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
     """One file as its model, or what is wrong with its form."""
-    if (hostile := _hostile(name, text)) is not None:
-        return None, [hostile]
     document = Document(name, text)
     if document.problems:
         return None, document.problems
     if not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "is no policy"
-        return None, [
-            document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")
-        ]
+        return None, [document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")]
     version = document.value.get("version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
@@ -205,25 +189,3 @@ def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
     except ValidationError as error:
         return None, sorted({*problems, *model_problems(document, error, File)})
     return (None, problems) if problems else (Source(document, file), [])
-
-
-def _hostile(name: str, text: str) -> Problem | None:
-    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which multiply."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_Loader):
-            mark = event.start_mark
-            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            if isinstance(event, yaml.AliasEvent):
-                return Problem(name, *place, "alias", "aliases are not read; write the value out")
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > POLICY_DEPTH_MAX:
-                    return Problem(name, *place, "syntax", f"nested over {POLICY_DEPTH_MAX} deep; flatten it")
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-    except yaml.YAMLError:
-        return None
-    except UnicodeEncodeError:
-        return Problem(name, 1, 1, "syntax", "this is not Unicode text; save the file as UTF-8")
-    return None

@@ -42,8 +42,7 @@ def said(text: str, names: Sequence[str], only_in_answers: Sequence[str]) -> tup
     if not sentences:
         is_deep = "recursion limit" in text
         sentences.append(
-            "column 1: "
-            + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; write it anew")
+            "column 1: " + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; write it anew")
         )
     return tuple(sentences)
 

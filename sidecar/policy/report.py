@@ -32,9 +32,7 @@ def test_report(results: Sequence[Result], format: Format) -> str:
     for each in failed:
         lines.append(f"{each.file}:{each.line}:{each.column}: failed: {each.policy}: {each.name}")
         lines.extend(f"    {difference}" for difference in each.differences)
-    return "\n".join(
-        [*lines, f"{_count(len(results), 'test')}, {len(results) - len(failed)} passed, {len(failed)} failed"]
-    )
+    return "\n".join([*lines, f"{_count(len(results), 'test')}, {len(results) - len(failed)} passed, {len(failed)} failed"])
 
 
 def _count(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ through ``reader``, the same client whether the collector's read-only endpoint o
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import re
 import tempfile
@@ -223,6 +224,8 @@ def _connect(address: StoreAddress, password: str) -> Client:
 
 
 def _client(address: StoreAddress, password: str) -> Client:
+    # It warns of every failed request; we say once what failed and what mends it.
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     return clickhouse_connect.get_client(
         host=address.host,
         port=address.port,

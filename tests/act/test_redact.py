@@ -56,7 +56,7 @@ def test_the_patched_text_is_the_redacted_value(case: tuple[bytes, Any, list[Spa
 @given(cases())
 def test_no_character_of_a_span_is_left(case: tuple[bytes, Any, list[Span]]) -> None:
     """Of every text exactly the characters outside its spans remain, also where spans overlap."""
-    raw, payload, spans = case
+    _, payload, spans = case
     spans = [span for span in spans if not span.leaf.is_key and "\ue000" not in span.leaf.text]
     after = mask_value(payload, spans, lambda span: "\ue000")
     for leaf in (span.leaf for span in spans):

@@ -64,7 +64,7 @@ def test_what_was_masked_is_not_found_again(payload: str) -> None:
 def test_the_first_stage_hides_nothing_from_the_second(kind: str) -> None:
     """With gates that let everything through, the same is found: a gate is only ever a short cut."""
     own = [detector for detector in DETECTORS if detector.kind == kind]
-    gated, open_to_all = Engine(own), Engine([replace(detector, gate="(?s).") for detector in own])
+    gated, open_to_all = Engine(own), Engine([replace(each, gate="(?s).", tail=each.lead + each.tail) for each in own])
     for index, case in enumerate(CASES[kind]["finds"] + CASES[kind]["passes"]):
         payload = unmarked(filled(case))
         before, after = AROUND[index % len(AROUND)]
@@ -77,6 +77,15 @@ def test_a_value_that_crosses_leaves_is_hidden_in_all_of_them() -> None:
     lines = [expand("${key_begin}"), *(expand("${base64:64}") for _ in range(3)), expand("${key_end}")]
     scan = ENGINE.scan(walk({"lines": lines, "after": "free"}))
     assert [(span.leaf.path, span.value) for span in scan.spans] == [(("lines", at), line) for at, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize("length", [3_000, 9_000])
+def test_long_values_are_found_whole(length: int) -> None:
+    """Tokens and keys of many kilobytes are hidden to their last character."""
+    head, _, signature = expand("${jwt}").split(".")
+    token = f"{head}.{expand('eyJ${word:%d}' % length)}.{signature}"
+    key = "\n".join([expand("${key_begin}"), *[expand("${base64:64}")] * (length // 65), expand("${key_end}")])
+    assert [span.value for span in ENGINE.scan(walk(f"x {token}, y {key} z")).spans] == [token, key]
 
 
 def test_a_key_of_an_object_is_text_too() -> None:

@@ -80,13 +80,15 @@ class Load:
 
 def arrived(log: Path, name: str) -> set[str]:
     """The texts that reached the server."""
-    texts = (json.loads(line)["params"].get("arguments", {}).get("text", "") for line in log.read_text().splitlines())
+    params = (json.loads(line)["params"] or {} for line in log.read_text().splitlines())
+    texts = (each.get("arguments", {}).get("text", "") for each in params)
     return {text for text in texts if text.startswith(name)}
 
 
 def stored(installation: Installation, name: str) -> Counter[str]:
     """The texts in the store, and how often each."""
-    sql = f"SELECT JSONExtractString(request, 'params', 'arguments', 'text') AS t, count() FROM calls WHERE t LIKE '{name} %' GROUP BY t"
+    text = "JSONExtractString(request, 'params', 'arguments', 'text')"
+    sql = f"SELECT {text} AS t, count() FROM calls WHERE t LIKE '{name} %' GROUP BY t"
     return Counter(dict(installation.rows(sql)))
 
 

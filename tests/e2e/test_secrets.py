@@ -87,7 +87,8 @@ def test_ordinary_calls_pass_and_are_stored(sidecar: Installation) -> None:
     """A call nobody objects to is in the record with both payloads, its session and the policy version that judged it."""
     text = f"ordinary {time.time_ns()}"
     assert asyncio.run(use(sidecar.url, "echo", {"text": text})).content[0].text == text
-    sql = f"SELECT status, verdict, length(session), policy_version, position(response, '{text}') > 0 FROM calls WHERE request LIKE '%{text}%'"
+    columns = f"status, verdict, length(session), policy_version, position(response, '{text}') > 0"
+    sql = f"SELECT {columns} FROM calls WHERE request LIKE '%{text}%'"
     status, verdict, session, version, has_response = until(lambda: sidecar.rows(sql), "the call in the record")[0]
     assert (status, verdict, session, has_response) == ("ok", "allow", 24, 1)
     assert sidecar.rows(f"SELECT count() FROM policies WHERE version = '{version}'")[0][0] >= 4

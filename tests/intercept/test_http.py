@@ -88,7 +88,7 @@ async def chunk_of(reader: asyncio.StreamReader) -> bytes:
 
 @pytest.mark.parametrize("broken", ["request", "response"])
 def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: str) -> None:
-    """When judging fails in a way nobody foresaw, nothing passes: the client gets an error with its id, the record a finding."""
+    """When judging fails in a way nobody foresaw, nothing passes: the client reads an error, the record has a finding."""
 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):

@@ -1,0 +1,110 @@
+"""``sidecar.yaml``: good defaults, and every mistake named with its place and its mend."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar import settings
+from sidecar.errors import SettingsError
+
+MINIMAL = "servers:\n  - {name: crm, listen: 127.0.0.1:9001, upstream: http://127.0.0.1:8001}\n"
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> settings.Settings:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(text)
+    return settings.load(file, environ)
+
+
+def test_one_server_is_all_it_takes(tmp_path: Path) -> None:
+    """Everything else has a default, and paths count from where the file stands."""
+    loaded = load(tmp_path, MINIMAL)
+    assert (loaded.store, loaded.mode, loaded.on_full) == ("chdb", "enforce", "block")
+    assert loaded.policies_path == tmp_path / "policies"
+    assert loaded.servers[0].payloads == "redacted"
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    """A container sets a variable instead of editing a file."""
+    loaded = load(tmp_path, MINIMAL, SIDECAR_MODE="monitor", SIDECAR_POLICIES="/etc/policies")
+    assert (loaded.mode, str(loaded.policies_path)) == ("monitor", "/etc/policies")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            MINIMAL + "polices: x\n",
+            "3:1: error[unknown-field]: polices: 'polices' is not a field here; did you mean 'policies'?",
+        ),
+        (MINIMAL + "mode: enforced\n", "3:7: error[unknown-value]: mode: 'enforced' is not one of 'monitor' or 'enforce'"),
+        (MINIMAL + "keep_days: soon\n", "3:12: error[wrong-type]: keep_days: found 'soon', expected integer"),
+        (MINIMAL + "mode: monitor\nmode: enforce\n", "4:1: error[duplicate-key]: 'mode' is already set at line 3"),
+        (MINIMAL + "store: clickhouse://u:p@h\n", "a password does not belong in the file"),
+        (MINIMAL + "store: postgres://h\n", "this is not a store; write chdb"),
+        (MINIMAL + "reader: 127.0.0.1:9001\n", "server crm and reader both want 127.0.0.1:9001"),
+        (MINIMAL.replace("9001", "many"), "is not host:port"),
+        (MINIMAL.replace("8001", "8001/mcp"), "paths are passed on unchanged, so write http://127.0.0.1:8001"),
+        (MINIMAL.replace("listen", "lsten"), "did you mean 'listen'?"),
+        (MINIMAL.replace("crm", "'c r m'"), "is not a name"),
+        ("servers: []\n", "servers"),
+        ("servers: [", "error[syntax]"),
+        ("", "expected settings such as 'servers:'"),
+        ("servers: &a [*a]\n", "error[alias]"),
+        ("[" * 1000, "error[syntax]"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
+    """File, line, column, what was found and what to write instead."""
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    assert said in str(caught.value)
+    assert str(tmp_path / "sidecar.yaml") in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """Whatever stands in the file is settings or a clear error."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sidecar.yaml"
+        file.write_text(text, "utf-8", errors="surrogatepass")
+        with pytest.raises(SettingsError):
+            settings.load(file, {})
+
+
+def test_keys_are_made_once_and_only_for_their_owner(tmp_path: Path) -> None:
+    """The key of fingerprints and the reader's password survive a restart and are readable by one user only."""
+    assert settings.node_key(tmp_path) == settings.node_key(tmp_path)
+    assert settings.reader_token(tmp_path) == settings.reader_token(tmp_path)
+    for name in ("key", "reader.token"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_the_data_folder_is_private(tmp_path: Path) -> None:
+    """What is recorded is readable by one user only."""
+    loaded = load(tmp_path, MINIMAL + "data: state\n")
+    assert stat.S_IMODE(settings.open_data(loaded).stat().st_mode) == 0o700
+
+
+def test_secrets_come_from_elsewhere(tmp_path: Path) -> None:
+    """A webhook's address may be a variable or a file; what is missing is named, never shown."""
+    (tmp_path / "hook").write_text("https://hook.example/x\n")
+    assert settings.resolve_secret("env:HOOK", {"HOOK": "https://hook.example"}) == "https://hook.example"
+    assert settings.resolve_secret(f"file:{tmp_path / 'hook'}", {}) == "https://hook.example/x"
+    for reference in ("env:MISSING", f"file:{tmp_path / 'missing'}"):
+        with pytest.raises(SettingsError):
+            settings.resolve_secret(reference, {})
+    assert settings.store_password({"SIDECAR_STORE_PASSWORD": "x"}) == "x"
+
+
+def test_a_clickhouse_store_is_taken_apart() -> None:
+    """User, host, port, database and TLS are all in one address."""
+    address = settings.parse_store("clickhouse://ada@db.example/audit?secure=true")
+    assert (address.user, address.host, address.port, address.database, address.secure) == (
+        "ada", "db.example", 8443, "audit", True
+    )  # fmt: skip
