@@ -1,6 +1,7 @@
 """``sidecar collect``: ships the outboxes into the store, serves reads of an embedded one, and sends the alerts."""
 
 import logging
+import os
 import secrets
 import threading
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.errors import StoreError
+from sidecar.errors import SettingsError, StoreError
 from sidecar.notify.alerts import Alerts, Route
 from sidecar.notify.channels import Channel
 from sidecar.notify.watch import Watch
@@ -16,7 +17,7 @@ from sidecar.record.outbox import Outbox
 from sidecar.record.rows import health_row, rows_record
 from sidecar.record.serve import ReadServer
 from sidecar.record.shipper import Shipper
-from sidecar.record.store import Store, open_store
+from sidecar.record.store import Store, open_store, sole_collector
 from sidecar.settings import Settings, open_data, reader_token, resolve_secret
 
 log = logging.getLogger("sidecar.collect")
@@ -38,9 +39,7 @@ def run(settings: Settings, *, stop: threading.Event) -> int:
     """
     data = open_data(settings)
     urls = [resolve_secret(alert.webhook) for alert in settings.alerts]
-    server = None
-    if settings.store_address.kind == "chdb":
-        server = ReadServer(settings.reader, reader_token(data))
+    server = _bound(settings, data) if settings.store_address.kind == "chdb" else None
     try:
         store = open_store(settings)
         try:
@@ -56,6 +55,15 @@ def run(settings: Settings, *, stop: threading.Event) -> int:
         if server is not None:
             server.close()
     return 0
+
+
+def _bound(settings: Settings, data: Path) -> ReadServer:
+    try:
+        return ReadServer(settings.reader, reader_token(data))
+    except SettingsError:
+        # Most often the port is taken by this installation's own collector: then say that instead.
+        os.close(sole_collector(data))
+        raise
 
 
 class _Collector:

@@ -42,43 +42,37 @@ def writer(settings: Settings, name: str = "writer") -> Outbox:
 
 
 def test_calls_and_alerts_arrive(tmp_path: Path, receiver: Receiver) -> None:
-    """A call is in the record, and its alert at the webhook, within a second; starts, stops and deliveries are recorded."""
+    """A call is in the record, and its alert at the webhook, within a second; starts, stops and deliveries are recorded.
+
+    What was written a moment before a stop is in the record after it, and the stop is quick.
+    """
     settings = settings_in(tmp_path, alerts=[{"name": "ops", "webhook": receiver.url}])
-    with collecting(settings), writer(settings) as outbox, reading(settings) as query:
-        written = time.monotonic()
-        outbox.put(begin(1))
-        outbox.put(finding(1))
-        outbox.put(end(1))
-        until(lambda: receiver.posts, "the alert", 5)
-        told_s = time.monotonic() - written
-        until(lambda: query("SELECT count() FROM calls") == [(1,)], "the call", 5)
-        assert told_s < 1
-        assert time.monotonic() - written < 1.5
-        [(alert, _)] = receiver.posts
-        assert alert["link"] == f"http://{settings.page}/call?id={finding_row(1)['call_id']}"
-        until(lambda: query("SELECT state, channel, attempts FROM alerts") == [("sent", "ops", 1)], "the delivery")
-        assert query("SELECT latency_ms < 1000 FROM alerts") == [(1,)]
+    with writer(settings) as outbox:
+        with collecting(settings) as collector, reading(settings) as query:
+            written = time.monotonic()
+            outbox.put(begin(1))
+            outbox.put(finding(1))
+            outbox.put(end(1))
+            until(lambda: receiver.posts, "the alert", 5)
+            told_s = time.monotonic() - written
+            until(lambda: query("SELECT count() FROM calls") == [(1,)], "the call", 5)
+            assert told_s < 1
+            assert time.monotonic() - written < 1.5
+            [(alert, _)] = receiver.posts
+            assert alert["link"] == f"http://{settings.page}/call?id={finding_row(1)['call_id']}"
+            until(lambda: query("SELECT state, channel, attempts FROM alerts") == [("sent", "ops", 1)], "the delivery")
+            assert query("SELECT latency_ms < 1000 FROM alerts") == [(1,)]
+            for number in range(2, 2001):
+                outbox.put(end(number))
+            stopping = time.monotonic()
+        assert time.monotonic() - stopping < 10
+        assert "Traceback" not in collector.output
     with collecting(settings), reading(settings) as query:
+        assert query("SELECT count(), uniqExact(call_id) FROM calls") == [(2000, 2000)]
         sql = "SELECT metric, count() FROM health WHERE process = 'collector' GROUP BY metric ORDER BY metric"
         until(lambda: query(sql) == [("collector_started", 2), ("collector_stopped", 1)], "starts and stops")
     assert list((settings.data_path / "outbox").iterdir()) == []
     assert receiver.url.rpartition("/")[2] not in (tmp_path / "collect.log").read_text()
-
-
-def test_a_stop_ships_what_is_there(tmp_path: Path) -> None:
-    """What was written a moment before the stop is in the record after it, and the stop is quick."""
-    settings = settings_in(tmp_path)
-    with writer(settings) as outbox:
-        collector = Collector(settings)
-        collector.wait_ready()
-        for number in range(1, 2001):
-            outbox.put(end(number))
-        started = time.monotonic()
-        assert collector.stop() == 0
-        assert time.monotonic() - started < 10
-    assert not collector.output.count("Traceback")
-    with collecting(settings), reading(settings) as query:
-        assert query("SELECT count(), uniqExact(call_id) FROM calls") == [(2000, 2000)]
 
 
 def test_a_dead_webhook_delays_nothing(tmp_path: Path, receiver: Receiver) -> None:

@@ -19,6 +19,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTOR
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
 _CUT: Final = -1
+_LINE_BYTES_MIN: Final = 24
+"""Shorter than any border of a private key (25), longer than ``application/json``."""
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -101,21 +103,25 @@ class Engine:
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
 
     def _spans(self, found: list[_Found], data: bytes, texts: Texts) -> Iterator[Span]:
-        """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several."""
+        """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several.
+
+        Of those, object keys and short texts are left out: they are words of the protocol between the lines of a key.
+        """
         starts = texts.starts()
         parts = [
             (index, max(each.start, starts[index]), min(each.end, starts[index + 1] - 1), each)
             for each in found
             for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1)
         ]
-        leaves = dict(texts.leaves({index for index, *_ in parts}))
+        leaves = texts.leaves({index for index, *_ in parts})
         last, byte, char = -1, 0, 0
         for index, low, high, each in parts:
             if index != last:
                 last, byte, char = index, starts[index], 0
             start = char + _chars(data, byte, low)
             byte, char = high, start + _chars(data, low, high)
-            if start < char:
+            is_whole = low == each.start and high == each.end
+            if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
                 yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence)
 
 

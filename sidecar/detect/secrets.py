@@ -63,7 +63,7 @@ def _is_discord_token(candidate: Candidate) -> bool:
 
 _KEY_HEADER: Final = r"-----BEGIN[ A-Z0-9_-]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_FOOTER: Final = r"-----END[ A-Z0-9_-]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-_KEY: Final = rf"{_KEY_HEADER}(?:(?:[^-]|-[^-])*?{_KEY_FOOTER}|[A-Za-z0-9+/=\s\\]+)"
+_KEY: Final = rf"{_KEY_HEADER}(?:(?:[^-{{}}<>$;]|-[^-])*?{_KEY_FOOTER}|[A-Za-z0-9+/=\s\\]+)"
 _KEY_BYTES_MAX: Final = 16_384
 """The longest private key in use (RSA of 16,384 bits) takes 12,700 characters."""
 _JWT_BYTES_MAX: Final = 16_384

@@ -1,7 +1,7 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -66,47 +66,17 @@ class Texts:
         """Which text the byte at ``offset`` of ``joined()`` belongs to; the line feed belongs to the text before it."""
         return bisect_right(self.starts(), offset) - 1
 
-    def leaves(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Leaf]]:
-        """The leaves (only those whose index is in ``wanted``, when given) with their index, in document order.
+    def leaves(self, wanted: Container[int] | None = None) -> dict[int, Leaf]:
+        """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
 
         This walks the payload a second time, keeping paths; the first walk does not, because most messages have no hit.
         """
-        last = max(wanted, default=-1) if wanted is not None else len(self.texts)
-        path: list[Any] = [*self._root]
-        for index, (text, is_key, is_text) in enumerate(_places(self._payload, path)):
-            if index > last:
-                return
-            if wanted is None or index in wanted:
-                yield index, Leaf(tuple(path), text, is_key, is_text)
-
-
-def _places(payload: Any, path: list[Any]) -> Iterator[tuple[str, bool, bool]]:
-    """Each text that ``walk`` collects, whether it is a key, and a string; meanwhile ``path`` is the way to it."""
-    stack: list[tuple[Iterator[Any], bool]] = []
-    left = JSON_LEAVES_MAX
-    value = payload
-    while True:
-        if isinstance(value, dict | list):
-            if len(stack) < JSON_DEPTH_MAX:
-                members: Any = value.items() if isinstance(value, dict) else enumerate(value)
-                stack.append((islice(members, max(left, 0)), isinstance(value, dict)))
-                left -= len(value)
-                path.append(None)
-        elif isinstance(value, str):
-            yield value, False, True
-        else:
-            yield from ((text, False, False) for text in _number_texts(value))
-        while stack:
-            member = next(stack[-1][0], None)
-            if member is not None:
-                break
-            stack.pop()
-            path.pop()
-        else:
-            return
-        path[-1], value = member
-        if stack[-1][1]:
-            yield path[-1], True, True
+        placer = _Placer(range(len(self.texts)) if wanted is None else wanted)
+        if isinstance(self._payload, dict | list):
+            placer.place(self._payload, self._root, 1, 0)
+        elif self.texts and 0 in placer.wanted:
+            placer.leaves[0] = Leaf(self._root, self.texts[0], is_text=isinstance(self._payload, str))
+        return placer.leaves
 
 
 def walk(payload: Any, *, root: Path = ()) -> Texts:
@@ -176,6 +146,44 @@ class _Walker:
         rest = (part for member in members[count:] for part in (member if isinstance(member, tuple) else (member,)))
         self.bytes_skipped += sum(len(part) for part in rest if isinstance(part, str))
         return members[:count]
+
+
+class _Placer:
+    """The second walk: the same texts in the same order and within the same bounds, with their paths."""
+
+    __slots__ = ("leaves", "left", "wanted")
+
+    def __init__(self, wanted: Container[int]) -> None:
+        self.wanted = wanted
+        self.leaves: dict[int, Leaf] = {}
+        self.left = JSON_LEAVES_MAX
+
+    def place(self, container: Any, path: Path, depth: int, index: int) -> int:
+        """Place the leaves of ``container``, of which the first has ``index``; returns the index after the last."""
+        if depth > JSON_DEPTH_MAX:
+            return index
+        is_object = isinstance(container, dict)
+        members = islice(container.items() if is_object else enumerate(container), max(self.left, 0))
+        self.left -= len(container)
+        wanted, leaves = self.wanted, self.leaves
+        for step, value in members:
+            if is_object:
+                if index in wanted:
+                    leaves[index] = Leaf((*path, step), step, is_key=True)
+                index += 1
+            kind = type(value)
+            if kind is str:
+                if index in wanted:
+                    leaves[index] = Leaf((*path, step), value)
+                index += 1
+            elif kind is dict or kind is list:
+                index = self.place(value, (*path, step), depth + 1, index)
+            elif kind is int or kind is float:
+                for text in _number_texts(value):
+                    if index in wanted:
+                        leaves[index] = Leaf((*path, step), text, is_text=False)
+                    index += 1
+        return index
 
 
 def _number_texts(value: Any) -> tuple[str, ...]:

@@ -60,6 +60,8 @@ class Answers:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
         began = self._waist.timer()
         event = sse.parse(raw)
+        for call in exchange.calls.values():
+            call.is_streamed = True
         exchange.is_resumable |= event.has_id and exchange.era == "handshake"
         if event.name == "endpoint":
             exchange.path_session = session_in(event.data.decode("utf-8", "replace"))
@@ -289,7 +291,9 @@ class Answers:
             known["attrs"] = {"parent": parent.id}
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         started = self._waist.timer()
-        return judged, self._ledger.open(judged, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known)
+        return judged, self._ledger.open(
+            judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known
+        )
 
     def _remember_client(self, exchange: Exchange, call: Call) -> None:
         """From here on the session is known by its id, and its messages no longer say who the client is."""
@@ -341,11 +345,6 @@ def wire_finding(reason: str, text: str) -> Finding:
     return Finding(
         rule=f"wire.{reason}", policy="", severity="medium", mode="enforce", action="block", kind="error", title=text[:200]
     )
-
-
-def with_payload(message: Message, payload: Any) -> Message:
-    """The same message with another payload."""
-    return replace(message, payload=payload)
 
 
 def with_finding(judged: Judged, finding: Finding) -> Judged:

@@ -67,6 +67,8 @@ class Call:
     link: Any = None
     """Under what it is remembered while it is open, and for a while after."""
     raw_hash: int = 0
+    is_streamed: bool = False
+    """Whether anything of it came on an event stream, which a client may resume and a server replay."""
     is_waiting: bool = False
     """Whether its own exchange is over and its answer is expected on another."""
     is_cancelled: bool = False
@@ -122,11 +124,14 @@ class Ledger:
         self.lost_records = 0
         self._is_losing = False
 
-    def open(self, judged: Judged, *, rpc_id: Any, now: float, started: float, server: Server, **known: Any) -> Call:
-        """A call for a judged request or notification; nothing is written yet."""
+    def open(
+        self, judged: Judged, facts: mcp.Facts, *, rpc_id: Any, now: float, started: float, server: Server, **known: Any
+    ) -> Call:
+        """A call for a judged request or notification that says ``facts`` of itself; nothing is written yet."""
         message = judged.message
         payload, said = self._recorded(server, judged)
-        facts = mcp.facts(said) if isinstance(said, dict) else mcp.facts({})
+        if said is not message.payload:
+            facts = mcp.facts(said if isinstance(said, dict) else {})
         row = {
             "ts": timestamp(now),
             "call_id": new_id(now),

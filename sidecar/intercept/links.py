@@ -88,7 +88,8 @@ class Links:
         if call.link is not None:
             if self.open.get(call.link) is call:
                 self.open.pop(call.link)
-            self.answered[call.link] = call.without_payload()
+            if call.is_streamed:
+                self.answered[call.link] = call.without_payload()
 
     def remember_schema(self, server: str, tool: str, schema: Any) -> None:
         """Keep what a tool promises of its structured results; one that is too large promises what cannot be checked."""

@@ -71,8 +71,10 @@ def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> 
 
 def unmirrored(headers: Mapping[str, str], payload: Any) -> list[str]:
     """What stands in headers that repeat a body and is not in the body: it would travel past whoever reads only that."""
+    mirrors = [value for name, value in headers.items() if name == "mcp-name" or name.startswith("mcp-param-")]
+    if not mirrors:
+        return []
     said = orjson.dumps(payload).decode()
-    mirrors = (value for name, value in headers.items() if name == "mcp-name" or name.startswith("mcp-param-"))
     return [text for text in map(_decoded, mirrors) if orjson.dumps(text).decode()[1:-1] not in said]
 
 

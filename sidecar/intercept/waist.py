@@ -241,17 +241,23 @@ class Waist:
             judged = self.judging.judged(message, raw, now)
             self.ledger.note(asked, judged, now)
             return judged, asked
-        message, known = self._message(exchange, value, kind, len(raw), now)
+        facts = mcp.facts(value)
+        message, known = self._message(exchange, facts, value, kind, len(raw), now)
         judged = self.judging.judged(message, raw, now)
         call = self.ledger.open(
-            judged, rpc_id=value.get("id"), now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
+            judged,
+            facts,
+            rpc_id=value.get("id"),
+            now=exchange.seen_at,
+            started=exchange.started,
+            server=exchange.server,
+            **known,
         )
         return judged, call
 
     def _message(
-        self, exchange: Exchange, value: dict[str, Any], kind: Any, size: int, now: float
+        self, exchange: Exchange, facts: mcp.Facts, value: Any, kind: Any, size: int, now: float
     ) -> tuple[Message, dict[str, Any]]:
-        facts = mcp.facts(value)
         header = exchange.headers.get("mcp-protocol-version", "")
         client, version, negotiated = self.links.clients.get(peer_of(exchange)) or ("", "", "")
         caller = Caller(client=facts.client or client, client_version=facts.client_version or version, address=exchange.address)
@@ -317,12 +323,12 @@ class Waist:
         exchange.answer = reply.unreadable(refusal)
         finding = answers.wire_finding(refusal.reason, refusal.text)
         now = self.clock()
-        message, known = self._message(exchange, {}, "request", len(exchange.body), now)
+        nothing = mcp.facts({})
         # Bytes nobody can read for sure may hold anything in any encoding: only how many there were is kept.
-        message = answers.with_payload(message, "")
+        message, known = self._message(exchange, nothing, "", "request", len(exchange.body), now)
         judged = answers.with_finding(self.judging.unjudged(message, b""), finding)
         call = self.ledger.open(
-            judged, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
+            judged, nothing, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
         )
         call.spent_s += self.timer() - exchange.began
         self.ledger.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code, now_s=self.timer())

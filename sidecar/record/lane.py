@@ -39,7 +39,7 @@ class Lane:
         """When the oldest record that waits has waited long enough; ``None`` while nothing waits."""
         self.cursor = self._loaded()
         self._oldest = min(self.tail.segments(), default=self.cursor.segment)
-        self.pending = {orjson.loads(line)["call_id"]: line for line in load_pending(directory)}
+        self.pending = self._carried()
         before = (record for record in self.tail.records(Position(self.cursor.segment)))
         shipped = [record for record in before if record.end <= self.cursor.offset]
         batch_of(shipped).apply(self.pending)
@@ -101,6 +101,15 @@ class Lane:
         gone = self.directory.with_name(_DRAINED + self.instance)
         self.directory.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+    def _carried(self) -> dict[str, bytes]:
+        carried = {}
+        for line in load_pending(self.directory):
+            try:
+                carried[str(orjson.loads(line)["call_id"])] = line
+            except (ValueError, KeyError, TypeError):
+                log.error("%s is damaged; a call that was open is missing from it", self.directory / PENDING_FILE)
+        return carried
 
     def _loaded(self) -> Cursor:
         try:

@@ -120,7 +120,7 @@ def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> S
     """
     data = open_data(settings)
     address = settings.store_address
-    lock = _sole_collector(data)
+    lock = sole_collector(data)
     try:
         if address.kind == "chdb":
             engine, client = _open_engine(data)
@@ -167,8 +167,12 @@ def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Clien
     return client
 
 
-def _sole_collector(data: Path) -> int:
-    """The lock on the data folder, held until it is closed: two collectors would both ship every record."""
+def sole_collector(data: Path) -> int:
+    """The lock on the data folder, held until the descriptor is closed: two collectors would both ship every record.
+
+    Raises:
+        StoreError: another collector holds it.
+    """
     file = data / "collect.lock"
     lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -36,7 +36,7 @@ def cases(draw: st.DrawFn) -> tuple[bytes, Any, list[Span]]:
     """A JSON text, its value, and spans anywhere in its texts and keys."""
     raw = written(draw(JSON), draw(st.booleans()), draw(st.sampled_from([None, 1])))
     payload = json.loads(raw)
-    leaves = [leaf for _, leaf in walk(payload).leaves() if leaf.text]
+    leaves = [leaf for leaf in walk(payload).leaves().values() if leaf.text]
     spans = []
     for leaf in draw(st.lists(st.sampled_from(leaves), max_size=6)) if leaves else []:
         start = draw(st.integers(0, len(leaf.text) - 1))
@@ -93,7 +93,7 @@ def spans_in(payload: Any, value: str, kind: str = "secrets.aws-key") -> list[Sp
     """Every occurrence of a value as a span."""
     return [
         Span(kind, leaf, at, at + len(value), 0.9)
-        for _, leaf in walk(payload).leaves()
+        for leaf in walk(payload).leaves().values()
         for at in range(len(leaf.text))
         if leaf.text.startswith(value, at)
     ]
@@ -131,7 +131,9 @@ def test_overlapping_spans_become_one_mark_of_the_longest() -> None:
 def test_a_number_is_refused_on_the_wire_and_masked_in_the_record() -> None:
     """A number never silently passes unredacted, and never becomes a string under a client that expects a number."""
     raw = b'{"a": [4012888888881881, 4.012888888881881e15]}'
-    spans = [Span("pii.card", leaf, 0, len(leaf.text), 0.95) for _, leaf in walk(json.loads(raw)).leaves() if not leaf.is_text]
+    spans = [
+        Span("pii.card", leaf, 0, len(leaf.text), 0.95) for leaf in walk(json.loads(raw)).leaves().values() if not leaf.is_text
+    ]
     assert len(spans) == 2
     with pytest.raises(ValueError, match="cannot be redacted in place"):
         redact_bytes(raw, spans, mark)

@@ -79,11 +79,18 @@ def test_a_value_that_crosses_leaves_is_hidden_in_all_of_them() -> None:
     assert [(span.leaf.path, span.value) for span in scan.spans] == [(("lines", at), line) for at, line in enumerate(lines)]
 
 
+def test_keys_between_the_lines_of_a_value_keep_their_names() -> None:
+    """A value spread over members of an object is hidden in their values; the names that the protocol needs stay."""
+    begin, end, body = expand("${key_begin}"), expand("${key_end}"), expand("${base64:64}")
+    scan = ENGINE.scan(walk([{"type": "text", "text": begin}, {"type": "text", "text": body}, {"type": "text", "text": end}]))
+    assert [span.value for span in scan.spans] == [begin, body, end]
+
+
 @pytest.mark.parametrize("length", [3_000, 9_000])
 def test_long_values_are_found_whole(length: int) -> None:
     """Tokens and keys of many kilobytes are hidden to their last character."""
     head, _, signature = expand("${jwt}").split(".")
-    token = f"{head}.{expand('eyJ${word:%d}' % length)}.{signature}"
+    token = f"{head}.{expand(f'eyJ${{word:{length}}}')}.{signature}"
     key = "\n".join([expand("${key_begin}"), *[expand("${base64:64}")] * (length // 65), expand("${key_end}")])
     assert [span.value for span in ENGINE.scan(walk(f"x {token}, y {key} z")).spans] == [token, key]
 

@@ -39,7 +39,7 @@ def filled(case: Any) -> Any:
 
 def marked(payload: Any) -> list[str]:
     """The values between « and » in all texts of a payload."""
-    return [value for _, leaf in walk(payload).leaves() for value in re.findall("«([^»]*)»", leaf.text)]
+    return [value for leaf in walk(payload).leaves().values() for value in re.findall("«([^»]*)»", leaf.text)]
 
 
 def unmarked(payload: Any) -> Any:

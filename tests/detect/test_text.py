@@ -35,7 +35,7 @@ def at(payload: Any, leaf: Leaf) -> Any:
 def test_every_text_is_where_its_path_says(payload: Any, root: tuple[str | int, ...]) -> None:
     """The quick walk and the one that keeps paths see the same texts, and each stands at its path in the payload."""
     texts = walk(payload, root=root)
-    leaves = dict(texts.leaves())
+    leaves = texts.leaves()
     assert [leaf.text for leaf in leaves.values()] == texts.texts
     assert list(leaves) == list(range(len(texts)))
     for leaf in leaves.values():
@@ -63,7 +63,7 @@ def test_both_walks_stop_at_the_same_bounds(payload: Any, leaves_max: int, depth
         patch.setattr(text, "JSON_LEAVES_MAX", leaves_max)
         patch.setattr(text, "JSON_DEPTH_MAX", depth_max)
         bounded = walk(payload)
-        assert [leaf.text for _, leaf in bounded.leaves()] == bounded.texts
+        assert [leaf.text for leaf in bounded.leaves().values()] == bounded.texts
     everything = walk(payload)
     assert bounded.skipped or bounded.texts == everything.texts
     assert set(bounded.texts) <= set(everything.texts)
@@ -72,9 +72,9 @@ def test_both_walks_stop_at_the_same_bounds(payload: Any, leaves_max: int, depth
 def test_only_the_leaves_asked_for_are_built() -> None:
     """Places are made for hits only, and are the same as when all are made."""
     texts = walk({"a": ["x", {"b": "y"}], "c": 12345678})
-    everything = dict(texts.leaves())
-    assert dict(texts.leaves({3, 5})) == {index: everything[index] for index in (3, 5)}
-    assert dict(texts.leaves(set())) == {}
+    everything = texts.leaves()
+    assert texts.leaves({3, 5}) == {index: everything[index] for index in (3, 5)}
+    assert texts.leaves(set()) == {}
 
 
 def test_order_keys_and_numbers_are_those_of_the_document() -> None:

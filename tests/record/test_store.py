@@ -92,8 +92,13 @@ def test_unreachable_stores(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        hang_up = threading.Thread(target=lambda: [silent.accept()[0].close() for _ in range(4)], daemon=True)
-        hang_up.start()
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    silent.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
         with pytest.raises(StoreError, match="it closed the connection"):
             open_store(at(tmp_path, silent.getsockname()[1]))
 
@@ -108,12 +113,27 @@ def test_a_failed_start_lets_go_of_the_folder(server: Server, tmp_path: Path) ->
 def test_two_collectors_on_one_folder(embedded: Collector) -> None:
     """A second collector on the same data folder is refused, by the first one's process number."""
     folder = Path(embedded.settings.file).parent
-    second = settings_in(folder, name="second.yaml")
-    text = refusal(second)
-    assert text == (
-        f"another collector (process {embedded.process.pid}) works on the data folder {folder / 'data'}; "
-        "stop it, or set 'data:' to another folder"
-    )
+    for same in (embedded.settings, settings_in(folder, name="second.yaml")):
+        assert refusal(same) == (
+            f"another collector (process {embedded.process.pid}) works on the data folder {folder / 'data'}; "
+            "stop it, or set 'data:' to another folder"
+        )
+
+
+def test_an_engine_that_is_open_elsewhere(tmp_path: Path) -> None:
+    """A program that has the embedded store open, but is no collector, is told as what it is."""
+    settings = settings_in(tmp_path)
+    path = settings.data_path / "chdb"
+    path.mkdir(parents=True)
+    code = f"import chdb; engine = chdb.connect({str(path)!r}); print('open', flush=True); input()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        text = refusal(settings)
+        other.communicate("\n")
+    assert text.startswith(f"the embedded store in {path} cannot be opened")
+    assert "stop any other program that has it open" in text
 
 
 def test_an_unusable_data_folder(tmp_path: Path) -> None:
