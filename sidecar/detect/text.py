@@ -1,7 +1,7 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ class Texts:
         """Which text the byte at ``offset`` of ``joined()`` belongs to; the line feed belongs to the text before it."""
         return bisect_right(self.starts(), offset) - 1
 
-    def leaves(self, wanted: Container[int] | None = None) -> dict[int, Leaf]:
+    def leaves(self, wanted: Collection[int] | None = None) -> dict[int, Leaf]:
         """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
 
         This walks the payload a second time, keeping paths; the first walk does not, because most messages have no hit.
@@ -151,10 +151,11 @@ class _Walker:
 class _Placer:
     """The second walk: the same texts in the same order and within the same bounds, with their paths."""
 
-    __slots__ = ("leaves", "left", "wanted")
+    __slots__ = ("last", "leaves", "left", "wanted")
 
-    def __init__(self, wanted: Container[int]) -> None:
+    def __init__(self, wanted: Collection[int]) -> None:
         self.wanted = wanted
+        self.last = max(wanted, default=-1)
         self.leaves: dict[int, Leaf] = {}
         self.left = JSON_LEAVES_MAX
 
@@ -178,6 +179,8 @@ class _Placer:
                 index += 1
             elif kind is dict or kind is list:
                 index = self.place(value, (*path, step), depth + 1, index)
+                if index > self.last:
+                    break
             elif kind is int or kind is float:
                 for text in _number_texts(value):
                     if index in wanted:

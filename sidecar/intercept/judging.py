@@ -3,16 +3,19 @@
 import hmac
 import json
 from collections.abc import Iterable
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import mark, walk
-from sidecar.events import Message, Mode, Span, Verdict
+from sidecar.events import Message, Mode, Scan, Span, Verdict
 from sidecar.intercept.calls import Judged
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet
 from sidecar.policy.state import State
+
+_OPAQUE: Final = frozenset(("requestState", "cursor", "nextCursor", "progressToken", "taskId"))
 
 
 class InForce(Protocol):
@@ -34,7 +37,8 @@ class Judging:
     def judged(self, message: Message, raw: bytes, now: float) -> Judged:
         """The message with its scan and verdict, under the policy version in force at this moment."""
         scan = self._engine.scan(walk(message.payload))
-        verdict = judge(self._policies.current, message, scan, self._state, now, self.fingerprint, self._cap)
+        said = _without_opaque(scan) if scan.spans else scan
+        verdict = judge(self._policies.current, message, said, self._state, now, self.fingerprint, self._cap)
         return Judged(message, raw, scan, verdict)
 
     def unjudged(self, message: Message, raw: bytes) -> Judged:
@@ -78,6 +82,15 @@ class Judging:
 
     def _recorded_mark(self, span: Span) -> str:
         return f"[{span.kind} #{self.fingerprint(span.value)[:4]}]"
+
+
+def _without_opaque(scan: Scan) -> Scan:
+    """The scan without what stands in tokens that one peer makes and the other only hands back (MCP 2026-07-28, MRTR).
+
+    A changed one fails the call, and no person or model reads it. In the record it is masked all the same.
+    """
+    spans = tuple(span for span in scan.spans if not (len(span.leaf.path) == 2 and span.leaf.path[1] in _OPAQUE))
+    return scan if len(spans) == len(scan.spans) else replace(scan, spans=spans)
 
 
 def redacted(judged: Judged) -> bytes:

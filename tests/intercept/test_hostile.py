@@ -248,3 +248,17 @@ def test_where_a_mark_may_stand(leaf: Any, is_allowed: bool) -> None:
     }
     span = Span("secrets.x", Leaf(("result", "structuredContent", "rows", 3, "k"), "value"), 0, 5, 1.0)
     assert allows_marks(schema, [span]) is is_allowed
+
+
+def test_a_token_that_is_only_handed_back_is_left_alone(play: Any) -> None:
+    """A server may seal its state in anything, a JWT too; changing it would fail the call. The record masks it all the same."""
+    sidecar = play()
+    state = {"resultType": "input_required", "requestState": aws_key(), "inputRequests": {}}
+    got = sidecar.answer(sidecar.post(call()), {"jsonrpc": "2.0", "id": 1, "result": state})
+    assert json.loads(got)["result"]["requestState"] == aws_key()
+    again = call()
+    again["params"]["requestState"] = aws_key()
+    assert sidecar.post(again).answer is None
+    again["params"]["arguments"] = {"requestState": aws_key()}
+    assert sidecar.post(again).answer is not None, "an argument of that name is an argument"
+    assert aws_key().encode() not in sidecar.everything
