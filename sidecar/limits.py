@@ -158,3 +158,6 @@ SCHEMA_STEPS_MAX: Final = 500
 
 HEADER_BYTES_MAX: Final = 256 * KIB
 """The head of one request or response. mitmproxy would hold any amount while it waits for the empty line."""
+
+OPEN_FILES_MAX: Final = 65_536
+"""Files the collector asks to hold open for the embedded engine, where the system lets it."""

@@ -148,8 +148,10 @@ class Settings(_Model):
 
     @property
     def policies_path(self) -> Path:
-        """The policy folder, relative to the file that names it."""
-        return self._path(self.policies)
+        """The policy folder, relative to the file that names it; the starter policies when none is named and none is there."""
+        path = self._path(self.policies)
+        is_chosen = "policies" in self.model_fields_set
+        return path if is_chosen or path.exists() else shipped("policies")
 
     @property
     def data_path(self) -> Path:

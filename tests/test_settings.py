@@ -23,6 +23,8 @@ def test_one_server_is_all_it_takes(tmp_path: Path) -> None:
     """Everything else has a default, and paths count from where the file stands."""
     loaded = load(tmp_path, MINIMAL)
     assert (loaded.store, loaded.mode, loaded.on_full) == ("chdb", "enforce", "block")
+    assert loaded.policies_path == settings.shipped("policies"), "without policies of one's own, the starter policies judge"
+    (tmp_path / "policies").mkdir()
     assert loaded.policies_path == tmp_path / "policies"
     assert loaded.servers[0].payloads == "redacted"
 

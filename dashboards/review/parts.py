@@ -7,48 +7,32 @@ markup.
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Final
+from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import pandas as pd
 import streamlit as st
 from clickhouse_connect.driver.client import Client
+from rows import COLOURS
 
 from sidecar.errors import SidecarError, StoreError
 from sidecar.record.store import reader
 from sidecar.review import health
+from sidecar.review.calls import PolicyFile
 from sidecar.review.filters import Filters, from_query
-from sidecar.review.visible import visible
+from sidecar.review.visible import visible, visible_lines
 from sidecar.review.words import VERDICTS
 from sidecar.settings import DEFAULT_FILE, Settings, load
 
 REFRESH_S: Final = 2.0
+NOTICES_S: Final = 5.0
 ROWS_SHOWN: Final = 200
 NODE_SPAN: Final = timedelta(days=90)
 LOSS_SPAN: Final = timedelta(days=1)
 
 SPANS: Final = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080, "30d": 43_200}
 """The spans of time on offer, in minutes."""
-
-COLOURS: Final = {
-    "allow": "gray",
-    "log": "blue",
-    "alert": "violet",
-    "redact": "orange",
-    "block": "red",
-    "info": "gray",
-    "low": "blue",
-    "medium": "yellow",
-    "high": "orange",
-    "critical": "red",
-    "enforce": "gray",
-    "monitor": "blue",
-    "sent": "green",
-    "failed": "red",
-    "dropped": "orange",
-}
-"""The theme's colour of each verdict, severity, mode and alert state; the word always stands beside it."""
 
 BAR_COLOURS: Final = dict(zip(VERDICTS, ("#9aa7b8", "#5b9bd5", "#8b7fd6", "#e0a030", "#dc4c4c"), strict=True))
 """A chart knows no theme colours; these read well on light and dark."""
@@ -99,7 +83,7 @@ def _waiting() -> None:
         st.rerun()
 
 
-@st.fragment(run_every=5.0)
+@st.fragment(run_every=NOTICES_S)
 def notices() -> None:
     """What must be seen whatever one came for: policies that do not load, a stopped part, lost rows."""
     try:
@@ -159,16 +143,6 @@ def brought_filters() -> None:
                     st.rerun()
 
 
-def chips(label: str, words: Sequence[str], **options: Any) -> Any:
-    """A table column of coloured words; its cells are lists, as ``chip`` makes them."""
-    return st.column_config.MultiselectColumn(label, options=list(words), color=[COLOURS[word] for word in words], **options)
-
-
-def chip(word: str) -> list[str]:
-    """The cell of a ``chips`` column; empty for no word."""
-    return [visible(word)] if word else []
-
-
 def badge(word: str) -> None:
     """A verdict or severity as a coloured word."""
     if word in COLOURS:
@@ -188,7 +162,7 @@ def zone() -> tzinfo:
 def clock(when: datetime) -> str:
     """A time for the reader, with its day when that is not today."""
     local = when.astimezone(zone())
-    form = "%H:%M:%S" if local.date() == now().astimezone(zone()).date() else "%Y-%m-%d %H:%M:%S"
+    form = "%H:%M:%S" if local.date() == now().astimezone(zone()).date() else "%b %d %H:%M:%S"
     return local.strftime(form)
 
 
@@ -203,20 +177,27 @@ def ago(when: datetime | None) -> str:
     return f"{seconds} s ago"
 
 
-def call_table(rows: list[dict[str, Any]], call_ids: list[UUID], key: str, columns: dict[str, Any]) -> None:
-    """A table whose rows open a call when they are clicked."""
-    event = st.dataframe(
-        pd.DataFrame(rows),
-        key=key,
-        hide_index=True,
-        column_config=columns,
-        height=560,
-        on_select="rerun",
-        selection_mode="single-cell",
-    )
-    cells = event["selection"]["cells"]
-    # A click counts for the rows the reader saw; those of this run may have moved on.
-    shown = st.session_state.get(f"{key}-shown", [])
-    st.session_state[f"{key}-shown"] = call_ids
-    if cells and cells[0][0] < len(shown):
-        st.switch_page("views/call.py", query_params={"id": str(shown[cells[0][0]])})
+def call_link(call_id: UUID) -> str:
+    """Where a call is shown; the same address stands in alerts."""
+    return f"{urlsplit(settings().link_base).path.rstrip('/')}/call?id={call_id}"
+
+
+def figures(*pairs: tuple[str, str]) -> None:
+    """Numbers side by side, each under our word for it."""
+    for column, (label, value) in zip(st.columns(len(pairs)), pairs, strict=True):
+        column.metric(label, value, border=True)
+
+
+def plain(text: str) -> None:
+    """Recorded text of any length, in a box of its own."""
+    st.code(text, language=None, wrap_lines=True)
+
+
+def policy_texts(files: Iterable[PolicyFile]) -> None:
+    """The files of a policy version, or a word that they are not known."""
+    files = list(files)
+    if not files:
+        st.caption("The texts of this version are not in the record.")
+    for file in files:
+        st.text(visible(file.path))
+        st.code(visible_lines(file.text), language="yaml", line_numbers=True)

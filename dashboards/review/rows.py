@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 
 from sidecar.review.visible import visible
 
@@ -52,7 +53,7 @@ class Row:
 
 
 @st.cache_resource
-def _component() -> st.components.v2.types.ComponentRenderer:
+def _component() -> ComponentRenderer:
     here = Path(__file__)
     js, css = (here.with_suffix(ending).read_text("utf-8") for ending in (".js", ".css"))
     return st.components.v2.component("rows", js=js, css=css)

@@ -39,17 +39,19 @@ class Watch:
 
     def step(self) -> bool:
         """Read what is new. True when there may be more at once."""
-        found = outboxes(self._folder)
-        for gone in set(self._places) - set(found):
-            del self._places[gone]
         did = False
-        for directory in found:
-            try:
+        try:
+            found = outboxes(self._folder)
+            for gone in set(self._places) - set(found):
+                del self._places[gone]
+            for directory in found:
                 did |= self._read(directory)
-            except (OSError, StoreError) as error:
-                if (text := f"alerts of {directory.name} wait: {error}") != self._trouble:
-                    self._trouble = text
-                    log.error("%s", text)
+        except (OSError, StoreError) as error:
+            if (text := f"alerts wait: {error}") != self._trouble:
+                self._trouble = text
+                log.error("%s", text)
+            return False
+        self._trouble = ""
         return did
 
     def _read(self, directory: Path) -> bool:

@@ -217,7 +217,11 @@ class Outbox:
         return made
 
     def _make(self, number: int, size: int) -> _Segment:
-        held = sum(entry.stat().st_size for entry in self.directory.glob("m*"))
+        held = 0
+        for segment in self.directory.glob("m*"):
+            # The collector deletes segments at any moment, and makes room by it.
+            with contextlib.suppress(FileNotFoundError):
+                held += segment.stat().st_size
         if held + size > self._bytes_max:
             text = f"the outbox {self.directory} is full: {held} of {self._bytes_max} bytes wait to be shipped"
             raise OutboxFull(f"{text}; see that the collector runs and reaches the store")

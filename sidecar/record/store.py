@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -205,6 +206,7 @@ def _open_engine(data: Path) -> tuple[str, Client]:
     except OSError as error:
         text = f"the embedded store in {path} cannot be written: {error.strerror}"
         raise StoreError(f"{text}; make the folder writable for this user") from None
+    _raise_file_limit()
     # An insert passes through a temporary file; a killed collector must not leave one where others look.
     tempfile.tempdir = str(drafts)
     options = {"config-file": str(config)}
@@ -218,6 +220,15 @@ def _open_engine(data: Path) -> tuple[str, Client]:
         text = f"the embedded store in {path} cannot be opened ({_first_line(error)})"
         mend = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
         raise StoreError(f"{text}; {mend}") from None
+
+
+def _raise_file_limit() -> None:
+    """The engine holds many files open; the usual soft limit of 1,024 is far below the one we may take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, limits.OPEN_FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _connect(address: StoreAddress, password: str) -> Client:

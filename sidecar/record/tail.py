@@ -1,5 +1,6 @@
 """The reading side of an outbox directory: its records from any position on, whether its owner lives or not."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Generator
@@ -35,12 +36,13 @@ class Record:
 
 def outboxes(folder: Path) -> list[Path]:
     """The outbox directories below ``folder`` in which something was, or may have been, written; oldest first."""
-    try:
-        entries = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    except FileNotFoundError:
-        return []
-    begun = [entry for entry in entries if (entry / LOCK_FILE).exists() and next(entry.glob("m*"), None) is not None]
-    return sorted(begun, key=lambda entry: ((entry / LOCK_FILE).stat().st_mtime_ns, entry.name))
+    begun = []
+    for lock in folder.glob(f"*/{LOCK_FILE}"):
+        # A directory may be removed at any moment; what is gone by now is done.
+        with contextlib.suppress(FileNotFoundError):
+            if not lock.parent.name.startswith(".") and next(lock.parent.glob("m*"), None) is not None:
+                begun.append((lock.stat().st_mtime_ns, lock.parent))
+    return [directory for _, directory in sorted(begun)]
 
 
 class Tail:

@@ -227,3 +227,45 @@ def test_files_are_private(tmp_path: Path) -> None:
         modes = {path.stat().st_mode & 0o077 for path in [*outbox.directory.iterdir(), outbox.directory]}
     os.umask(0o022)
     assert modes == {0}
+
+
+def test_segments_may_go_while_it_writes(tmp_path: Path) -> None:
+    """A collector that deletes shipped segments at the same time never makes a put fail."""
+    is_over = threading.Event()
+    with Outbox(tmp_path, "writer", segment_bytes=512) as outbox:
+        tail = Tail(outbox.directory)
+
+        def delete() -> None:
+            while not is_over.is_set():
+                for number in tail.segments()[:-3]:
+                    segment_file(outbox.directory, number).unlink()
+
+        collector = threading.Thread(target=delete)
+        collector.start()
+        try:
+            for _ in range(2000):
+                outbox.put(b"x" * 200)
+        finally:
+            is_over.set()
+            collector.join()
+
+
+def test_directories_may_go_while_they_are_listed(tmp_path: Path) -> None:
+    """An outbox that is removed while others look is either there or not."""
+    is_over = threading.Event()
+
+    def come_and_go() -> None:
+        for number in range(1000):
+            directory = tmp_path / f"d{number}"
+            directory.mkdir()
+            (directory / "lock").touch()
+            segment_file(directory, 1).touch()
+            directory.rename(tmp_path / f".gone{number}")
+        is_over.set()
+
+    mover = threading.Thread(target=come_and_go)
+    mover.start()
+    while not is_over.is_set():
+        assert all(not directory.name.startswith(".") for directory in outboxes(tmp_path))
+    mover.join()
+    assert outboxes(tmp_path) == []

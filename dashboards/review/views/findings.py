@@ -1,20 +1,38 @@
 """What the rules found: which rules, how often, and each finding; a click opens its call."""
 
 from datetime import timedelta
-from typing import Any
 
-import pandas as pd
 import parts
 import streamlit as st
+from rows import Column, Row, table
 
 from sidecar.errors import StoreError
 from sidecar.events import SEVERITIES
 from sidecar.review import calls, findings
 from sidecar.review.filters import Filters
-from sidecar.review.visible import visible
-from sidecar.review.words import VERDICTS, call_name
+from sidecar.review.words import call_name
 
 _MODES = ("enforce", "monitor")
+_RULE_COLUMNS = (
+    Column("Severity", "word", width="6rem"),
+    Column("Rule", width="14rem"),
+    Column("Title"),
+    Column("Enforced", "number", width="6rem", help="The rule's action was taken"),
+    Column("Monitored", "number", width="6.5rem", help="The rule only noted what it would have done"),
+    Column("Last", width="7rem"),
+)
+_COLUMNS = (
+    Column("Time", width="8.5rem"),
+    Column("Severity", "word", width="6rem"),
+    Column("Action", "word", width="5.5rem"),
+    Column("Mode", "word", width="5.5rem"),
+    Column("Rule"),
+    Column("Kind", width="9rem"),
+    Column("Masked", width="7.5rem", help="The value is recorded nowhere; this is its masked form"),
+    Column("Call", "link"),
+    Column("Server", width="7rem"),
+    Column("Where"),
+)
 
 
 def _filter_bar() -> tuple[timedelta, dict[str, str]]:
@@ -34,60 +52,28 @@ def _filter_bar() -> tuple[timedelta, dict[str, str]]:
     with severity:
         word = parts.words("Severity", "severity", SEVERITIES[::-1])
     with mode:
-        return since, {
-            "server": server_name,
-            "rule": rule_name,
-            "severity": word,
-            "mode": parts.words("Mode", "mode", _MODES),
-        }
+        chosen_mode = parts.words("Mode", "mode", _MODES)
+    return since, {"server": server_name, "rule": rule_name, "severity": word, "mode": chosen_mode}
 
 
-_RULE_COLUMNS = {
-    "severity": parts.chips("Severity", SEVERITIES, width=90),
-    "rule": st.column_config.TextColumn("Rule", width="medium"),
-    "title": st.column_config.TextColumn("Title", width="large"),
-    "enforced": st.column_config.NumberColumn("Enforced", width=90, help="The rule's action was taken"),
-    "monitored": st.column_config.NumberColumn("Monitored", width=90, help="The rule only noted what it would have done"),
-    "last": st.column_config.TextColumn("Last", width=110),
-}
-_COLUMNS = {
-    "time": st.column_config.DatetimeColumn("Time", format="MM-DD HH:mm:ss", width=120),
-    "severity": parts.chips("Severity", SEVERITIES, width=90),
-    "action": parts.chips("Action", VERDICTS, width=90),
-    "mode": parts.chips("Mode", _MODES, width=90),
-    "rule": st.column_config.TextColumn("Rule", width="medium"),
-    "kind": st.column_config.TextColumn("Kind", width=130),
-    "value": st.column_config.TextColumn("Masked", width=110, help="The value is recorded nowhere; this is its masked form"),
-    "call": st.column_config.TextColumn("Call", width="medium"),
-    "server": st.column_config.TextColumn("Server", width=90),
-    "where": st.column_config.TextColumn("Where", width="medium"),
-}
+def _row(row: findings.FindingRow) -> Row:
+    cells = (
+        parts.clock(row.ts),
+        row.severity,
+        row.action,
+        row.mode,
+        row.rule,
+        row.kind,
+        row.preview,
+        call_name(row.method, row.tool),
+        row.server,
+        f"{row.direction} {row.path}",
+    )
+    return Row(cells, parts.call_link(row.call_id))
 
 
-def _row(row: findings.FindingRow) -> dict[str, Any]:
-    return {
-        "time": row.ts.astimezone(parts.zone()).replace(tzinfo=None),
-        "severity": parts.chip(row.severity),
-        "action": parts.chip(row.action),
-        "mode": parts.chip(row.mode),
-        "rule": visible(row.rule),
-        "kind": visible(row.kind),
-        "value": visible(row.preview),
-        "call": visible(call_name(row.method, row.tool)),
-        "server": visible(row.server),
-        "where": visible(f"{row.direction} {row.path}"),
-    }
-
-
-def _rule(row: findings.RuleCount) -> dict[str, Any]:
-    return {
-        "severity": parts.chip(row.severity),
-        "rule": visible(row.rule),
-        "title": visible(row.title),
-        "enforced": row.enforced,
-        "monitored": row.monitored,
-        "last": parts.ago(row.last),
-    }
+def _rule(row: findings.RuleCount) -> Row:
+    return Row((row.severity, row.rule, row.title, f"{row.enforced:,}", f"{row.monitored:,}", parts.ago(row.last)))
 
 
 @st.fragment(run_every=parts.REFRESH_S)
@@ -102,11 +88,11 @@ def _live(since: timedelta, chosen: dict[str, str]) -> None:
         st.info("No finding fits. Nothing matched a rule in this time, or a filter hides it.", icon=":material/search_off:")
         return
     st.subheader("By rule", anchor=False)
-    st.dataframe(pd.DataFrame([_rule(row) for row in rules]), hide_index=True, column_config=_RULE_COLUMNS)
+    table(_RULE_COLUMNS, [_rule(row) for row in rules], key="rules")
     st.subheader("Newest", anchor=False)
-    parts.call_table([_row(row) for row in found], [row.call_id for row in found], "findings", _COLUMNS)
+    table(_COLUMNS, [_row(row) for row in found], key="findings")
     total = sum(rule.enforced + rule.monitored for rule in rules)
-    st.caption(f"The newest {len(found)} of {total:,} findings. Click a row to open its call.")
+    st.caption(f"The newest {len(found)} of {total:,} findings. Click one to open its call.")
 
 
 since, chosen = _filter_bar()
