@@ -41,6 +41,7 @@ _THEME: Final = {
     "light.blueBackgroundColor": "#dcebfa",
     "light.greenBackgroundColor": "#d8f1df",
     "light.grayBackgroundColor": "#edf0f3",
+    "dark.grayBackgroundColor": "#2a323d",
     "baseRadius": "6px",
     "metricValueFontSize": "1.5rem",
     "headingFontSizes": '["1.7rem", "1.4rem", "1.2rem", "1.1rem", "1rem", "1rem"]',

@@ -69,7 +69,7 @@ def _chart(buckets: list[calls.Bucket], step: timedelta, since: timedelta) -> No
     colours = alt.Scale(domain=list(VERDICTS), range=[parts.BAR_COLOURS[verdict] for verdict in VERDICTS])
     time_axis = alt.Axis(format=form, labelOverlap=True, grid=False)
     bars = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values=values))
         .mark_bar(orient="vertical")
         .encode(
             x=alt.X("from:T", title=None, scale=alt.Scale(domain=span), axis=time_axis),
