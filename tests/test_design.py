@@ -100,6 +100,16 @@ def test_files_stay_small() -> None:
     assert not large
 
 
+def test_every_test_says_what_a_user_gets() -> None:
+    """A test without its sentence cannot be judged by whoever reads it."""
+    silent = []
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node):
+                silent.append(f"{file.relative_to(ROOT)}: {node.name}")
+    assert not silent
+
+
 def test_every_module_says_what_it_is_for() -> None:
     """The first line of each file is its purpose."""
     assert not [str(file.relative_to(ROOT)) for file in modules() if not ast.get_docstring(ast.parse(file.read_text()))]

@@ -167,6 +167,12 @@ def requests_in(members: Sequence[Any]) -> list[dict[str, Any]]:
     return [member for member in members if kind_of(member) == "request"]
 
 
+def ids_in(body: bytes) -> list[Any]:
+    """The ids of the requests in a body, as far as it can be read at all."""
+    value = read_leniently(body)
+    return [member["id"] for member in requests_in(value if isinstance(value, list) else [value])]
+
+
 def _measure(value: Any) -> tuple[int, int, int]:
     """How many object keys and how many members a value holds, and how deep it is nested; it stops where a bound is passed."""
     keys = members = depth = 0

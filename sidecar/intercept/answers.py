@@ -1,22 +1,19 @@
 """What servers send: answers, streams of them, their own requests, their lists, and their failures."""
 
 import logging
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from sidecar.decode import jsonrpc, lossless, mcp, sse
-from sidecar.events import Caller, Finding, Message, Verdict
+from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Answer, Exchange, session_in
+from sidecar.intercept.exchange import Exchange, session_in
+from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 from sidecar.intercept.schemas import allows_marks
-
-if TYPE_CHECKING:
-    from sidecar.intercept.waist import Waist
 
 log = logging.getLogger("sidecar.intercept")
 
@@ -26,19 +23,19 @@ _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot
 class Answers:
     """The way back of an exchange."""
 
-    def __init__(self, waist: "Waist") -> None:
-        self._waist = waist
-        self._links = waist.links
-        self._ledger = waist.ledger
-        self._judging = waist.judging
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._links = ground.links
+        self._ledger = ground.ledger
+        self._judging = ground.judging
 
     def whole(self, exchange: Exchange) -> None:
         """A buffered response: one message, a batch, or something that is none."""
         if not exchange.is_mcp:
             return
-        began = self._waist.timer()
+        began = self._ground.timer()
         for note in exchange.notifications:
-            self._end(note, "notification", http_status=exchange.status)
+            self._ground.end(note, "notification", http_status=exchange.status)
         if exchange.status == 202 and exchange.response_body.strip() in (b"", b"Accepted"):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             self._wait_elsewhere(exchange)
@@ -54,11 +51,11 @@ class Answers:
             self._wait_elsewhere(exchange)
             return
         for call in open_calls:
-            self._end(call, "error", error_type=f"http_{exchange.status}", http_status=exchange.status)
+            self._ground.end(call, "error", error_type=f"http_{exchange.status}", http_status=exchange.status)
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
-        began = self._waist.timer()
+        began = self._ground.timer()
         event = sse.parse(raw)
         for call in exchange.calls.values():
             call.is_streamed = True
@@ -69,8 +66,9 @@ class Answers:
             return raw
         payload = jsonrpc.read_leniently(event.data)
         if isinstance(payload, list):
-            parts = [self._message(exchange, member, canonical(member), began) for member in payload]
-            if all(part is not None and part == canonical(member) for part, member in zip(parts, payload, strict=True)):
+            members = [lossless.canonical(member) for member in payload]
+            parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
+            if parts == members:
                 return raw
             kept = [part for part in parts if part is not None]
             return sse.with_data(raw, b"[" + b",".join(kept) + b"]") if kept else sse.without_message(raw)
@@ -83,16 +81,16 @@ class Answers:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
         for note in exchange.notifications:
-            self._end(note, "notification", http_status=exchange.status)
+            self._ground.end(note, "notification", http_status=exchange.status)
         if exchange.is_resumable and not reason:
             self._wait_elsewhere(exchange)
             return tail
         for call in exchange.open_calls():
-            if self._waist.is_stopping:
-                self._end(call, "no_response", error_type="sidecar_stopped", http_status=exchange.status)
+            if self._ground.is_stopping:
+                self._ground.end(call, "no_response", error_type="sidecar_stopped", http_status=exchange.status)
             elif reason == "client" or call.is_cancelled:
                 error_type = "client_left" if reason == "client" else "cancelled"
-                self._end(call, "cancelled", error_type=error_type, http_status=exchange.status)
+                self._ground.end(call, "cancelled", error_type=error_type, http_status=exchange.status)
             elif exchange.is_resumable:
                 self._wait_elsewhere(exchange)
             else:
@@ -103,16 +101,16 @@ class Answers:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
         calls = exchange.open_calls()
-        exchange.answer = failure(exchange, [call.rpc_id for call in calls], text, status)
+        exchange.answer = reply.failure(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
             error_type = "timeout" if exchange.is_timed_out else "unreachable"
-            self._end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
+            self._ground.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
 
     def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
         """The error a client reads in an open stream whose server will not answer any more."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
         status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
-        self._end(call, status, error_type=error_type, error_message=text, http_status=exchange.status)
+        self._ground.end(call, status, error_type=error_type, error_message=text, http_status=exchange.status)
         return sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
 
     def _wait_elsewhere(self, exchange: Exchange) -> None:
@@ -122,8 +120,9 @@ class Answers:
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
-        parts = [self._message(exchange, member, canonical(member), began) for member in payload]
-        if any(part != canonical(member) for part, member in zip(parts, payload, strict=True)):
+        members = [lossless.canonical(member) for member in payload]
+        parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
+        if parts != members:
             exchange.response_body = b"[" + b",".join(part for part in parts if part is not None) + b"]"
 
     def _replace(self, exchange: Exchange, data: bytes | None) -> None:
@@ -143,7 +142,7 @@ class Answers:
         call, is_open = self._answered(exchange, payload, kind)
         if call is None:
             return self._unknown(exchange, payload, raw, kind or "result")
-        now = self._waist.clock()
+        now = self._ground.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._judging.judged(message, raw, now)
         if call.method == "initialize" and kind == "result" and is_open:
@@ -152,9 +151,9 @@ class Answers:
         if not is_open:
             return sent
         self._ledger.note(call, judged, now)
-        call.spent_s += self._waist.timer() - began
+        call.spent_s += self._ground.timer() - began
         status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
-        self._end(call, status, answer=judged, error_type=error_type, http_status=exchange.status)
+        self._ground.end(call, status, answer=judged, error_type=error_type, http_status=exchange.status)
         return sent
 
     def _unreadable(self, exchange: Exchange) -> bytes | None:
@@ -164,8 +163,8 @@ class Answers:
             return None
         (call,) = calls
         finding = wire_finding("unreadable-answer", "the answer is JSON that two parsers may read differently")
-        self._ledger.own_finding(finding, self._waist.clock())
-        self._end(call, "blocked", error_type="unreadable", http_status=exchange.status)
+        self._ground.note(finding)
+        self._ground.end(call, "blocked", error_type="unreadable", http_status=exchange.status)
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return orjson.dumps(reply.server_failed(call.rpc_id, text))
 
@@ -230,8 +229,9 @@ class Answers:
             return raw
         judged, call = self._own_call(exchange, payload, raw, kind)
         is_blocked = judged.verdict.action == "block"
+        status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
         if judged.verdict.findings:
-            self._end(call, "blocked" if is_blocked else "ok", error_type="policy" if is_blocked else "answer_to_nothing")
+            self._ground.end(call, status, error_type=error_type)
         if is_blocked:
             return None
         return redacted(judged) if judged.verdict.redactions else raw
@@ -246,7 +246,7 @@ class Answers:
         judged, call = self._own_call(exchange, payload, raw, kind)
         verdict = judged.verdict
         sent: bytes | None = redacted(judged) if verdict.redactions else raw
-        call.spent_s += self._waist.timer() - began
+        call.spent_s += self._ground.timer() - began
         if kind == "request":
             if verdict.action == "block":
                 call.substituted = reply.refusal_text(verdict.message, verdict.rule)
@@ -261,17 +261,17 @@ class Answers:
             parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
             return sent
         is_blocked = verdict.action == "block"
-        self._end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+        self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
         return None if is_blocked else sent
 
     def _own_call(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any) -> tuple[Judged, Call]:
         """A message that belongs to no call of the client, judged, with a call of its own."""
-        now = self._waist.clock()
+        now = self._ground.clock()
         parent = next(iter(exchange.open_calls()), None)
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
         client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
         caller = parent.caller if parent else Caller(client=client, client_version=version, address=exchange.address)
-        session = self._waist.session_of(exchange, caller, now)
+        session = self._ground.session_of(exchange, caller, now)
         message = Message(
             server=exchange.server.name,
             direction="response",
@@ -290,7 +290,7 @@ class Answers:
         if parent:
             known["attrs"] = {"parent": parent.id}
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
-        started = self._waist.timer()
+        started = self._ground.timer()
         return judged, self._ledger.open(
             judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known
         )
@@ -300,19 +300,9 @@ class Answers:
         if exchange.mcp_session or exchange.path_session:
             known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
             self._links.clients[peer_of(exchange)] = known
-        session = self._waist.session_of(exchange, call.caller, self._waist.clock())
+        session = self._ground.session_of(exchange, call.caller, self._ground.clock())
         call.session = call.row["session"] = session.id
         call.row["session_kind"] = session.kind
-
-    def _end(self, call: Call, status: str, **known: Any) -> None:
-        self._ledger.end(call, status, now_s=self._waist.timer(), **known)
-        self._links.ended(call)
-
-
-def ids_in(body: bytes) -> list[Any]:
-    """The ids of the requests in a body, as far as it can be read at all."""
-    value = jsonrpc.read_leniently(body)
-    return [member["id"] for member in jsonrpc.requests_in(value if isinstance(value, list) else [value])]
 
 
 def _outcome(payload: Any, kind: Any, http_status: int) -> tuple[str, str]:
@@ -322,32 +312,3 @@ def _outcome(payload: Any, kind: Any, http_status: int) -> tuple[str, str]:
     if kind == "result":
         return ("tool_error", "tool_error") if mcp.is_tool_error(payload) else ("ok", "")
     return "error", f"http_{http_status}" if http_status >= 400 else "not_jsonrpc"
-
-
-def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
-    """The HTTP response for requests that got no answer: their JSON-RPC errors, or a plain one when there was no request."""
-    if not ids:
-        return reply.unreadable(jsonrpc.Refusal(reply.SERVER_FAILED, "failed", text), status)
-    errors = [reply.server_failed(each, text) for each in ids]
-    return Answer(status, orjson.dumps(errors if exchange.is_batch else errors[0]))
-
-
-def canonical(value: Any) -> bytes:
-    """A member of a batch as bytes of its own."""
-    try:
-        return orjson.dumps(value)
-    except (TypeError, ValueError):
-        return lossless.dumps(value)
-
-
-def wire_finding(reason: str, text: str) -> Finding:
-    """A finding for bytes that were refused before any rule could judge them."""
-    return Finding(
-        rule=f"wire.{reason}", policy="", severity="medium", mode="enforce", action="block", kind="error", title=text[:200]
-    )
-
-
-def with_finding(judged: Judged, finding: Finding) -> Judged:
-    """The same message, blocked by one finding."""
-    verdict = Verdict("block", finding.rule, finding.title, (finding,), (), judged.verdict.policy_version)
-    return replace(judged, verdict=verdict)

@@ -57,7 +57,7 @@ class HttpCarrier:
 
     def requestheaders(self, flow: HTTPFlow) -> None:
         """A request begins; its time starts here, not when its last byte is in."""
-        flow.metadata[_STARTED] = (self._waist.clock(), self._waist.timer())
+        flow.metadata[_STARTED] = (self._waist.ground.clock(), self._waist.ground.timer())
 
     def http_connect(self, flow: HTTPFlow) -> None:
         """A listener stands for one server; it is no way to others."""
@@ -163,7 +163,7 @@ class HttpCarrier:
 
     def _exchange(self, flow: HTTPFlow) -> Exchange:
         request = flow.request
-        seen_at, started = flow.metadata.get(_STARTED) or (self._waist.clock(), self._waist.timer())
+        seen_at, started = flow.metadata.get(_STARTED) or (self._waist.ground.clock(), self._waist.ground.timer())
         assert self.master is not None
         return Exchange(
             server=self.master.servers_by_spec[flow.client_conn.proxy_mode.full_spec],

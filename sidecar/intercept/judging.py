@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import mark, walk
-from sidecar.events import Message, Mode, Scan, Span, Verdict
+from sidecar.events import Finding, Message, Mode, Scan, Span, Verdict
 from sidecar.intercept.calls import Judged
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet
@@ -103,3 +103,9 @@ def redacted(judged: Judged) -> bytes:
     if isinstance(judged.message.payload, str):
         return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
     return redact_bytes(judged.raw, spans, mark)
+
+
+def with_finding(judged: Judged, finding: Finding) -> Judged:
+    """The same message, blocked by one finding."""
+    verdict = Verdict("block", finding.rule, finding.title, (finding,), (), judged.verdict.policy_version)
+    return replace(judged, verdict=verdict)

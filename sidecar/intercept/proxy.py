@@ -75,7 +75,7 @@ class _Proxy:
             self._outbox.close()
             raise SettingsError("\n".join(_port_text(self._settings, server.listen, error) for server, error in failed))
         self._record_policies(self._live.current)
-        self._ledger.health("proxy_started", 1, __version__, self._waist.clock())
+        self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
         watching = asyncio.ensure_future(self._live.watch())
         for server in self._settings.servers:
             log.info("%s: http://%s stands for %s", server.name, server.listen, server.upstream)
@@ -97,26 +97,26 @@ class _Proxy:
             await self._let_calls_end(master)
         finally:
             self._waist.stop()
-            self._ledger.health("proxy_stopped", 1, __version__, self._waist.clock())
+            self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
             self._outbox.close()
 
     async def _let_calls_end(self, master: SidecarMaster) -> None:
-        deadline = self._waist.timer() + _GRACE_S
-        while self._carrier.open_calls() and self._waist.timer() < deadline:
+        deadline = self._waist.ground.timer() + _GRACE_S
+        while self._carrier.open_calls() and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
-        self._waist.is_stopping = True
+        self._waist.ground.is_stopping = True
         for handler in [*master.proxyserver.connections.values()]:
             if handler.client in handler.transports:
                 handler.close_connection(handler.client)
-        deadline = self._waist.timer() + 1
-        while master.proxyserver.connections and self._waist.timer() < deadline:
+        deadline = self._waist.ground.timer() + 1
+        while master.proxyserver.connections and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
 
     def _policies_changed(self, policies: PolicySet) -> None:
         self._record_policies(policies)
 
     def _policies_refused(self, problems: tuple[Problem, ...]) -> None:
-        now = self._waist.clock()
+        now = self._waist.ground.clock()
         text = str(problems[0]) if problems else "unknown"
         self._ledger.health("policy_reload_failed", 1, text, now)
         title = f"The edited policies were refused; version {self._live.current.version} stays in force: {text}"
@@ -134,7 +134,7 @@ class _Proxy:
         )
 
     def _record_policies(self, policies: PolicySet) -> None:
-        now = self._waist.clock()
+        now = self._waist.ground.clock()
         base = {"ts": timestamp(now), "node": self._settings.node, "version": policies.version}
         self._ledger.rows(policies=[{**base, "path": name, "text": text} for name, text in policies.files])
         self._ledger.health("policy_loaded", 1, policies.version, now)

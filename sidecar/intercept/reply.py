@@ -83,3 +83,11 @@ def ping(rpc_id: Any) -> bytes:
     So nobody is asked, and both sides' tables of open ids stay balanced.
     """
     return orjson.dumps({"jsonrpc": "2.0", "id": rpc_id, "method": "ping"})
+
+
+def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
+    """The HTTP response for requests that got no answer: their JSON-RPC errors, or a plain one when there was no request."""
+    if not ids:
+        return unreadable(jsonrpc.Refusal(SERVER_FAILED, "failed", text), status)
+    errors = [server_failed(each, text) for each in ids]
+    return Answer(status, orjson.dumps(errors if exchange.is_batch else errors[0]))

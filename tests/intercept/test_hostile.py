@@ -198,7 +198,7 @@ def test_a_question_that_is_replayed_is_one_call(play: Any) -> None:
 def test_monitoring_hides_nothing(play: Any) -> None:
     """Held to saying what it would do, the sidecar leaves lists as they are."""
     sidecar = play(ACCESS)
-    sidecar.waist.judging._cap = "monitor"
+    sidecar.waist.ground.judging._cap = "monitor"
     exchange = sidecar.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     assert b"delete_all" in sidecar.answer(exchange, listing(1))
 
@@ -207,7 +207,7 @@ def test_a_fault_while_answering_still_ends_the_call(play: Any) -> None:
     """When judging an answer fails, the call is recorded and the client gets an error with its id."""
     sidecar = play()
     exchange = sidecar.post(call())
-    sidecar.waist.judging.judged = None
+    sidecar.waist.ground.judging.judged = None
     with pytest.raises(TypeError):
         sidecar.answer(exchange, result())
     sidecar.waist.internal_failure(exchange, "a test")

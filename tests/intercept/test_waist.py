@@ -295,11 +295,11 @@ def test_a_record_that_cannot_be_written_refuses_the_call(play: Any) -> None:
     def full(record: bytes) -> None:
         raise StoreError("full")
 
-    sidecar.waist.ledger._put = full
+    sidecar.waist.ground.ledger._put = full
     exchange = sidecar.post(call())
     assert exchange.answer.status == 503 and json.loads(exchange.answer.body)["id"] == 1
-    sidecar.waist.ledger._is_forwarding_when_full = True
-    assert sidecar.post(call()).answer is None and sidecar.waist.ledger.lost_records > 0
+    sidecar.waist.ground.ledger._is_forwarding_when_full = True
+    assert sidecar.post(call()).answer is None and sidecar.waist.ground.ledger.lost_records > 0
 
 
 def test_metadata_only_keeps_no_payload(play: Any) -> None:

@@ -1,0 +1,54 @@
+"""What both ways of an exchange stand on: the judge, the record, what is remembered between exchanges, and the clocks."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sidecar.decode.sessions import Session, Sessions
+from sidecar.events import Caller, Finding
+from sidecar.intercept.calls import Call, Ledger
+from sidecar.intercept.exchange import Exchange
+from sidecar.intercept.judging import Judging
+from sidecar.intercept.links import Links
+
+
+class Ground:
+    """Shared by requests and answers. ``clock`` gives unix seconds, ``timer`` is steady, ``is_stopping`` tells of the end."""
+
+    def __init__(
+        self, judging: Judging, ledger: Ledger, sessions: Sessions, clock: Callable[[], float], timer: Callable[[], float]
+    ) -> None:
+        self.judging = judging
+        self.ledger = ledger
+        self.links = Links(lambda call: self.end(call, "no_response", error_type="forgotten"))
+        self.clock = clock
+        self.timer = timer
+        self.is_stopping = False
+        self._sessions = sessions
+
+    def end(self, call: Call, status: str, **known: Any) -> None:
+        """Write a call's end, once, and remember it for a replay of its answer."""
+        self.ledger.end(call, status, now_s=self.timer(), **known)
+        self.links.ended(call)
+
+    def note(self, finding: Finding) -> None:
+        """Write a finding that belongs to no call."""
+        self.ledger.own_finding(finding, self.clock())
+
+    def session_of(self, exchange: Exchange, caller: Caller, now: float, trace_id: str = "") -> Session:
+        """The session of a message, from what is known of who sent it."""
+        return self._sessions.session(
+            trace_id=trace_id,
+            user=caller.user,
+            client=caller.client,
+            address=exchange.address,
+            server=exchange.server.name,
+            mcp_session=exchange.mcp_session,
+            now=now,
+        )
+
+
+def wire_finding(reason: str, text: str) -> Finding:
+    """A finding for bytes that were refused before any rule could judge them."""
+    return Finding(
+        rule=f"wire.{reason}", policy="", severity="medium", mode="enforce", action="block", kind="error", title=text[:200]
+    )
