@@ -5,12 +5,16 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from mcp import Client
 
+from tests.browser import sync_api, tab
 from tests.e2e.conftest import ROOT, Installation, Webhook, until
+
+__all__ = ["tab"]
 
 
 def fresh_key() -> str:
@@ -92,3 +96,23 @@ def test_ordinary_calls_pass_and_are_stored(sidecar: Installation) -> None:
     status, verdict, session, version, has_response = until(lambda: sidecar.rows(sql), "the call in the record")[0]
     assert (status, verdict, session, has_response) == ("ok", "allow", 24, 1)
     assert sidecar.rows(f"SELECT count() FROM policies WHERE version = '{version}'")[0][0] >= 4
+
+
+def test_the_page_shows_a_blocked_call_and_not_its_secret(sidecar: Installation, tab: "sync_api.Page") -> None:
+    """The link of an alert opens the call with its rule and the masked value; the secret is nowhere in the page."""
+    key = fresh_key()
+    with ThreadPoolExecutor() as apart:
+        # The browser's own loop runs in this thread.
+        apart.submit(asyncio.run, use(sidecar.url, "echo", {"text": f"for the page: {key}"})).result()
+    sql = "SELECT toString(call_id) FROM calls WHERE status = 'blocked' AND request LIKE '%for the page%'"
+    (call_id,) = until(lambda: sidecar.rows(sql), "the blocked call")[0]
+    sidecar.start("review", sidecar.page_port)
+    try:
+        for path, awaited in ((f"call?id={call_id}", "by rule secrets.out"), ("", "secrets.out"), ("findings", "secrets.out")):
+            tab.goto(f"http://127.0.0.1:{sidecar.page_port}/{path}")
+            tab.get_by_text(awaited).first.wait_for()
+            assert key not in tab.content() + tab.locator("body").inner_text()
+            if path.startswith("call"):
+                assert "[secrets.aws-key #" in tab.locator("body").inner_text()
+    finally:
+        sidecar.programs.pop("review").stop()

@@ -26,6 +26,7 @@ class Bench:
     def channel(self, url: str, name: str = "webhook") -> Channel:
         """A channel that delivers."""
         made = Channel(name, url, self.folder / name, self.rows.append)
+        made.load()
         made.start()
         self._open.append(made)
         return made

@@ -1,37 +1,10 @@
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests import seed
+from tests.browser import sync_api, tab
 from tests.review.conftest import Page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-WAIT_MS = 30_000
-
-
-@pytest.fixture
-def tab() -> Iterator["sync_api.Page"]:
-    """A tab of a real browser."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        tab = browser.new_page(viewport={"width": 1440, "height": 1000})
-        tab.set_default_timeout(WAIT_MS)
-        yield tab
-        browser.close()
+__all__ = ["tab"]
 
 
 def test_a_person_finds_a_blocked_call_and_its_rule(page: Page, tab: "sync_api.Page") -> None:
