@@ -17,8 +17,11 @@ from sidecar.policy.load import PolicySet, load_policies
 
 log = logging.getLogger("sidecar.policy")
 
-_POLL_S: Final = 2.0
+_POLL_S: Final = 0.5
 """A mounted folder may change by a swapped link that no watcher reports, so its content is also compared now and then."""
+
+_SETTLE_S: Final = 0.05
+"""An editor writes a file in steps; a folder that still changes is not judged half-written."""
 
 
 def load_tested(folder: Path, engine: Engine, servers: Collection[str] = ()) -> PolicySet:
@@ -56,13 +59,14 @@ class LivePolicies:
         self._changed = changed
         self._refused = refused
         self._seen = _content_hash(folder)
+        self._is_reloading = False
 
     async def watch(self) -> None:
         """Reload on every change of the folder, until cancelled."""
         poll = asyncio.ensure_future(self._poll())
         try:
             async for _ in watchfiles.awatch(
-                self._folder, debounce=100, step=50, recursive=True, rust_timeout=1000, yield_on_timeout=False
+                self._folder, debounce=50, step=20, recursive=True, rust_timeout=1000, yield_on_timeout=False
             ):
                 await self._reload()
         except (FileNotFoundError, RuntimeError):
@@ -78,8 +82,21 @@ class LivePolicies:
 
     async def _reload(self) -> None:
         seen = await asyncio.to_thread(_content_hash, self._folder)
-        if seen == self._seen:
+        if seen == self._seen or self._is_reloading:
             return
+        self._is_reloading = True
+        try:
+            await self._settled_reload(seen)
+        finally:
+            self._is_reloading = False
+
+    async def _settled_reload(self, seen: str) -> None:
+        while True:
+            await asyncio.sleep(_SETTLE_S)
+            again = await asyncio.to_thread(_content_hash, self._folder)
+            if again == seen:
+                break
+            seen = again
         self._seen = seen
         try:
             policies = await asyncio.to_thread(load_tested, self._folder, self._engine)
