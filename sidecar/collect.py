@@ -38,6 +38,10 @@ def run(settings: Settings, *, stop: threading.Event) -> int:
         StoreError: the store cannot be opened or reached, or another collector works on the data folder.
     """
     data = open_data(settings)
+    names = [alert.name for alert in settings.alerts]
+    if twice := {name for name in names if names.count(name) > 1}:
+        text = f"{settings.file}: error[alerts]: two alerts are called {sorted(twice)[0]!r}"
+        raise SettingsError(f"{text}; give each a 'name:' of its own")
     urls = [resolve_secret(alert.webhook) for alert in settings.alerts]
     server = _bound(settings, data) if settings.store_address.kind == "chdb" else None
     try:
@@ -85,6 +89,10 @@ class _Collector:
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``, then come to an end in order: watch, channels, a last shipment."""
+        for channel in self._channels:
+            channel.load()
+        # What a killed collector took over last may be offered again: now, while none of it is delivered yet.
+        self._watch.step()
         for channel in self._channels:
             channel.start()
         self._watching.start()

@@ -169,4 +169,7 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         text = cannot_run(settings)
     assert f"the record cannot be served at {settings.reader}: the port is taken by another program" in text
     assert text.endswith("set 'reader:' (or SIDECAR_READER) to a free host:port")
+    same = [{"webhook": "http://127.0.0.1:9/a"}, {"webhook": "http://127.0.0.1:9/b"}]
+    text = cannot_run(settings_in(tmp_path, alerts=same))
+    assert text.endswith("two alerts are called 'webhook'; give each a 'name:' of its own")
     assert "the environment has no NO_SUCH_HOOK" in cannot_run(settings_in(tmp_path, alerts=[{"webhook": "env:NO_SUCH_HOOK"}]))

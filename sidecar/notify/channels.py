@@ -79,8 +79,8 @@ class Channel:
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False, timeout=limits.ALERT_TIMEOUT_S)
         self._thread = threading.Thread(target=self._deliver, name=f"alerts-{name}", daemon=True)
 
-    def start(self) -> None:
-        """Take up what an earlier process could not deliver, and deliver from now on."""
+    def load(self) -> None:
+        """Take up what an earlier process could not deliver; before ``start``."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.json"), key=lambda each: each.stat().st_mtime_ns):
             if (alert := _kept(file)) is not None:
@@ -88,6 +88,9 @@ class Channel:
             else:
                 log.warning("channel %s: %s holds no alert and is removed", self.name, file.name)
                 file.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Deliver from now on."""
         self._thread.start()
 
     def offer(self, alert: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """One outbox directory on its way into the store: its cursor, the calls still open in it, and what may be deleted."""
 
+import itertools
 import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import orjson
 
@@ -23,7 +25,7 @@ from sidecar.record.tail import Position, Record, Tail
 
 log = logging.getLogger(__name__)
 
-_DRAINED: str = ".drained-"
+_DRAINED: Final = ".drained-"
 
 
 class Lane:
@@ -40,9 +42,7 @@ class Lane:
         self.cursor = self._loaded()
         self._oldest = min(self.tail.segments(), default=self.cursor.segment)
         self.pending = self._carried()
-        before = (record for record in self.tail.records(Position(self.cursor.segment)))
-        shipped = [record for record in before if record.end <= self.cursor.offset]
-        batch_of(shipped).apply(self.pending)
+        self._reread()
 
     @property
     def instance(self) -> str:
@@ -101,6 +101,13 @@ class Lane:
         gone = self.directory.with_name(_DRAINED + self.instance)
         self.directory.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+    def _reread(self) -> None:
+        """Find the calls still open among the records of this segment that are shipped already."""
+        records = self.tail.records(Position(self.cursor.segment))
+        shipped = itertools.takewhile(lambda record: record.end <= self.cursor.offset, records)
+        for some in itertools.batched(shipped, limits.BATCH_RECORDS_MAX, strict=False):
+            batch_of(some).apply(self.pending)
 
     def _carried(self) -> dict[str, bytes]:
         carried = {}

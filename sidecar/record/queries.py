@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar import limits
+from sidecar.record.hello import hello, is_hello
 from sidecar.record.readonly import Gate, Refusal, is_settings_question
 from sidecar.record.session import limit_session, refused_setting
 
@@ -53,7 +54,8 @@ class Queries:
         self._is_closing = threading.Event()
         with contextlib.closing(connect()) as handle:
             self._gate = Gate(handle)
-            self.timezone: str = handle.query("SELECT timezone()", "TSVRaw").bytes().decode().strip()
+            about = handle.query("SELECT version(), timezone()", "TSVRaw").bytes().decode()
+        self._version, self.timezone = about.strip().split("\t")
 
     def run(self, sql: str, settings: Mapping[str, str], parameters: Mapping[str, str], client: socket.socket) -> Answer:
         """Run one query for the client at the other end of ``client``; ``parameters`` are those of ``{name:Type}``.
@@ -74,6 +76,8 @@ class Queries:
                     raise QueryRefused(plain)
                 limit_session(handle, settings, self._database, is_fenced=not is_settings_question(plain))
                 default_format = settings.get("default_format") or "TabSeparated"
+                if is_hello(plain, settings):
+                    return Answer(hello(self._version, self.timezone), "Native", 1, 0, 0)
                 result = handle.query(f"/*{mark}*/ {sql}", default_format, params=dict(parameters))
                 named = _FORMAT.search(plain)
                 return Answer(

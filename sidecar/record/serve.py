@@ -31,6 +31,9 @@ from sidecar.settings import is_loopback
 
 log = logging.getLogger(__name__)
 
+_DISCARD_BYTES_MAX: Final = 16 * limits.MIB
+"""How much of a request that is too large is read all the same, so that its sender learns why it failed."""
+
 _STATUS: Final = {
     194: 401,
     **dict.fromkeys((192, 193, 516), 403),
@@ -174,6 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise _not_supported("send the body with a Content-Length")
         if int(size) > 4 * limits.READ_SQL_BYTES_MAX:
             self.close_connection = True
+            # Most clients listen for the answer only once they have sent everything.
+            left = min(int(size), _DISCARD_BYTES_MAX)
+            while left and (piece := self.rfile.read(min(left, 64 * limits.KIB))):
+                left -= len(piece)
             raise QueryRefused(Refusal(307, "TOO_MANY_BYTES", "the request is too large"))
         body = self.rfile.read(int(size))
         if self.headers.get("Content-Encoding", "identity").lower() != "identity":

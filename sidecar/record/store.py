@@ -7,7 +7,6 @@ through ``reader``, the same client whether the collector's read-only endpoint o
 import contextlib
 import errno
 import fcntl
-import logging
 import os
 import re
 import resource
@@ -18,12 +17,21 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import clickhouse_connect
-import urllib3
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sidecar import limits
 from sidecar.errors import StoreError
+from sidecar.record.connect import (
+    FAILURES,
+    USER_CODES,
+    connect,
+    error_code,
+    explained,
+    first_line,
+    network_reason,
+    open_client,
+)
 from sidecar.settings import Settings, StoreAddress, open_data, reader_token, store_password
 
 READER_USER: Final = "sidecar"
@@ -43,9 +51,6 @@ _INSERT_SETTINGS: Final = {
 _ROW_CODES: Final = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 441, 467, 675, 691})
 """ClickHouse error codes that speak about the rows (not parsable, wrong type, unknown field): they never succeed."""
 
-_USER_CODES: Final = frozenset({192, 193, 194, 516})
-_CODE: Final = re.compile(r"Code: (\d+)")
-_NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{3,})\)")
 _ENGINE_CONFIG: Final = "<clickhouse><logger><level>none</level></logger></clickhouse>\n"
 _GLOB_CHARACTERS: Final = frozenset("*?{}[]")
 
@@ -86,11 +91,11 @@ class Store:
         settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token}
         try:
             done = self._client.raw_insert(table, insert_block=b"\n".join(lines), fmt="JSONEachRow", settings=settings)
-        except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
-            code, name = _code(error)
+        except FAILURES as error:
+            code, name = error_code(error)
             if code in _ROW_CODES:
                 raise RowsRefused(code, name, str(error)[:2000]) from None
-            raise _explained(error, self._address) from None
+            raise explained(error, self._address) from None
         if self._engine and int(done.summary.get("written_rows", 0)) != len(lines):
             raise StoreError(f"the embedded store did not take all rows of {table}; they are sent again")
 
@@ -126,12 +131,12 @@ def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> S
         if address.kind == "chdb":
             engine, client = _open_engine(data)
         else:
-            engine, client = "", _connect(address, store_password(environ))
+            engine, client = "", connect(address, store_password(environ))
         try:
             _prepare(client, address.database, settings.keep_days)
-        except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
+        except FAILURES as error:
             client.close()
-            raise StoreError(f"{_explained(error, address)}; it says: {_first_line(error)}") from None
+            raise StoreError(f"{explained(error, address)}; it says: {first_line(error)}") from None
     except BaseException:
         os.close(lock)
         raise
@@ -149,7 +154,7 @@ def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Clien
     """
     address = settings.store_address
     if address.kind == "clickhouse":
-        client = _connect(address, store_password(environ))
+        client = connect(address, store_password(environ))
         client.database = address.database
         return client
     host, _, port = settings.reader.rpartition(":")
@@ -157,12 +162,12 @@ def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Clien
     place = StoreAddress(kind="clickhouse", host=host, port=int(port), user=READER_USER, database=address.database)
     token = reader_token(open_data(settings))
     try:
-        client = _client(place, token)
-    except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
-        if _code(error)[0] in _USER_CODES:
+        client = open_client(place, token)
+    except FAILURES as error:
+        if error_code(error)[0] in USER_CODES:
             text = f"the collector at {settings.reader} belongs to another data folder than {settings.data_path}"
             raise StoreError(f"{text}; set 'reader:' to another port in one of the two") from None
-        why = f"the record cannot be read at {settings.reader}: {_network_reason(error)}"
+        why = f"the record cannot be read at {settings.reader}: {network_reason(error)}"
         raise StoreError(f"{why}; start it with 'sidecar collect' or 'sidecar up'") from None
     client.database = address.database
     return client
@@ -217,7 +222,7 @@ def _open_engine(data: Path) -> tuple[str, Client]:
             import chdb  # noqa: F401
         return engine, clickhouse_connect.get_client(interface="chdb", path=str(path), chdb_options=options)
     except (ClickHouseError, RuntimeError, ValueError, OSError) as error:
-        text = f"the embedded store in {path} cannot be opened ({_first_line(error)})"
+        text = f"the embedded store in {path} cannot be opened ({first_line(error)})"
         mend = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
         raise StoreError(f"{text}; {mend}") from None
 
@@ -231,30 +236,6 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _connect(address: StoreAddress, password: str) -> Client:
-    try:
-        return _client(address, password)
-    except (ClickHouseError, OSError, urllib3.exceptions.HTTPError) as error:
-        raise _explained(error, address) from None
-
-
-def _client(address: StoreAddress, password: str) -> Client:
-    # It warns of every failed request; we say once what failed and what mends it.
-    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
-    return clickhouse_connect.get_client(
-        host=address.host,
-        port=address.port,
-        username=address.user,
-        password=password,
-        secure=address.secure,
-        compress=False,
-        connect_timeout=int(limits.CONNECT_TIMEOUT_S),
-        send_receive_timeout=limits.STORE_TIMEOUT_S,
-        # A session would let only one query run at a time, and clients are shared by threads.
-        autogenerate_session_id=False,
-    )
-
-
 def _prepare(client: Client, database: str, keep_days: int) -> None:
     """Create what ``schema.sql`` describes and is missing, and let ``keep_days`` be what the settings say now."""
     text = _SCHEMA.read_text("utf-8").replace("{database}", f"`{database}`").replace("{keep_days}", str(keep_days))
@@ -266,62 +247,3 @@ def _prepare(client: Client, database: str, keep_days: int) -> None:
     for table, definition in client.query(sql, parameters={"database": database}).result_rows:
         if table in _KEPT_TABLES and f"toIntervalDay({keep_days})" not in definition:
             client.command(f"ALTER TABLE {table} MODIFY TTL toDateTime(ts) + INTERVAL {int(keep_days)} DAY DELETE")
-
-
-def _explained(error: Exception, address: StoreAddress) -> StoreError:
-    """What went wrong with the store, in one sentence and with what mends it."""
-    place = f"ClickHouse at {address.host}:{address.port}" if address.kind == "clickhouse" else "the embedded store"
-    code, name = _code(error)
-    if code in _USER_CODES:
-        text = f"{place} refuses the user {address.user!r}: the password is wrong, or there is no such user"
-        return StoreError(f"{text}; set SIDECAR_STORE_PASSWORD, and the user in 'store:'")
-    if code == 497:
-        text = f"{place} does not let {address.user!r} do what recording needs (code 497, {name})"
-        return StoreError(f"{text}; grant it CREATE, SELECT and INSERT on {address.database}.*")
-    if code is not None:
-        return StoreError(f"{place} answers with error code {code} ({name})")
-    return StoreError(f"{place} cannot be used: {_network_reason(error)}; start it, or mend 'store:' in the settings")
-
-
-def _code(error: BaseException) -> tuple[int | None, str]:
-    """ClickHouse's error code and its name, when the error carries them."""
-    text = str(error)
-    code = getattr(error, "code", None)
-    if code is None and (found := _CODE.search(text)):
-        code = int(found[1])
-    named = _NAME.findall(text)
-    return code, named[-1] if named else ""
-
-
-def _network_reason(error: BaseException) -> str:
-    """Why nothing came back, in a few words and without the address, which may hold more than a name."""
-    seen: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in seen:
-        seen.append(step)
-        step = (
-            getattr(step, "reason", None)
-            if isinstance(getattr(step, "reason", None), BaseException)
-            else (step.__cause__ or step.__context__)
-        )
-    with contextlib.suppress(StopIteration):
-        return next(text for kind, text in _REASONS if any(isinstance(each, kind) for each in seen))
-    return f"it does not answer like ClickHouse ({type(error).__name__})"
-
-
-_REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (urllib3.exceptions.NameResolutionError, "its host name is not known"),
-    (urllib3.exceptions.SSLError, "TLS fails; compare 'secure=' and the certificate"),
-    (ConnectionRefusedError, "nothing listens there"),
-    (urllib3.exceptions.ConnectTimeoutError, "it cannot be reached (timed out)"),
-    (urllib3.exceptions.ReadTimeoutError, "it does not answer (timed out)"),
-    (ConnectionResetError, "it closed the connection"),
-    (urllib3.exceptions.ProtocolError, "it closed the connection"),
-    (urllib3.exceptions.NewConnectionError, "it cannot be reached"),
-)
-
-
-def _first_line(error: BaseException) -> str:
-    """The engine's own words, short; they may quote SQL, never a password, which travels in a header."""
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -269,3 +269,25 @@ def test_directories_may_go_while_they_are_listed(tmp_path: Path) -> None:
         assert all(not directory.name.startswith(".") for directory in outboxes(tmp_path))
     mover.join()
     assert outboxes(tmp_path) == []
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    """When the disk gives no more room a put says so at once, and what fits goes on being kept."""
+    code = f"""
+import resource
+from pathlib import Path
+from sidecar.record.outbox import Outbox, OutboxFull
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+outbox = Outbox(Path({str(tmp_path)!r}), "writer", segment_bytes=50_000)
+outbox.put(b"before")
+try:
+    outbox.put(b"x" * 200_000)
+except OutboxFull as error:
+    print(error)
+outbox.put(b"after")
+outbox.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert "has no room: File too large; free its disk" in done.stdout
+    assert payloads(tmp_path / "writer") == [b"before", b"after"]

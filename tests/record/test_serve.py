@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gzip
 import http.client
+import io
 import json
 import os
 import socket
@@ -43,16 +44,12 @@ class Wire:
 
     def ask(self, sql: str | bytes, *, user: str = "sidecar", headers: Any = None, **given: str) -> tuple[int, bytes, Any]:
         """Status, body and headers of the answer to a query in the body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         basic = base64.b64encode(f"{user}:{self.token}".encode()).decode()
-        connection.request(
-            "POST", f"/?{urlencode(given)}", sql, headers if headers is not None else {"Authorization": f"Basic {basic}"}
-        )
-        response = connection.getresponse()
-        try:
+        sent = headers if headers is not None else {"Authorization": f"Basic {basic}"}
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)) as connection:
+            connection.request("POST", f"/?{urlencode(given)}", sql, sent)
+            response = connection.getresponse()
             return response.status, response.read(), response.headers
-        finally:
-            connection.close()
 
 
 @pytest.fixture
@@ -205,6 +202,30 @@ def test_the_wire_in_detail(wire: Wire) -> None:
     assert wire.ask(b"SELECT '\xff'")[0] == 400
     assert wire.ask("SELECT 1\0; SELECT 2")[0] == 400
     assert wire.ask("SELECT 1", default_format="../../x")[0] in (400, 500)
+
+
+def test_grafanas_driver_is_greeted(wire: Wire) -> None:
+    """clickhouse-go decodes the first answer as revision 54460 and the rest as it is told there: revision 0."""
+    question = "SELECT displayName(), version(), revision(), timezone()"
+    given = {"default_format": "Native", "client_protocol_version": "54460", "database": "default"}
+    block = io.BytesIO(wire.ask(question, **given)[1])
+
+    def text() -> str:
+        return block.read(block.read(1)[0]).decode()
+
+    assert block.read(8) == b"\x01\x00\x02\xff\xff\xff\xff\x00"
+    assert (block.read(1), block.read(1)) == (b"\x04", b"\x01")
+    columns = {}
+    for _ in range(4):
+        name, kind, flag = text(), text(), block.read(1)
+        assert flag == b"\x00"
+        columns[name] = text() if kind == "String" else int.from_bytes(block.read(4), "little")
+    assert block.read() == b""
+    assert columns["revision()"] == 0
+    assert columns["timezone()"] == wire.ask("SELECT timezone()")[1].decode().strip()
+    assert columns["version()"] == wire.ask("SELECT version()")[1].decode().strip()
+    # Asked by anybody else it is a query like any other.
+    assert wire.ask(question)[1].split(b"\t")[2] != b"0"
 
 
 HOSTILE = [
