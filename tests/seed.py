@@ -68,7 +68,7 @@ _TOOLS: Final = (
     ("mail", "send_email", 14), ("mail", "list_inbox", 12), ("files", "read_file", 14),
 )
 _TOLD: Final = ("alert", "redact", "block")
-_PEOPLE: Final = (("ada@example.com", "claude-code"), ("", "inspector"), ("lin@example.com", "agent"))
+_PEOPLE: Final = (("ada@example.com", "desk-client"), ("", "inspector"), ("lin@example.com", "agent"))
 _TITLES: Final = {
     "secrets.out": "A credential in the arguments of a call", "pii.in-results": "Personal data in an answer",
     "rate.runaway": "One tool called far too often", "access.default": "A tool nobody listed",
@@ -216,14 +216,14 @@ def _found(rng: random.Random, call: Row, **finding: Any) -> tuple[Row, list[Row
 def _blocked(rng: random.Random, when: datetime, call_id: str) -> tuple[Row, list[Row]]:
     told = "Not sent: the arguments hold an AWS access key."
     call = call_row(rng, when, call_id=call_id, server="mail", tool="send_email", user="ada@example.com")
-    call |= {"client": "claude-code", "status": "blocked", "error_message": told, "duration_us": 1_900}
+    call |= {"client": "desk-client", "status": "blocked", "error_message": told, "duration_us": 1_900}
     mail = {"to": "partner@example.org", "subject": "Access", "body": "Use [secrets.aws-key #4be1] until Friday."}
     result = {"content": [{"type": "text", "text": told}], "isError": True, "resultType": "complete"}
     return _found(rng, call | {"request": _request(call, mail), "response": _answer(call, result)})
 
 
 def _redacted(rng: random.Random, when: datetime, call_id: str) -> tuple[Row, list[Row]]:
-    call = call_row(rng, when, call_id=call_id, user="ada@example.com", client="claude-code")
+    call = call_row(rng, when, call_id=call_id, user="ada@example.com", client="desk-client")
     content = {"name": "A. Customer", "mail": "[pii.email #91c2]", "balance": 10.50, "open": True}
     result = {"content": [{"type": "text", "text": json.dumps(content)}], "structuredContent": content}
     call |= {"request": _request(call, {"id": 4211}), "response": _answer(call, result)}

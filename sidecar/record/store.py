@@ -106,7 +106,9 @@ class Store:
         """
         import chdb
 
-        return chdb.connect(self._engine)
+        # Two distributions bring this package, with annotations and without; which one lies on top is chance.
+        engine: Any = chdb
+        return engine.connect(self._engine)
 
     def close(self) -> None:
         """Close the engine or the connection, then let go of the data folder. Close every ``handle`` before."""
