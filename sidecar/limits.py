@@ -161,3 +161,6 @@ HEADER_BYTES_MAX: Final = 256 * KIB
 
 OPEN_FILES_MAX: Final = 65_536
 """Files the collector asks to hold open for the embedded engine, where the system lets it."""
+
+UNCOLLECTED_BYTES_MAX: Final = 32 * MIB
+"""Bodies of finished exchanges that may wait for the garbage collector."""

@@ -1,6 +1,7 @@
 """The first carrier: mitmproxy's HTTP flows as exchanges. Whatever goes wrong here refuses; nothing is passed on unjudged."""
 
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -38,6 +39,7 @@ class HttpCarrier:
         self._doorways = {server.name: Doorway(server) for server in servers}
         self.master: SidecarMaster | None = None
         self._open: dict[int, Exchange] = {}
+        self._body_bytes = 0
 
     def open_calls(self) -> int:
         """How many calls wait for their answer. Silent listening streams are never over, so they do not count."""
@@ -115,6 +117,7 @@ class HttpCarrier:
         self._open.pop(id(exchange), None)
         response = flow.response
         assert response is not None
+        self._collect_after(len(exchange.body) + len(response.raw_content or b""))
         if exchange.answer is not None or response.stream:
             return
         try:
@@ -232,6 +235,13 @@ class HttpCarrier:
         if flow.response is not None and (location == upstream or location.startswith(upstream + "/")):
             here = exchange.headers.get("host") or exchange.server.listen
             flow.response.headers["location"] = f"http://{here}{location[len(upstream) :]}"
+
+    def _collect_after(self, size: int) -> None:
+        """mitmproxy's flows are cycles, so their bodies go when they are collected: by bytes, not by how many they are."""
+        self._body_bytes += size
+        if self._body_bytes > limits.UNCOLLECTED_BYTES_MAX:
+            self._body_bytes = 0
+            gc.collect(1)
 
     def _refuse_after(self, error: Exception, exchange: Exchange) -> None:
         """A fault of ours: the client gets an error at once, the operator a line, the record a call that failed."""
