@@ -79,6 +79,8 @@ class _Proxy:
         watching = asyncio.ensure_future(self._live.watch())
         for server in self._settings.servers:
             log.info("%s: http://%s stands for %s", server.name, server.listen, server.upstream)
+        for warning in self._live.current.warnings:
+            log.warning("%s", warning)
         log.info("ready; policy version %s", self._live.current.version)
         # What start-up made lives as long as the process: keep the collector from walking it again and again.
         # Flows are cycles that hold bodies: their number may grow, because the carrier collects by the bytes they hold.

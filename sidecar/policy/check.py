@@ -98,6 +98,10 @@ def _access(source: Source) -> Iterator[Problem]:
 
 def _match(source: Source, match: model.Match, path: Path, servers: Collection[str]) -> Iterator[Problem]:
     document = source.document
+    for name in ("user", "group"):
+        if getattr(match, name) is not None:
+            said = f"no identity is verified over HTTP yet, so '{name}' fits nobody in live traffic, only in tests"
+            yield document.problem((*path, name), "no-identity", said, is_warning=True)
     for index, method in enumerate(match.method or ()):
         if not any(fnmatch.fnmatchcase(known, method) for known in METHODS):
             said = f"no revision of MCP has the method '{method}'{suggest(method, sorted(METHODS))}"

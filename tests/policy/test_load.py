@@ -503,3 +503,11 @@ NESTED = st.recursive(
 def test_hostile_structure_is_only_ever_a_policy_error(field: str, value: object) -> None:
     """Any value in any place of a file is refused with its place, or is valid."""
     said(HEAD + f"{field}: {json.dumps(value)}\n")
+
+
+def test_a_rule_about_people_warns_while_nobody_is_known(tmp_path: Path) -> None:
+    """Until identities are verified, a rule for a group would look healthy and protect nothing, so the check says so."""
+    rule = "rules:\n  - {id: a, title: t, match: {group: contractors}, action: log}\n"
+    (tmp_path / "a.yaml").write_text(HEAD + rule)
+    _, problems = check_policies([tmp_path], frozenset({"secrets.x"}))
+    assert [str(each) for each in problems if each.code == "no-identity" and each.is_warning]
