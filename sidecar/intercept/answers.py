@@ -1,6 +1,5 @@
 """What servers send: answers, streams of them, their own requests, their lists, and their failures."""
 
-import logging
 from typing import Any, Final
 
 import orjson
@@ -14,8 +13,6 @@ from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 from sidecar.intercept.schemas import allows_marks
-
-log = logging.getLogger("sidecar.intercept")
 
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
 

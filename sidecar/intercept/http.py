@@ -200,7 +200,7 @@ class HttpCarrier:
     def _prepare(self, flow: HTTPFlow, exchange: Exchange) -> None:
         """The request as the server should see it."""
         request = flow.request
-        if exchange.body is not request.raw_content and exchange.body != (request.raw_content or b""):
+        if exchange.body != (request.raw_content or b""):
             request.raw_content = exchange.body
             request.headers["content-length"] = str(len(exchange.body))
             for name in _DIGESTS:

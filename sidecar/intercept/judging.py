@@ -59,11 +59,6 @@ class Judging:
         """Whether any list has to be filtered at all."""
         return self._cap == "enforce" and self._policies.current.hides
 
-    @property
-    def version(self) -> str:
-        """The policy version in force."""
-        return self._policies.current.version
-
     def fingerprint(self, value: str) -> str:
         """A keyed hash by which the same value is known again, and from which it cannot be had back."""
         return hmac.digest(self._key, b"value\0" + value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
