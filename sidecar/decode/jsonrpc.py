@@ -53,6 +53,8 @@ def read_strictly(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
+    if _is_plainly_sound(body, value):
+        return value
     keys, members, depth = _measure(value)
     if depth > limits.JSON_DEPTH_MAX:
         raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
@@ -89,7 +91,7 @@ def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:
 
     Clients read the last one, and so do we, but the first would stay in the bytes unread.
     """
-    if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list):
+    if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list) or _is_plainly_sound(data, value):
         return data
     keys, _, _ = _measure(value)
     try:
@@ -171,6 +173,19 @@ def ids_in(body: bytes) -> list[Any]:
     """The ids of the requests in a body, as far as it can be read at all."""
     value = read_leniently(body)
     return [member["id"] for member in requests_in(value if isinstance(value, list) else [value])]
+
+
+def _is_plainly_sound(data: bytes, value: Any) -> bool:
+    """Whether a JSON text is just what its value is written as, so no key stands twice, and has too few brackets to be too deep.
+
+    Most peers write JSON this way, and for them this is all that is looked at; it takes a tenth of the time of the rest.
+    """
+    if data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH_MAX or len(data) > limits.JSON_LEAVES_MAX:
+        return False
+    try:
+        return orjson.dumps(value) == data
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _measure(value: Any) -> tuple[int, int, int]:

@@ -81,5 +81,7 @@ class Exchange:
 
 def session_in(path: str) -> str:
     """The session id a path's query carries, in the spelling of either SDK."""
-    query = parse_qs(urlsplit(path).query) if "?" in path else {}
+    if "?" not in path:
+        return ""
+    query = parse_qs(urlsplit(path).query)
     return next((query[name][0] for name in ("sessionId", "session_id") if name in query), "")
