@@ -164,3 +164,6 @@ OPEN_FILES_MAX: Final = 65_536
 
 UNCOLLECTED_BYTES_MAX: Final = 32 * MIB
 """Bodies of finished exchanges that may wait for the garbage collector."""
+
+REQUEST_WAIT_S: Final = 300.0
+"""From the first byte of a request to its last. Longer is a client that holds connections open on purpose."""

@@ -53,15 +53,14 @@ def read_strictly(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
-    if _is_plainly_sound(body, value):
-        return value
-    keys, members, depth = _measure(value)
-    if depth > limits.JSON_DEPTH_MAX:
-        raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
-    if members > limits.JSON_LEAVES_MAX:
-        raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
-    if _key_ends(body) != keys and _has_equal_keys(body):
-        raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
+    if not _is_plainly_sound(body, value):
+        keys, members, depth = _measure(value)
+        if depth > limits.JSON_DEPTH_MAX:
+            raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
+        if members > limits.JSON_LEAVES_MAX:
+            raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
+        if _key_ends(body) != keys and _has_equal_keys(body):
+            raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
     for message in value if isinstance(value, list) else (value,):
         if is_misspelt(message):
             raise NotAMessage(INVALID_REQUEST, "misspelt-key", "a key of the message differs from JSON-RPC's only by its case")
@@ -176,7 +175,7 @@ def ids_in(body: bytes) -> list[Any]:
 
 
 def _is_plainly_sound(data: bytes, value: Any) -> bool:
-    """Whether a JSON text is just what its value is written as, so no key stands twice, and has too few brackets to be too deep.
+    """Whether a JSON text is just as its value is written, so no key stands twice, with too few brackets to be too deep.
 
     Most peers write JSON this way, and for them this is all that is looked at; it takes a tenth of the time of the rest.
     """

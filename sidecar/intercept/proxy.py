@@ -18,6 +18,7 @@ from sidecar.intercept.calls import Ledger, new_id, timestamp
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import LivePolicies, load_tested
+from sidecar.intercept.passage import Passage
 from sidecar.intercept.server import SidecarMaster
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
@@ -60,7 +61,7 @@ class _Proxy:
             is_forwarding_when_full=settings.on_full == "forward",
         )
         self._waist = Waist(judging, self._ledger, Sessions(key))
-        self._carrier = HttpCarrier(self._waist, settings.servers)
+        self._passage = Passage(self._waist, settings.servers)
 
     async def run(self) -> int:
         """Listen, serve, stop."""
@@ -69,7 +70,9 @@ class _Proxy:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _quiet_mitmproxy()
-        master = self._carrier.master = SidecarMaster(self._settings.servers, self._carrier.hooks, str(self._data / "ca"))
+        carrier = HttpCarrier(self._passage)
+        ca_folder = str(self._data / "ca")
+        master = carrier.master = SidecarMaster(self._settings.servers, carrier.hooks, self._passage, ca_folder)
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
             self._outbox.close()
@@ -105,14 +108,12 @@ class _Proxy:
 
     async def _let_calls_end(self, master: SidecarMaster) -> None:
         deadline = self._waist.ground.timer() + _GRACE_S
-        while self._carrier.open_calls() and self._waist.ground.timer() < deadline:
+        while self._passage.open_calls() and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
         self._waist.ground.is_stopping = True
-        for handler in [*master.proxyserver.connections.values()]:
-            if handler.client in handler.transports:
-                handler.close_connection(handler.client)
+        master.cut_connections()
         deadline = self._waist.ground.timer() + 1
-        while master.proxyserver.connections and self._waist.ground.timer() < deadline:
+        while not master.is_idle and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
 
     def _policies_changed(self, policies: PolicySet) -> None:

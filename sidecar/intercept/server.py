@@ -28,6 +28,8 @@ from mitmproxy.proxy.server import ConnectionIO, LiveConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from sidecar import limits
+from sidecar.intercept.passage import Passage
+from sidecar.intercept.plain import PlainFront
 from sidecar.intercept.streams import SidecarHttpLayer
 from sidecar.settings import Server
 
@@ -44,10 +46,15 @@ class SidecarMode(ReverseMode):
 
 
 class SidecarMaster(Master):
-    """mitmproxy's master with our listeners; ``hooks`` receives every hook by name, and no addon sees one."""
+    """mitmproxy's master with our listeners; ``hooks`` receives every hook by name, and no addon sees one.
 
-    def __init__(self, servers: tuple[Server, ...], hooks: Hooks, ca_folder: str) -> None:
+    Connections to servers over plain HTTP begin at the carrier in ``plain``, on the same ``passage``.
+    """
+
+    def __init__(self, servers: tuple[Server, ...], hooks: Hooks, passage: Passage, ca_folder: str) -> None:
         super().__init__(Options(confdir=ca_folder))
+        self.passage = passage
+        self.fronts: list[PlainFront] = []
         self.proxyserver = Proxyserver()
         self.addons.add(self.proxyserver)
         table = dict(hooks)
@@ -77,6 +84,19 @@ class SidecarMaster(Master):
         """Take no new connections; those that are open go on."""
         await self.proxyserver.servers.update([])
 
+    def cut_connections(self) -> None:
+        """Close every connection of every client."""
+        for front in self.fronts:
+            front.cut()
+        for handler in [*self.proxyserver.connections.values()]:
+            if handler.client in handler.transports:
+                handler.close_connection(handler.client)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no client is connected."""
+        return not self.proxyserver.connections and not any(front.connections for front in self.fronts)
+
 
 def _master() -> SidecarMaster:
     """The one master of this process; mitmproxy itself hands it around in this way."""
@@ -102,8 +122,14 @@ class SidecarListener(AsyncioServerInstance[SidecarMode]):
 
     async def listen(self, host: str, port: int) -> list[Any]:
         """Bind to exactly the address of the settings."""
-        server = _master().servers_by_spec[self.mode.full_spec]
-        return [await asyncio.start_server(self.handle_stream, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
+        master = _master()
+        server = master.servers_by_spec[self.mode.full_spec]
+        if self.mode.scheme != "http":
+            return [await asyncio.start_server(self.handle_stream, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
+        front = PlainFront(master.passage, server, self.handle_stream)
+        master.fronts.append(front)
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(front, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
 
     async def handle_stream(self, reader: Any, writer: Any = None) -> None:
         """One connection of a client, for as long as it lasts."""

@@ -1,8 +1,11 @@
-"""The listener itself, in this process and on real sockets: faults of ours refuse, streams flow event by event."""
+"""The listener itself, in this process and on real sockets: faults of ours refuse, streams flow event by event.
+
+Everything holds with either carrier below it.
+"""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from sidecar import limits
 from sidecar.intercept.http import HttpCarrier
+from sidecar.intercept.passage import Passage
 from sidecar.intercept.server import SidecarMaster
 from sidecar.settings import Server
 from tests.e2e.conftest import free_port
@@ -18,11 +22,23 @@ from tests.intercept.conftest import SECRETS, Play, aws_key
 
 LIST = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
 
+more_head = ""
+
+
+@pytest.fixture(autouse=True, params=["plain", "mitmproxy"])
+def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which carrier moves the bytes: ``TE`` is good HTTP that the plain one leaves to the other."""
+    global more_head
+    more_head = "" if request.param == "plain" else "te: trailers\r\n"
+    yield request.param
+    more_head = ""
+
 
 class Upstream:
     """A server whose answer the test writes piece by piece."""
 
     def __init__(self) -> None:
+        self.connections = 0
         self.requests: list[bytes] = []
         self.writer: asyncio.StreamWriter | None = None
         self.arrived = asyncio.Event()
@@ -31,6 +47,7 @@ class Upstream:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.writer = writer
+        self.connections += 1
         while data := await reader.read(65536):
             self.requests.append(data)
             self.arrived.set()
@@ -50,17 +67,17 @@ async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]
     behind = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{behind.sockets[0].getsockname()[1]}"
     play.server = Server(name="crm", listen=f"127.0.0.1:{port}", upstream=address)
-    carrier = HttpCarrier(play.waist, [play.server])
-    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, str(tmp_path / "ca"))
+    passage = Passage(play.waist, [play.server])
+    carrier = HttpCarrier(passage)
+    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, passage, str(tmp_path / "ca"))
     assert await master.start_listeners() == []
     assert master.options.tcp_timeout == limits.IDLE_CONNECTION_S
     try:
         yield play, upstream, port
     finally:
         await master.stop_listeners()
-        for handler in [*master.proxyserver.connections.values()]:
-            handler.close_connection(handler.client)
-        while master.proxyserver.connections:
+        master.cut_connections()
+        while not master.is_idle:
             await asyncio.sleep(0.01)
         behind.close()
         if upstream.writer is not None:
@@ -70,11 +87,13 @@ async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]
 
 async def ask(port: int, body: bytes = LIST) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = (
-        f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    writer.write(head.encode() + body)
+    writer.write(request(port, body))
     return reader, writer
+
+
+def request(port: int, body: bytes = LIST, path: str = "/mcp") -> bytes:
+    named = f"host: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{more_head}"
+    return f"POST {path} HTTP/1.1\r\n{named}\r\n".encode() + body
 
 
 async def head_of(reader: asyncio.StreamReader) -> bytes:

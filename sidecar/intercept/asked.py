@@ -1,0 +1,174 @@
+"""One connection to a server, kept for the requests of one client connection; llhttp reads what comes back."""
+
+import asyncio
+from typing import Any, Protocol
+
+import httptools
+
+from sidecar import limits
+from sidecar.decode.http1 import Fields, by_name
+
+_NONSENSE = "it does not speak HTTP as it should"
+
+
+class Asker(Protocol):
+    """Whoever waits for the responses."""
+
+    def response_began(self, status: int, reason: str, headers: dict[str, str]) -> None:
+        """The head of a response has arrived."""
+
+    def response_data(self, data: bytes) -> None:
+        """Some of its body has arrived."""
+
+    def response_done(self, reason: str) -> None:
+        """It is whole."""
+
+    def server_failed(self, reason: str) -> None:
+        """It will not become whole; an empty reason means that the server closed the connection."""
+
+
+class Asked(asyncio.Protocol):
+    """Asks one request at a time; ``fields`` are the response's, in the spelling of the server."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._transport: Any = None
+        self._parser: Any = None
+        self._reason = ""
+        self._has_head = self._is_done = self._ends_with_connection = self._has_more = self._is_kept = False
+        self._head_bytes = 0
+        self._chunks: list[bytes] = []
+        self.fields: Fields = []
+        self.is_usable = False
+        """Whether it is connected and waits for no response."""
+
+    def ask(self, data: bytes) -> None:
+        """Send one request, head and body."""
+        self._parser = httptools.HttpResponseParser(self)
+        self._has_head = self._is_done = self._ends_with_connection = self._has_more = self.is_usable = False
+        self.fields = []
+        self._head_bytes = 0
+        self._reason = ""
+        self._transport.write(data)
+
+    def leave(self) -> None:
+        """Close the connection; nothing is told any more."""
+        self._asker = _NOBODY
+        self.is_usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        """Read nothing for now."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._transport.resume_reading()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The server is there."""
+        self._transport = transport
+        self.is_usable = True
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the server."""
+        if self._is_done or self._parser is None:
+            # It speaks without having been asked, so what follows could be taken for the answer to another request.
+            self.leave()
+            return
+        had_head = self._has_head
+        self._head_bytes += 0 if had_head else len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._has_head:
+                self._fail(_NONSENSE)
+                return
+            if not self._is_done and self._parser.get_status_code() >= 200:
+                self._tell(had_head)
+                self._fail(_NONSENSE)
+                return
+        if not self._has_head and self._head_bytes > limits.HEADER_BYTES_MAX:
+            self._fail(_NONSENSE)
+            return
+        self._tell(had_head)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The server is gone."""
+        self.is_usable = False
+        if self._parser is None or self._is_done:
+            return
+        if self._has_head and self._ends_with_connection and error is None:
+            self._is_done = True
+            self._asker.response_done(self._reason)
+        else:
+            self._fail("")
+
+    # What the parser calls; told on only when it has returned, because it swallows exceptions.
+
+    def on_message_begin(self) -> None:
+        """A response; a second one answers nothing that was asked."""
+        self._has_more = self._is_done
+
+    def on_status(self, reason: bytes) -> None:
+        """A piece of the reason phrase."""
+        self._reason += reason.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; after the body it is a trailer, which need not be passed on (RFC 9110 §6.5.1)."""
+        if not self._has_head:
+            self.fields.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole, and the parser still knows whether the connection may be used again."""
+        if not self._has_head:
+            self._has_head = True
+            self._is_kept = self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if not self._is_done:
+            self._chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        """The response is whole."""
+        self._is_done = True
+
+    def _tell(self, had_head: bool) -> None:
+        """Tell the asker what one read has brought."""
+        asker, parser = self._asker, self._parser
+        if self._has_head and not had_head:
+            headers = by_name(self.fields)
+            self._ends_with_connection = "content-length" not in headers and "chunked" not in headers.get(
+                "transfer-encoding", ""
+            )
+            asker.response_began(parser.get_status_code(), self._reason, headers)
+        if self._chunks and self._asker is asker:
+            chunks, self._chunks = self._chunks, []
+            asker.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if self._is_done and self._asker is asker:
+            self.is_usable = self._is_kept and not self._has_more
+            if not self.is_usable:
+                self._transport.close()
+            asker.response_done(self._reason)
+
+    def _fail(self, reason: str) -> None:
+        asker = self._asker
+        self.leave()
+        asker.server_failed(reason)
+
+
+class _Nobody:
+    def response_began(self, status: int, reason: str, headers: dict[str, str]) -> None: ...
+
+    def response_data(self, data: bytes) -> None: ...
+
+    def response_done(self, reason: str) -> None: ...
+
+    def server_failed(self, reason: str) -> None: ...
+
+
+_NOBODY = _Nobody()
