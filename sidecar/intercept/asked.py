@@ -45,6 +45,8 @@ class Asked(asyncio.Protocol):
     def ask(self, data: bytes) -> None:
         """Send one request, head and body."""
         self._parser = httptools.HttpResponseParser(self)
+        # Some servers end lines with LF alone and clients read that; what goes on is written anew, so nobody can be misled.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self._has_head = self._is_done = self._ends_with_connection = self._has_more = self.is_usable = False
         self.fields = []
         self._head_bytes = 0
@@ -142,9 +144,11 @@ class Asked(asyncio.Protocol):
         asker, parser = self._asker, self._parser
         if self._has_head and not had_head:
             headers = by_name(self.fields)
-            self._ends_with_connection = "content-length" not in headers and "chunked" not in headers.get(
-                "transfer-encoding", ""
-            )
+            coding = headers.get("transfer-encoding", "").lower()
+            if coding not in ("", "chunked"):
+                self._fail(_NONSENSE)
+                return
+            self._ends_with_connection = not coding and "content-length" not in headers
             asker.response_began(parser.get_status_code(), self._reason, headers)
         if self._chunks and self._asker is asker:
             chunks, self._chunks = self._chunks, []

@@ -206,3 +206,46 @@ def test_a_client_that_asks_to_close_is_closed_after_its_answer(tmp_path: Path) 
             writer.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        JSON_HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        JSON_HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        JSON_HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        JSON_HEAD + b"x: a\r\n folded: b\r\ncontent-length: 2\r\n\r\n{}",
+        JSON_HEAD + b"transfer-encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+    ],
+)
+def test_a_server_that_speaks_http_wrongly_is_an_error(tmp_path: Path, said: bytes) -> None:
+    """What clients could read in two ways is not passed on; the client reads an error with its id, at once."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(port, listing(5)))
+            await asked(upstream)
+            upstream.send(said)
+            said_to_client = json.loads(await answered(reader))
+            assert said_to_client["id"] == 5
+            assert "does not speak HTTP as it should" in said_to_client["error"]["message"]
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_ends_lines_with_lf_alone_is_understood(tmp_path: Path) -> None:
+    """Clients understand it, so it passes."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(port, listing(5)))
+            await asked(upstream)
+            upstream.send(answer(result(5)).replace(b"\r\n", b"\n"))
+            assert await answered(reader) == result(5)
+            writer.close()
+
+    asyncio.run(scenario())
