@@ -8,10 +8,11 @@ from sidecar.decode import jsonrpc, lossless, mcp, sse
 from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Exchange, session_in
+from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
+from sidecar.intercept.listening import own_endpoint
 from sidecar.intercept.schemas import allows_marks
 
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
@@ -33,8 +34,12 @@ class Answers:
         began = self._ground.timer()
         for note in exchange.notifications:
             self._ground.end(note, "notification", http_status=exchange.status)
-        if exchange.status == 202 and exchange.response_body.strip() in (b"", b"Accepted"):
+        body = exchange.response_body
+        is_bare = body.strip() in (b"", b"Accepted")
+        if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
+            if not is_bare:
+                self._replace(exchange, self._unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
             self._wait_elsewhere(exchange)
             return
         if exchange.response_body:
@@ -57,8 +62,8 @@ class Answers:
         for call in exchange.calls.values():
             call.is_streamed = True
         exchange.is_resumable |= event.has_id and exchange.era == "handshake"
-        if event.name == "endpoint":
-            exchange.path_session = session_in(event.data.decode("utf-8", "replace"))
+        if event.name == "endpoint" and exchange.method == "GET" and not exchange.mcp_session:
+            return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
         if not event.data or event.name == "endpoint":
             return raw
         payload = jsonrpc.read_leniently(event.data)
@@ -77,8 +82,11 @@ class Answers:
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
+        self._ground.listening.closed(exchange)
         for note in exchange.notifications:
             self._ground.end(note, "notification", http_status=exchange.status)
+        if exchange.method == "GET" and exchange.endpoint:
+            return self._session_over(exchange, reason)
         if exchange.is_resumable and not reason:
             self._wait_elsewhere(exchange)
             return tail
@@ -98,7 +106,7 @@ class Answers:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
         calls = exchange.open_calls()
-        exchange.answer = reply.failure(exchange, [call.rpc_id for call in calls], text, status)
+        exchange.answer = self._ground.failure(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
             error_type = "timeout" if exchange.is_timed_out else "unreachable"
             self._ground.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
@@ -110,10 +118,34 @@ class Answers:
         self._ground.end(call, status, error_type=error_type, error_message=text, http_status=exchange.status)
         return sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
 
+    def _session_over(self, exchange: Exchange, reason: str) -> bytes:
+        """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
+        tail = b""
+        peer = peer_of(exchange)
+        self._links.clients.pop(peer)
+        for call in self._links.waiting_of(peer):
+            if reason == "client" or call.is_cancelled:
+                self._ground.end(call, "cancelled", error_type="client_left" if reason == "client" else "cancelled")
+            elif self._ground.is_stopping or call.row["direction"] == "response":
+                error_type = "sidecar_stopped" if self._ground.is_stopping else "session_ended"
+                self._ground.end(call, "no_response", error_type=error_type)
+            else:
+                tail += self._unanswered(exchange, call, reason)
+        return tail
+
+    def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
+        """The first event of a stream of 2024-11-05, which tells the client where to post."""
+        self._ground.listening.named(exchange, said)
+        own = own_endpoint(exchange, said)
+        return raw if own == said else sse.with_data(raw, own.encode())
+
     def _wait_elsewhere(self, exchange: Exchange) -> None:
         """The answer is expected on another exchange; the table of open calls knows what it will answer."""
+        is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._ground.listening.of(exchange) is None
         for call in exchange.open_calls():
             call.is_waiting = True
+            if is_over:
+                self._ground.end(call, "no_response", error_type="session_ended", http_status=exchange.status)
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
@@ -283,6 +315,7 @@ class Answers:
         )
         judged = self._judging.judged(message, raw, now)
         known: dict[str, Any] = {"protocol": exchange.protocol or protocol, "era": exchange.era}
+        known["transport"] = exchange.transport
         known["session_kind"] = parent.row["session_kind"] if parent else session.kind
         if parent:
             known["attrs"] = {"parent": parent.id}

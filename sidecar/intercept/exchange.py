@@ -1,6 +1,6 @@
 """One HTTP exchange, whatever carries it: what the carrier tells the rest of the program, and what it is told in return."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -51,6 +51,10 @@ class Exchange:
     """The notifications it carries, until it is known whether they arrived."""
     path_session: str = ""
     """The session id of the transport of 2024-11-05, which stands in the path."""
+    endpoint: str = ""
+    """The session of that transport as its stream named it: where its client posts to. On both exchanges of it."""
+    inject: Callable[[bytes], None] | None = None
+    """Sends an event of ours into the open event stream, between two of its own. None: there is no open stream."""
     is_resumable: bool = False
     """Whether events of its stream carried ids, so that the client may fetch the rest elsewhere."""
     is_batch: bool = False
@@ -65,6 +69,16 @@ class Exchange:
     def mcp_session(self) -> str:
         """The session id of the wire, from either side; a bearer secret, so never recorded."""
         return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id", "")
+
+    @property
+    def wire_session(self) -> str:
+        """The session id of the wire in whichever transport, or an empty text; as much a secret."""
+        return self.endpoint or self.mcp_session or self.path_session
+
+    @property
+    def transport(self) -> str:
+        """``sse`` for the two endpoints of 2024-11-05, ``http`` for the one of every later revision."""
+        return "sse" if self.endpoint else "http"
 
     def __post_init__(self) -> None:
         self.path_session = session_in(self.path)

@@ -5,10 +5,12 @@ from typing import Any
 
 from sidecar.decode.sessions import Session, Sessions
 from sidecar.events import Caller, Finding
+from sidecar.intercept import reply
 from sidecar.intercept.calls import Call, Ledger
-from sidecar.intercept.exchange import Exchange
+from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.links import Links
+from sidecar.intercept.listening import Listening
 
 
 class Ground:
@@ -20,6 +22,7 @@ class Ground:
         self.judging = judging
         self.ledger = ledger
         self.links = Links(lambda call: self.end(call, "no_response", error_type="forgotten"))
+        self.listening = Listening()
         self.clock = clock
         self.timer = timer
         self.is_stopping = False
@@ -29,6 +32,18 @@ class Ground:
         """Write a call's end, once, and remember it for a replay of its answer."""
         self.ledger.end(call, status, now_s=self.timer(), **known)
         self.links.ended(call)
+
+    def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Answer:
+        """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""
+        if self.listening.answer(exchange, payload if isinstance(payload, list) else [payload]):
+            return reply.accepted()
+        return reply.refused(exchange, methods, payload)
+
+    def failure(self, exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
+        """The JSON-RPC errors of requests that got no answer, in the same way."""
+        if ids and self.listening.answer(exchange, [reply.server_failed(each, text) for each in ids]):
+            return reply.accepted()
+        return reply.failure(exchange, ids, text, status)
 
     def note(self, finding: Finding) -> None:
         """Write a finding that belongs to no call."""
@@ -42,7 +57,7 @@ class Ground:
             client=caller.client,
             address=exchange.address,
             server=exchange.server.name,
-            mcp_session=exchange.mcp_session,
+            mcp_session=exchange.wire_session,
             now=now,
         )
 

@@ -1,6 +1,7 @@
 """The first carrier: mitmproxy's HTTP flows as exchanges. Whatever goes wrong here refuses; nothing is passed on unjudged."""
 
 import asyncio
+import functools
 import gc
 from collections.abc import Iterable
 from typing import Final
@@ -12,8 +13,8 @@ from sidecar.decode.http1 import Fields, by_name
 from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.passage import DIGESTS, EventStream, Passage, here, plain_reason, refusal
 from sidecar.intercept.reply import unreadable
-from sidecar.intercept.server import Hooks, SidecarMaster
-from sidecar.intercept.streams import TAIL
+from sidecar.intercept.server import Hooks, SidecarHandler, SidecarMaster
+from sidecar.intercept.streams import TAIL, Injected
 
 _EXCHANGE: Final = "sidecar.exchange"
 _STARTED: Final = "sidecar.started"
@@ -152,6 +153,13 @@ class HttpCarrier:
             exchange.is_timed_out = True
             self._hang_up(flow, exchange, f"no answer within {exchange.server.answer_within:g} s")
 
+    def inject(self, flow: HTTPFlow, data: bytes) -> None:
+        """Send whole events of ours on an open stream. What was sent of it ends with an event, because only those are sent."""
+        assert self.master is not None
+        handler = self.master.proxyserver.connections.get(flow.client_conn.id)
+        if isinstance(handler, SidecarHandler):
+            handler.advance(Injected(flow, data))
+
     def _hang_up(self, flow: HTTPFlow, exchange: Exchange, reason: str) -> None:
         """Close the connection to the server; the flow's error hook then answers the client."""
         exchange.failure = reason
@@ -176,7 +184,7 @@ class _Chunks:
         self._carrier = carrier
         self._flow = flow
         self._exchange = exchange
-        self._stream: EventStream = carrier._passage.stream(exchange)
+        self._stream: EventStream = carrier._passage.stream(exchange, functools.partial(carrier.inject, flow))
 
     def __call__(self, chunk: bytes) -> list[bytes]:
         """The bytes to send now. An empty list sends nothing; an empty chunk would end the response."""

@@ -60,7 +60,7 @@ class Bounded[K, V]:
 
 def peer_of(exchange: Exchange) -> Peer:
     """Who is on the other side, as the two ends of one id space."""
-    return exchange.server.name, exchange.mcp_session or exchange.path_session or f"address {exchange.address}"
+    return exchange.server.name, exchange.wire_session or f"address {exchange.address}"
 
 
 class Links:

@@ -6,7 +6,7 @@ A carrier moves bytes; everything it must decide about them is here, once, so th
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -109,8 +109,10 @@ class Passage:
             kept.append((name, value))
         return kept
 
-    def stream(self, exchange: Exchange) -> "EventStream":
-        """The reader of the exchange's event stream."""
+    def stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
+        """The reader of the exchange's event stream. ``inject`` sends whole events of ours between two of the server's."""
+        exchange.inject = inject
+        self.waist.opened(exchange)
         return EventStream(self, exchange)
 
     def failed(self, exchange: Exchange, reason: str) -> None:

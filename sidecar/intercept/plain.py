@@ -5,6 +5,7 @@ of that request, goes to the first carrier before anything is passed on, so this
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -206,7 +207,7 @@ class PlainClient(asyncio.Protocol):
         elif length.isdecimal() and int(length) > limits.RESPONSE_BYTES_MAX and not exchange.is_event_stream:
             self.server_failed(_TOO_LARGE)
         elif exchange.is_event_stream:
-            self._stream = self._passage.stream(exchange)
+            self._stream = self._passage.stream(exchange, functools.partial(self._inject, exchange))
             assert self._asked is not None
             fields = self._passage.to_client(exchange, self._asked.fields, False)
             fields.append(("transfer-encoding", "chunked"))
@@ -268,6 +269,11 @@ class PlainClient(asyncio.Protocol):
     def _send_chunk(self, data: bytes) -> None:
         if data:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _inject(self, exchange: Exchange, data: bytes) -> None:
+        """Whole events of ours; what was sent of the stream ends with an event, because only those are sent."""
+        if exchange is self._exchange and self._stream is not None:
+            self._send_chunk(data)
 
     def _answer(self, answer: Answer, session: str = "") -> None:
         """A response of ours."""

@@ -58,13 +58,23 @@ def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Answer:
 
 def unreadable(refusal_: jsonrpc.Refusal, status: int = 400) -> Answer:
     """The answer to bytes that are no message: as servers give it, an error without an id."""
+    return Answer(status, orjson.dumps(unread(refusal_, None)))
+
+
+def unread(refusal_: jsonrpc.Refusal, rpc_id: Any) -> dict[str, Any]:
+    """The JSON-RPC error for bytes that are no message."""
     error = {"code": refusal_.code, "message": f"sidecar: {refusal_.text}"}
-    return Answer(status, orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error}))
+    return {"jsonrpc": "2.0", "id": rpc_id, "error": error}
 
 
 def swallowed() -> Answer:
     """The answer to a notification that is not passed on: accepted, as always."""
     return Answer(202)
+
+
+def accepted() -> Answer:
+    """The answer to a POST in the transport of 2024-11-05: what it asked is answered on the client's stream."""
+    return Answer(202, b"Accepted", "text/plain")
 
 
 def server_failed(rpc_id: Any, text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sidecar.errors import StoreError
 from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Exchange
+from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted, with_finding
 from sidecar.intercept.links import peer_of
@@ -35,6 +35,8 @@ class Requests:
             if exchange.method == "DELETE" and exchange.mcp_session:
                 self._end_session(exchange)
             return
+        if (stream := self._ground.listening.of(exchange)) is not None:
+            exchange.endpoint = stream.endpoint
         try:
             value = self._value_of(exchange)
             if value is None:
@@ -57,7 +59,7 @@ class Requests:
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:
                 self._ground.end(call, "blocked", error_type="not_recorded")
-            exchange.answer = reply.failure(exchange, ids, text, 503)
+            exchange.answer = self._ground.failure(exchange, ids, text, 503)
 
     def _value_of(self, exchange: Exchange) -> Any:
         """The JSON of a body that is an MCP message, or None when it is another kind of request (OAuth's, for example)."""
@@ -109,7 +111,7 @@ class Requests:
             self._blocked(exchange, call, kind)
             if kind == "request":
                 refused = reply.refusal(call.rpc_id, call.method, call.era, text, rule=judged.verdict.rule, call_id=call.id)
-                exchange.answer = reply.refused(exchange, [call.method], refused)
+                exchange.answer = self._ground.refused(exchange, [call.method], refused)
             elif kind == "notification":
                 exchange.answer = reply.swallowed()
             else:
@@ -139,7 +141,7 @@ class Requests:
                 if verdict.action == "block":
                     text = reply.refusal_text(verdict.message, verdict.rule)
                 refusals.append(reply.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
-            exchange.answer = reply.refused(exchange, [], refusals) if refusals else reply.swallowed()
+            exchange.answer = self._ground.refused(exchange, [], refusals) if refusals else reply.swallowed()
             return
         if any(judged.verdict.redactions or call.substituted for judged, call, _ in taken):
             parts = [
@@ -201,7 +203,8 @@ class Requests:
             caller=caller,
             session=session.id,
         )
-        return message, {"session_kind": session.kind, "protocol": exchange.protocol, "era": exchange.era}
+        known = {"session_kind": session.kind, "protocol": exchange.protocol, "era": exchange.era}
+        return message, {**known, "transport": exchange.transport}
 
     def _blocked(self, exchange: Exchange, call: Call, kind: str) -> None:
         if kind in ("result", "error"):
@@ -236,7 +239,7 @@ class Requests:
             call.is_cancelled = True
 
     def _refuse_unreadable(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> None:
-        exchange.answer = reply.unreadable(refusal)
+        exchange.answer = self._unreadable_answer(exchange, refusal)
         finding = wire_finding(refusal.reason, refusal.text)
         now = self._ground.clock()
         nothing = mcp.facts({})
@@ -248,6 +251,14 @@ class Requests:
         )
         call.spent_s += self._ground.timer() - exchange.began
         self._ground.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code)
+
+    def _unreadable_answer(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> Answer:
+        """Servers answer such bytes with an error without id; where that reaches nobody, each id that can be read gets one."""
+        if exchange.endpoint:
+            errors = [reply.unread(refusal, each) for each in jsonrpc.ids_in(exchange.body)]
+            if errors and self._ground.listening.answer(exchange, errors):
+                return reply.accepted()
+        return reply.unreadable(refusal)
 
     def _end_session(self, exchange: Exchange) -> None:
         """The client ends its session: what still waited in it will not be answered."""

@@ -160,6 +160,10 @@ class SidecarHandler(LiveConnectionHandler):
 
     async def server_event(self, event: events.Event) -> None:
         """Advance the layers by one event and by everything that follows from it at once."""
+        self.advance(event)
+
+    def advance(self, event: events.Event) -> None:
+        """The same, for whoever is not in a task of this connection."""
         self.timeout_watchdog.register_activity()
         self._waiting.append(event)
         if self._is_advancing:

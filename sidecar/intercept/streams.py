@@ -4,6 +4,7 @@ Its error pages are HTML, which MCP clients report as a generic failure or wait 
 ``flow.response`` (nothing was sent yet) or ``flow.metadata[TAIL]`` (an event stream is open), and that is what is sent.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from mitmproxy import flow as mitm_flow
@@ -38,6 +39,14 @@ TAIL: Final = "sidecar.tail"
 """Bytes that end an open event stream whose server is gone."""
 
 
+@dataclass
+class Injected(events.Event):
+    """Whole events of ours for the open event stream of ``flow``, whose own bytes so far end where an event ends."""
+
+    flow: HTTPFlow
+    data: bytes
+
+
 class SidecarHttpLayer(HttpLayer):
     """HTTP between one client connection and its server."""
 
@@ -45,9 +54,20 @@ class SidecarHttpLayer(HttpLayer):
         super().__init__(context, HTTPMode.transparent)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, Injected):
+            yield from self._inject(event)
+            return
         yield from super()._handle_event(event)
         if isinstance(event, events.DataReceived):
             yield from self._bound_head(event.connection)
+
+    def _inject(self, event: Injected) -> CommandGenerator[None]:
+        """Send it, framed as the rest of the response is; nothing if the stream has ended meanwhile."""
+        for stream in self.streams.values():
+            if stream.server_state == stream.state_stream_response_body and stream.flow is event.flow:
+                client = self.connections[self.context.client]
+                yield from self.event_to_child(client, ResponseData(stream.stream_id, event.data))
+                return
 
     def _bound_head(self, connection: Connection) -> CommandGenerator[None]:
         """Close a connection whose message head goes on and on; mitmproxy itself would hold any amount of it."""

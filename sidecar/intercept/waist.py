@@ -1,7 +1,8 @@
-"""The narrow waist: whatever carries the bytes hands over an exchange by four calls, and from here on all is the same.
+"""The narrow waist: whatever carries the bytes hands over an exchange by five calls, and from here on all is the same.
 
-``request`` and ``response`` may replace a body or answer in its place, ``event`` returns what to send for one event of a
-stream, ``closed`` ends what is still open. A message is recorded before it is passed on, and judged before it is recorded.
+``request`` and ``response`` may replace a body or answer in its place, ``opened`` says that an event stream begins, ``event``
+returns what to send for one of its events, ``closed`` ends what is still open. A message is recorded before it is passed on,
+and judged before it is recorded.
 """
 
 import time
@@ -10,7 +11,6 @@ from dataclasses import replace
 
 from sidecar.decode.jsonrpc import ids_in
 from sidecar.decode.sessions import Sessions
-from sidecar.intercept import reply
 from sidecar.intercept.answers import Answers
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.exchange import Exchange
@@ -43,6 +43,10 @@ class Waist:
         """The response arrived whole. May replace ``exchange.response_body`` and its status."""
         self._answers.whole(exchange)
 
+    def opened(self, exchange: Exchange) -> None:
+        """The response is an event stream and begins; ``exchange.inject`` is set until it is ``closed``."""
+        self.ground.listening.opened(exchange)
+
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event of the response's stream; returns the bytes to send in its place, usually the same."""
         return self._answers.event(exchange, raw)
@@ -63,7 +67,7 @@ class Waist:
         calls = exchange.open_calls()
         text = "The sidecar could not judge this message, so it was not passed on."
         ids = [call.rpc_id for call in calls] or ids_in(exchange.body)
-        exchange.answer = reply.failure(exchange, ids, text, 500)
+        exchange.answer = self.ground.failure(exchange, ids, text, 500)
         self.ground.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
         for call in calls:
             self.ground.end(call, "blocked", error_type="internal", error_message=text)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import uvicorn
 from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
@@ -85,6 +86,17 @@ async def count(to: int, ctx: Context) -> int:
 
 
 @server.tool()
+async def hold() -> str:
+    """Never answers; its end is noted."""
+    Arrivals.note("hold begins")
+    try:
+        await anyio.sleep_forever()
+    finally:
+        Arrivals.note("hold is cancelled")
+    return "never"
+
+
+@server.tool()
 def greet(person: Annotated[Name, Resolve(ask_name)]) -> str:
     """Asks a person for a name."""
     return f"hello {person.name}"
@@ -117,13 +129,17 @@ def note() -> str:
 class Arrivals:
     """Appends every message that reaches the server to a file."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    log = Path()
+
+    @classmethod
+    def note(cls, method: str, params: Any = None) -> None:
+        """Write one line."""
+        with cls.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"method": method, "params": params}, default=str) + "\n")
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Note it, then go on."""
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"method": ctx.method, "params": ctx.params}, default=str) + "\n")
+        self.note(ctx.method, ctx.params)
         return await call_next(ctx)
 
 
@@ -131,6 +147,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--sse", action="store_true", help="speak the transport of 2024-11-05")
     options = parser.parse_args()
-    server.middleware.append(Arrivals(options.log))
-    uvicorn.run(server.streamable_http_app(), host="127.0.0.1", port=options.port, log_level="error")
+    Arrivals.log = options.log
+    server.middleware.append(Arrivals())
+    app = server.sse_app() if options.sse else server.streamable_http_app()
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="error")

@@ -94,6 +94,8 @@ class Play:
             (folder / f"{number}.yaml").write_text(text)
         self.records: list[dict[str, Any]] = []
         self.raw_records: list[bytes] = []
+        self.injected: list[tuple[Exchange, bytes]] = []
+        """What the sidecar sent into an open stream by itself, and into which."""
         self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
         judging = Judging(SimpleNamespace(current=load_tested(folder, ENGINE)), ENGINE, KEY, "enforce")
         ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
@@ -108,14 +110,14 @@ class Play:
         self.raw_records.append(record)
         self.records.append(json.loads(record))
 
-    def post(self, message: Any, **headers: str) -> Exchange:
+    def post(self, message: Any, path: str = "/mcp", **headers: str) -> Exchange:
         """The client sends a message (or bytes) to the listener."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         exchange = Exchange(
             server=self.server,
             method="POST",
-            path="/mcp",
+            path=path,
             headers={"content-type": "application/json", "accept": "application/json, text/event-stream", **named},
             body=body,
             address="10.0.0.9",
@@ -125,10 +127,10 @@ class Play:
         self.waist.request(exchange)
         return exchange
 
-    def get(self, **headers: str) -> Exchange:
+    def get(self, path: str = "/mcp", **headers: str) -> Exchange:
         """The client opens a listening stream."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        exchange = Exchange(self.server, "GET", "/mcp", named, b"", "10.0.0.9", self.now, self.now)
+        exchange = Exchange(self.server, "GET", path, named, b"", "10.0.0.9", self.now, self.now)
         self.waist.request(exchange)
         return exchange
 
@@ -147,6 +149,8 @@ class Play:
         """The server opens an event stream; the function sends one event and returns what the client gets."""
         exchange.status = 200
         exchange.response_headers = {**exchange.response_headers, "content-type": "text/event-stream"}
+        exchange.inject = lambda data: self.injected.append((exchange, data))
+        self.waist.opened(exchange)
 
         def send(message: Any) -> bytes:
             raw = (

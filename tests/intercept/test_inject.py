@@ -1,0 +1,68 @@
+"""Events of ours in a stream of the server's, on real sockets."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.intercept.conftest import aws_key
+from tests.intercept.test_http import chunk_of, head_of, listening
+from tests.intercept.test_waist import call
+
+
+async def request(port: int, method: str, path: str, body: bytes = b"", version: str = "1.1"):  # type: ignore[no-untyped-def]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"{method} {path} HTTP/{version}\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    return reader, writer
+
+
+def test_a_refusal_arrives_between_two_events(tmp_path: Path) -> None:
+    """It is a chunk of its own while half of the server's next event is still held, and that event stays whole."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await request(port, "GET", "/sse")
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            await head_of(reader)
+            first = b"event: endpoint\ndata: /message?sessionId=5f\n\n"
+            half, rest = b'data: {"jsonrpc":"2.0",', b'"method":"notifications/x"}\n\n'
+            upstream.send(b"%x\r\n%s\r\n%x\r\n%s\r\n" % (len(first), first, len(half), half))
+            assert await chunk_of(reader) == first
+            post, post_writer = await request(port, "POST", "/message?sessionId=5f", json.dumps(call(aws_key())).encode())
+            assert b" 202 " in await head_of(post)
+            said = await chunk_of(reader)
+            assert said.startswith(b"event: message\ndata: ")
+            assert json.loads(said.splitlines()[1][6:])["result"]["isError"] is True
+            upstream.send(b"%x\r\n%s\r\n" % (len(rest), rest))
+            assert await chunk_of(reader) == half + rest
+            assert len(upstream.requests) == 1, "the refused call reached nobody"
+            writer.close()
+            post_writer.close()
+            await asyncio.wait_for(upstream.left.wait(), 10)
+            assert list(play.waist.ground.listening) == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_client_of_any_http_version_reads_it(tmp_path: Path, version: str) -> None:
+    """HTTP/1.0 knows no chunks, so there the bytes stand as they are."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await request(port, "GET", "/sse", version=version)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+            await head_of(reader)
+            (stream,) = play.waist.ground.listening
+            stream.inject(b": ours\n\n")
+            expected = b": ours\n\n" if version == "1.0" else b"8\r\n: ours\n\n\r\n"
+            assert await asyncio.wait_for(reader.readexactly(len(expected)), 10) == expected
+            writer.close()
+            await asyncio.wait_for(upstream.left.wait(), 10)
+            assert stream.inject is None
+
+    asyncio.run(scenario())
