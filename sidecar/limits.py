@@ -167,3 +167,17 @@ UNCOLLECTED_BYTES_MAX: Final = 32 * MIB
 
 REQUEST_WAIT_S: Final = 300.0
 """From the first byte of a request to its last. Longer is a client that holds connections open on purpose."""
+TASKS_MAX: Final = 10_000
+"""Tasks whose tool is remembered, so that what they bring later is judged as that tool's output."""
+
+ROUNDS_MAX: Final = 10_000
+"""Calls a server answered by questions, remembered until they come again with the answers."""
+
+EVENT_IDS_MAX: Final = 50_000
+"""Event ids that are remembered to know a replay: two integers each, and servers replay minutes, not days."""
+
+NOTIFICATION_ROWS_PER_MINUTE: Final = 60
+"""Rows that the notifications of one stream may write in a minute. Servers choose how many they send; the rest is counted."""
+
+LIST_TTL_MS_MAX: Final = 60_000
+"""How long a client may keep a list or a result that a policy changed: a minute after an edit it asks again."""

@@ -10,6 +10,8 @@ from typing import Final
 
 _END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINES: Final = re.compile(rb"\r\n|\n|\r")
+_USUAL_NAMES: Final = (b"message", b"endpoint")
+_FIELDS: Final = (b"data", b"event", b"id", b"retry")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -19,11 +21,20 @@ class EventTooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as a client reads it. ``data`` is its data lines joined by line feeds; ``has_id``: it moves the cursor."""
+    """One event as a client reads it. ``data`` is its data lines joined by line feeds; ``id`` is None where it has none.
+
+    ``beside`` is what stands in it beside data, cursor and the usual name: comments and fields no client knows.
+    """
 
     data: bytes
     name: str
-    has_id: bool
+    id: bytes | None
+    beside: bytes = b""
+
+    @property
+    def has_id(self) -> bool:
+        """Whether it moves the cursor."""
+        return self.id is not None
 
 
 class Splitter:
@@ -69,7 +80,8 @@ def parse(raw: bytes) -> Event:
     """One raw event, taken apart."""
     data: list[bytes] = []
     name = ""
-    has_id = False
+    event_id: bytes | None = None
+    beside: list[bytes] = []
     for line in _LINES.split(raw.removeprefix(_BOM)):
         field, colon, value = line.partition(b":")
         if colon:
@@ -78,9 +90,13 @@ def parse(raw: bytes) -> Event:
             data.append(value)
         elif field == b"event":
             name = value.decode("utf-8", "replace")
+            if value not in _USUAL_NAMES:
+                beside.append(value)
         elif field == b"id" and b"\0" not in value:
-            has_id = True
-    return Event(b"\n".join(data), name, has_id)
+            event_id = value
+        elif line and not (field == b"retry" and value.isdigit()):
+            beside.append(value if not field else line)
+    return Event(b"\n".join(data), name, event_id, b"\n".join(beside))
 
 
 def with_data(raw: bytes, data: bytes) -> bytes:
@@ -92,6 +108,17 @@ def with_data(raw: bytes, data: bytes) -> bytes:
     return prefix + newline.join(lines) + newline + newline
 
 
+def bare(raw: bytes) -> bytes:
+    """The event without what stands in it beside data, cursor and usual name; nothing under a name no client knows."""
+    event = parse(raw)
+    if event.name and event.name.encode() not in _USUAL_NAMES:
+        return without_message(raw)
+    newline = b"\r\n" if b"\r\n" in raw else b"\n"
+    prefix = _BOM if raw.startswith(_BOM) else b""
+    kept = [line for line in _LINES.split(raw.removeprefix(_BOM)) if line and line.partition(b":")[0] in _FIELDS]
+    return prefix + newline.join([*kept, b"", b""]) if kept else b": withheld\n\n"
+
+
 def message_event(data: bytes) -> bytes:
     """A new event that carries one message."""
     return b"event: message\ndata: " + data + b"\n\n"
@@ -99,4 +126,5 @@ def message_event(data: bytes) -> bytes:
 
 def without_message(raw: bytes) -> bytes:
     """What to send in place of an event that is withheld: its cursor if it had one, else a comment."""
-    return with_data(raw, b"") if parse(raw).has_id else b": withheld\n\n"
+    event_id = parse(raw).id
+    return b"id: " + event_id + b"\ndata:\n\n" if event_id is not None else b": withheld\n\n"

@@ -5,15 +5,19 @@ from typing import Any, Final
 import orjson
 
 from sidecar.decode import jsonrpc, lossless, mcp, sse
-from sidecar.events import Caller, Message
+from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Exchange
+from sidecar.intercept.exchange import Exchange, session_in
+from sidecar.intercept.from_server import FromServer
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 from sidecar.intercept.listening import own_endpoint
 from sidecar.intercept.schemas import allows_marks
+
+_CANCELLED: Final = "-32800"
+"""The code by which servers of the Python SDK answer a request that its client cancelled."""
 
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
 
@@ -26,6 +30,7 @@ class Answers:
         self._links = ground.links
         self._ledger = ground.ledger
         self._judging = ground.judging
+        self._from_server = FromServer(ground)
 
     def whole(self, exchange: Exchange) -> None:
         """A buffered response: one message, a batch, or something that is none."""
@@ -39,7 +44,7 @@ class Answers:
         if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             if not is_bare:
-                self._replace(exchange, self._unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
+                self._replace(exchange, self._from_server.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
             self._wait_elsewhere(exchange)
             return
         if exchange.response_body:
@@ -62,19 +67,25 @@ class Answers:
         for call in exchange.calls.values():
             call.is_streamed = True
         exchange.is_resumable |= event.has_id and exchange.era == "handshake"
+        if event.beside and self._judging.finds_in([beside := event.beside.decode("utf-8", "replace")]):
+            changed = self._from_server.beside(exchange, raw, beside)
+            if changed != raw:
+                raw = changed
+                event = sse.parse(raw)
         if event.name == "endpoint" and exchange.method == "GET" and not exchange.mcp_session:
             return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
         if not event.data or event.name == "endpoint":
             return raw
         payload = jsonrpc.read_leniently(event.data)
+        is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)
         if isinstance(payload, list):
             members = [lossless.canonical(member) for member in payload]
-            parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
+            parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
             if parts == members:
                 return raw
             kept = [part for part in parts if part is not None]
             return sse.with_data(raw, b"[" + b",".join(kept) + b"]") if kept else sse.without_message(raw)
-        data = self._message(exchange, payload, event.data, began)
+        data = self._message(exchange, payload, event.data, began, is_replay)
         if data is None:
             return sse.without_message(raw)
         return raw if data is event.data or data == event.data else sse.with_data(raw, data)
@@ -85,9 +96,12 @@ class Answers:
         self._ground.listening.closed(exchange)
         for note in exchange.notifications:
             self._ground.end(note, "notification", http_status=exchange.status)
+        if exchange.rows_left_out:
+            left_out, exchange.rows_left_out = exchange.rows_left_out, 0
+            self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._ground.clock())
         if exchange.method == "GET" and exchange.endpoint:
             return self._session_over(exchange, reason)
-        if exchange.is_resumable and not reason:
+        if exchange.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
             self._wait_elsewhere(exchange)
             return tail
         for call in exchange.open_calls():
@@ -134,7 +148,13 @@ class Answers:
         return tail
 
     def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
-        """The first event of a stream of 2024-11-05, which tells the client where to post."""
+        """The first event of a stream of 2024-11-05, which tells the client where to post.
+
+        Its session id only ever travels back to the server, and may look like anything; the rest of it is judged as text.
+        """
+        text = said.replace(session_in(said) or "\0", "")
+        if self._judging.finds_in([text]) and self._from_server.may_not_pass(exchange, raw, text):
+            return sse.without_message(raw)
         self._ground.listening.named(exchange, said)
         own = own_endpoint(exchange, said)
         return raw if own == said else sse.with_data(raw, own.encode())
@@ -160,17 +180,19 @@ class Answers:
         elif data is not exchange.response_body:
             exchange.response_body = data
 
-    def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float) -> bytes | None:
+    def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
         """One message towards the client: the bytes to send, or None to withhold it."""
         if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
             return self._unreadable(exchange)
         raw = jsonrpc.canonical_if_ambiguous(raw, payload)
         kind = jsonrpc.kind_of(payload)
-        if kind in ("request", "notification"):
-            return self._from_server(exchange, payload, raw, kind, began)
+        if kind == "request":
+            return self._from_server.question(exchange, payload, raw, began, is_replay)
+        if kind == "notification":
+            return self._from_server.notification(exchange, payload, raw, began, is_replay)
         call, is_open = self._answered(exchange, payload, kind)
         if call is None:
-            return self._unknown(exchange, payload, raw, kind or "result")
+            return self._from_server.unknown(exchange, payload, raw, kind or "result", is_replay)
         now = self._ground.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._judging.judged(message, raw, now)
@@ -178,10 +200,19 @@ class Answers:
             self._remember_client(exchange, call)
         sent, is_refused = self._acted(call, judged, now)
         if not is_open:
+            if call.is_ended:
+                self._ground.replayed(call)
+            elif payload:
+                call.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
             return sent
+        if not is_refused:
+            self._ground.related.learn(call, payload, "server")
         self._ledger.note(call, judged, now)
         call.spent_s += self._ground.timer() - began
         status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
+        if call.is_cancelled:
+            call.attribute("cancelled", "before its answer")
+            status = "cancelled" if error_type == _CANCELLED else status
         self._ground.end(call, status, answer=judged, error_type=error_type, http_status=exchange.status)
         return sent
 
@@ -206,12 +237,13 @@ class Answers:
             if sent is not None:
                 return self._listed(call, judged.message, sent, now), False
             text = reply.refusal_text(_CANNOT_REDACT, verdict.rule)
-        refused = reply.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id)
+        refused = reply.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
         return orjson.dumps(refused), True
 
     def _valid_redaction(self, call: Call, judged: Judged) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
-        schema = self._links.schema(call.server.name, call.tool) if call.method == "tools/call" else None
+        message = judged.message
+        schema = self._links.schema(call.server.name, message.tool) if message.method == "tools/call" else None
         if schema is not None and not allows_marks(schema, judged.verdict.redactions):
             return None
         try:
@@ -251,79 +283,6 @@ class Answers:
             return None, False
         is_about_it = not exchange.is_event_stream and rpc_id is None
         return calls[0], is_about_it or (kind == "error" and rpc_id is None)
-
-    def _unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any) -> bytes | None:
-        """An answer to nothing we know: judged all the same, and recorded as a call of its own if a rule found something."""
-        if not payload:
-            return raw
-        judged, call = self._own_call(exchange, payload, raw, kind)
-        is_blocked = judged.verdict.action == "block"
-        status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
-        if judged.verdict.findings:
-            self._ground.end(call, status, error_type=error_type)
-        if is_blocked:
-            return None
-        return redacted(judged) if judged.verdict.redactions else raw
-
-    def _from_server(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, began: float) -> bytes | None:
-        """A server's own request or notification."""
-        key = (peer_of(exchange), jsonrpc.id_key(payload.get("id")))
-        asked = self._links.asked.get(key) if kind == "request" else None
-        if asked is not None and asked.raw_hash == hash(raw) and not asked.substituted:
-            # The same question once more, from a resumed stream: one call, and it was judged.
-            return raw
-        judged, call = self._own_call(exchange, payload, raw, kind)
-        verdict = judged.verdict
-        sent: bytes | None = redacted(judged) if verdict.redactions else raw
-        call.spent_s += self._ground.timer() - began
-        if kind == "request":
-            if verdict.action == "block":
-                call.substituted = reply.refusal_text(verdict.message, verdict.rule)
-                sent = reply.ping(call.rpc_id)
-            call.raw_hash = hash(raw)
-            self._ledger.begin(call)
-            self._links.asked[key] = call
-            return sent
-        parent = next(iter(exchange.open_calls()), None)
-        if parent is not None and not verdict.findings:
-            parent.row["events"] = parent.row.get("events", 0) + 1
-            parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
-            return sent
-        is_blocked = verdict.action == "block"
-        self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
-        return None if is_blocked else sent
-
-    def _own_call(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any) -> tuple[Judged, Call]:
-        """A message that belongs to no call of the client, judged, with a call of its own."""
-        now = self._ground.clock()
-        parent = next(iter(exchange.open_calls()), None)
-        facts = mcp.facts(payload if isinstance(payload, dict) else {})
-        client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
-        caller = parent.caller if parent else Caller(client=client, client_version=version, address=exchange.address)
-        session = self._ground.session_of(exchange, caller, now)
-        message = Message(
-            server=exchange.server.name,
-            direction="response",
-            kind=kind,
-            method=facts.method,
-            tool=facts.tool,
-            args=facts.args,
-            payload=payload,
-            size=len(raw),
-            caller=caller,
-            session=parent.session if parent else session.id,
-        )
-        judged = self._judging.judged(message, raw, now)
-        known: dict[str, Any] = {"protocol": exchange.protocol or protocol, "era": exchange.era}
-        known["transport"] = exchange.transport
-        known["session_kind"] = parent.row["session_kind"] if parent else session.kind
-        if parent:
-            known["attrs"] = {"parent": parent.id}
-        rpc_id = payload.get("id") if isinstance(payload, dict) else None
-        started = self._ground.timer()
-        return judged, self._ledger.open(
-            judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known
-        )
 
     def _remember_client(self, exchange: Exchange, call: Call) -> None:
         """From here on the session is known by its id, and its messages no longer say who the client is."""

@@ -45,6 +45,25 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The call a task belongs to, as policies see it: what its task brings later is that call's output."""
+
+    call_id: str
+    method: str
+    tool: str
+    args: Any
+    recorded_tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One sending of a call that its server answers by questions: the id of the first, and the how manieth it is."""
+
+    call_id: str
+    number: int
+
+
 @dataclass(slots=True)
 class Call:
     """A request on its way, until its answer closes it."""
@@ -73,22 +92,50 @@ class Call:
     """Whether its own exchange is over and its answer is expected on another."""
     is_cancelled: bool = False
     is_ended: bool = False
+    origin: Origin | None = None
+    """The call whose task this one asks about."""
+    round: Round | None = None
+    replays: int = 0
+    """How often its server, or its client, sent again what belongs to it."""
+    answer_hash: int = 0
 
     def without_payload(self) -> "Call":
         """What must be known of it to judge a replay of its answer, and no more."""
-        args = self.args if self.row.get("request_bytes", 0) <= limits.REMEMBERED_ARGS_BYTES_MAX else {}
-        row = {"method": self.row["method"], "tool": self.row["tool"]}
-        return replace(self, args=args, row=row, findings=[], link=None)
+        row = {"method": self.row["method"], "tool": self.row["tool"], "direction": self.row["direction"]}
+        return replace(self, args=self._remembered_args(), row=row, findings=[], link=None)
+
+    def as_origin(self) -> Origin:
+        """What must be known of it to judge what its task brings later."""
+        return Origin(self.id, self.method, self.tool, self._remembered_args(), self.row["tool"])
+
+    def _remembered_args(self) -> Any:
+        return self.args if self.row.get("request_bytes", 0) <= limits.REMEMBERED_ARGS_BYTES_MAX else {}
+
+    @property
+    def answers_as(self) -> str:
+        """The method whose form of result answers it: what a task of a tool brings is that tool's result."""
+        return self.origin.method if self.origin is not None and self.method == "tasks/result" else self.method
+
+    def mark(self, anomaly: str) -> None:
+        """Something about its messages that a well-behaved peer does not do, as one word for the record."""
+        anomalies = self.row.setdefault("anomalies", [])
+        if anomaly not in anomalies:
+            anomalies.append(anomaly)
+
+    def attribute(self, name: str, value: str) -> None:
+        """One more fact for the record."""
+        self.row["attrs"] = {**self.row.get("attrs", {}), name: value}
 
     def answer_message(self, payload: Any, kind: Any, size: int, direction: Any = "response") -> Message:
         """The message that answers this call, as policies see it."""
+        about = self.origin or self
         return Message(
             server=self.server.name,
             direction=direction,
             kind=kind,
-            method=self.method,
-            tool=self.tool,
-            args=self.args,
+            method=about.method,
+            tool=about.tool,
+            args=about.args,
             payload=payload,
             size=size,
             caller=self.caller,
@@ -229,9 +276,9 @@ class Ledger:
         row = {"ts": timestamp(now), "health_id": new_id(now), "node": self._node, "process": "proxy"}
         self.rows(health=[{**row, "metric": metric, "value": value, "detail": detail}])
 
-    def own_finding(self, finding: Finding, now: float) -> None:
-        """Write a finding about the sidecar itself, so that it is alerted like any other."""
-        row = {"ts": timestamp(now), "finding_id": new_id(now), "call_id": NO_CALL, "node": self._node}
+    def own_finding(self, finding: Finding, now: float, call_id: str = NO_CALL) -> None:
+        """Write a finding about the sidecar itself, or about a call that was written before, to be alerted like any other."""
+        row = {"ts": timestamp(now), "finding_id": new_id(now), "call_id": call_id, "node": self._node}
         self.rows(findings=[{**row, **_finding_columns(finding)}])
 
     def _recorded(self, server: Server, judged: Judged) -> tuple[str, Any]:

@@ -61,6 +61,10 @@ class Exchange:
     is_timed_out: bool = False
     failure: str = ""
     """Why the sidecar itself gave the server up."""
+    rows_minute: int = 0
+    rows_written: int = 0
+    rows_left_out: int = 0
+    """Notifications of its stream that were judged but not written, because there were too many."""
     is_mcp: bool = False
     protocol: str = ""
     era: str = "handshake"

@@ -11,6 +11,7 @@ from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.links import Links
 from sidecar.intercept.listening import Listening
+from sidecar.intercept.related import Related
 
 
 class Ground:
@@ -23,6 +24,7 @@ class Ground:
         self.ledger = ledger
         self.links = Links(lambda call: self.end(call, "no_response", error_type="forgotten"))
         self.listening = Listening()
+        self.related = Related()
         self.clock = clock
         self.timer = timer
         self.is_stopping = False
@@ -48,6 +50,16 @@ class Ground:
     def note(self, finding: Finding) -> None:
         """Write a finding that belongs to no call."""
         self.ledger.own_finding(finding, self.clock())
+
+    def replayed(self, call: Call) -> None:
+        """Something that is recorded came once more: told in the call's row while it is open, after that as a finding of it."""
+        call.replays += 1
+        if not call.is_ended:
+            call.attribute("replayed", str(call.replays))
+        elif call.replays == 1:
+            title = "A message of this call was sent again"
+            finding = Finding("wire.replayed", "", "info", "enforce", "log", "match", title=title)
+            self.ledger.own_finding(finding, self.clock(), call.id)
 
     def session_of(self, exchange: Exchange, caller: Caller, now: float, trace_id: str = "") -> Session:
         """The session of a message, from what is known of who sent it."""

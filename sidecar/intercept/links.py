@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from sidecar import limits
-from sidecar.decode.jsonrpc import loose_key
+from sidecar.decode.jsonrpc import id_key, loose_key
 from sidecar.intercept.calls import Call
 from sidecar.intercept.exchange import Exchange
 
@@ -75,12 +75,17 @@ class Links:
         """Requests of clients that are not answered yet, on whichever stream their answer may come."""
         self.answered: Bounded[Key, Call] = Bounded(limits.ANSWERED_MAX)
         """Calls that ended, so that an answer that is replayed or comes late is judged as what it answers."""
+        self.settled: Bounded[Key, Call] = Bounded(limits.ANSWERED_MAX)
+        """Requests of servers that were answered, so that a second answer is known as one, and a replay as that."""
+        self._seen_events: OrderedDict[int, int] = OrderedDict()
         self._schemas: Bounded[tuple[str, str], Any] = Bounded(limits.SCHEMAS_MAX)
         self._abandoned = abandoned
 
     def opened(self, exchange: Exchange, call: Call) -> None:
         """A request is passed on."""
         call.link = (peer_of(exchange), loose_key(call.rpc_id))
+        if exchange.wire_session and self.open.get(call.link) is not None:
+            call.mark("duplicate-id")
         self.open[call.link] = call
 
     def ended(self, call: Call) -> None:
@@ -88,8 +93,27 @@ class Links:
         if call.link is not None:
             if self.open.get(call.link) is call:
                 self.open.pop(call.link)
-            if call.is_streamed:
+            if call.is_streamed or call.is_waiting:
                 self.answered[call.link] = call.without_payload()
+
+    def is_replay(self, exchange: Exchange, event_id: bytes, data: bytes) -> bool:
+        """Whether an event came before in this session. An id that comes again with other data is no replay."""
+        key, value = hash((peer_of(exchange), event_id)), hash(data)
+        if self._seen_events.get(key) == value:
+            return True
+        self._seen_events[key] = value
+        if len(self._seen_events) > limits.EVENT_IDS_MAX:
+            self._seen_events.popitem(last=False)
+        return False
+
+    def settle(self, exchange: Exchange, rpc_id: Any) -> Call | None:
+        """The request of a server that an answer of its client closes; it is remembered for a second answer."""
+        key = (peer_of(exchange), id_key(rpc_id))
+        call = self.asked.pop(key)
+        if call is not None:
+            settled = self.settled[key] = call.without_payload()
+            settled.is_ended = True
+        return call
 
     def remember_schema(self, server: str, tool: str, schema: Any) -> None:
         """Keep what a tool promises of its structured results; one that is too large promises what cannot be checked."""

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import limits
@@ -110,7 +111,7 @@ class Requests:
             text = reply.refusal_text(judged.verdict.message, judged.verdict.rule)
             self._blocked(exchange, call, kind)
             if kind == "request":
-                refused = reply.refusal(call.rpc_id, call.method, call.era, text, rule=judged.verdict.rule, call_id=call.id)
+                refused = reply.refusal(call.rpc_id, call.answers_as, call.era, text, rule=judged.verdict.rule, call_id=call.id)
                 exchange.answer = self._ground.refused(exchange, [call.method], refused)
             elif kind == "notification":
                 exchange.answer = reply.swallowed()
@@ -159,16 +160,29 @@ class Requests:
         kind = jsonrpc.kind_of(value)
         assert kind is not None
         now = self._ground.clock()
-        asked = None
+        twice = None
         if kind in ("result", "error"):
-            asked = self._ground.links.asked.get((peer_of(exchange), jsonrpc.id_key(value.get("id"))))
-        if asked is not None:
-            message = asked.answer_message(value, kind, len(raw), "request")
-            judged = self._ground.judging.judged(message, raw, now)
-            self._ground.ledger.note(asked, judged, now)
-            return judged, asked
+            key = (peer_of(exchange), jsonrpc.id_key(value.get("id")))
+            asked = self._ground.links.asked.get(key)
+            twice = self._ground.links.settled.get(key) if asked is None else None
+            if twice is not None and twice.answer_hash == hash(raw):
+                # The same words again, as after a replayed question: they belong to the call that is written already.
+                self._ground.replayed(twice)
+                asked = twice
+            if asked is not None:
+                return self._answer(asked, value, kind, raw, now), asked
         facts = mcp.facts(value)
+        task = self._ground.related.task("server", exchange.server.name, value) if facts.method.startswith("tasks/") else None
         message, known = self._message(exchange, facts, value, kind, len(raw), now)
+        if task is not None:
+            message = replace(message, tool=task.tool)
+            known |= {"tool": task.recorded_tool, "attrs": {"parent": task.call_id}}
+        if twice is not None:
+            message = twice.answer_message(value, kind, len(raw), "request")
+            known |= {"method": twice.row["method"], "attrs": {"parent": twice.id}, "anomalies": ["answered-twice"]}
+        round_ = self._ground.related.round(message.server, message.tool, message.args, value)
+        if round_ is not None:
+            known["attrs"] = {"parent": round_.call_id, "round": str(round_.number)}
         judged = self._ground.judging.judged(message, raw, now)
         call = self._ground.ledger.open(
             judged,
@@ -179,7 +193,18 @@ class Requests:
             server=exchange.server,
             **known,
         )
+        call.origin, call.round = task, round_
+        if twice is not None:
+            call.substituted = twice.substituted
         return judged, call
+
+    def _answer(self, asked: Call, value: dict[str, Any], kind: Any, raw: bytes, now: float) -> Judged:
+        """The client's answer to a request of the server, judged as that."""
+        judged = self._ground.judging.judged(asked.answer_message(value, kind, len(raw), "request"), raw, now)
+        asked.answer_hash = hash(raw)
+        if not asked.is_ended:
+            self._ground.ledger.note(asked, judged, now)
+        return judged
 
     def _message(
         self, exchange: Exchange, facts: mcp.Facts, value: Any, kind: Any, size: int, now: float
@@ -208,7 +233,7 @@ class Requests:
 
     def _blocked(self, exchange: Exchange, call: Call, kind: str) -> None:
         if kind in ("result", "error"):
-            self._ground.links.asked.pop((peer_of(exchange), jsonrpc.id_key(call.rpc_id)))
+            self._ground.links.settle(exchange, call.rpc_id)
         call.spent_s += self._ground.timer() - exchange.began
         self._ground.end(call, "blocked", error_type="policy")
 
@@ -218,6 +243,7 @@ class Requests:
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
             self._ground.ledger.begin(call)
             self._ground.links.opened(exchange, call)
+            self._ground.related.began(exchange, call, judged.message.payload)
             call.spent_s += self._ground.timer() - exchange.began
         elif kind == "notification":
             exchange.notifications.append(call)
@@ -226,7 +252,9 @@ class Requests:
             if call.method == "notifications/cancelled":
                 self._cancelled(exchange, call)
         else:
-            known = self._ground.links.asked.pop((peer_of(exchange), jsonrpc.id_key(call.rpc_id)))
+            known = self._ground.links.settle(exchange, call.rpc_id)
+            if known is not None and kind == "result":
+                self._ground.related.learn(call, judged.message.payload, "client")
             status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
             error_type = "" if known is not None else "answer_to_nothing"
             call.spent_s += self._ground.timer() - exchange.began

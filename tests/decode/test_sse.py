@@ -69,7 +69,7 @@ def test_an_event_that_never_ends_is_bounded() -> None:
 def test_several_data_lines_are_one_message() -> None:
     """Data lines are joined by line feeds, one leading space is dropped, comments are not data."""
     event = sse.parse(b"event: message\r\n: note\r\ndata: {\r\ndata:  }\r\nid: 4\r\n\r\n")
-    assert event == sse.Event(b"{\n }", "message", True)
+    assert event == sse.Event(b"{\n }", "message", b"4", b"note")
 
 
 def test_a_rewritten_event_keeps_its_cursor() -> None:
