@@ -167,6 +167,7 @@ UNCOLLECTED_BYTES_MAX: Final = 32 * MIB
 
 REQUEST_WAIT_S: Final = 300.0
 """From the first byte of a request to its last. Longer is a client that holds connections open on purpose."""
+
 TASKS_MAX: Final = 10_000
 """Tasks whose tool is remembered, so that what they bring later is judged as that tool's output."""
 

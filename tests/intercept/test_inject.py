@@ -10,20 +10,23 @@ from tests.intercept.conftest import aws_key
 from tests.intercept.test_http import chunk_of, head_of, listening
 from tests.intercept.test_waist import call
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-async def request(port: int, method: str, path: str, body: bytes = b"", version: str = "1.1"):  # type: ignore[no-untyped-def]
+
+async def request(port: int, method: str, path: str, body: bytes = b"", version: str = "1.1", more: str = "") -> Connection:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"{method} {path} HTTP/{version}\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+    head = f"{method} {path} HTTP/{version}\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n{more}"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     return reader, writer
 
 
-def test_a_refusal_arrives_between_two_events(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["", "te: trailers\r\n"], ids=["plain", "mitmproxy"])
+def test_a_refusal_arrives_between_two_events(tmp_path: Path, more: str) -> None:
     """It is a chunk of its own while half of the server's next event is still held, and that event stays whole."""
 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
-            reader, writer = await request(port, "GET", "/sse")
+            reader, writer = await request(port, "GET", "/sse", more=more)
             await asyncio.wait_for(upstream.arrived.wait(), 10)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
             await head_of(reader)
