@@ -182,3 +182,6 @@ NOTIFICATION_ROWS_PER_MINUTE: Final = 60
 
 LIST_TTL_MS_MAX: Final = 60_000
 """How long a client may keep a list or a result that a policy changed: a minute after an edit it asks again."""
+
+LISTED_NAMES_MAX: Final = 10_000
+"""Names of one server's tools, prompts or resources that are compared when a policy changes."""

@@ -8,6 +8,7 @@ from sidecar.decode import jsonrpc, lossless, mcp, sse
 from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
+from sidecar.intercept.catalogue import Catalogue
 from sidecar.intercept.exchange import Exchange, session_in
 from sidecar.intercept.from_server import FromServer
 from sidecar.intercept.ground import Ground, wire_finding
@@ -25,11 +26,12 @@ _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot
 class Answers:
     """The way back of an exchange."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, catalogue: Catalogue) -> None:
         self._ground = ground
         self._links = ground.links
         self._ledger = ground.ledger
         self._judging = ground.judging
+        self._catalogue = catalogue
         self._from_server = FromServer(ground)
 
     def whole(self, exchange: Exchange) -> None:
@@ -189,6 +191,8 @@ class Answers:
         if kind == "request":
             return self._from_server.question(exchange, payload, raw, began, is_replay)
         if kind == "notification":
+            if payload["method"] == "notifications/subscriptions/acknowledged" and isinstance(payload.get("params"), dict):
+                self._catalogue.subscribed(exchange, payload["params"])
             return self._from_server.notification(exchange, payload, raw, began, is_replay)
         call, is_open = self._answered(exchange, payload, kind)
         if call is None:
@@ -198,7 +202,7 @@ class Answers:
         judged = self._judging.judged(message, raw, now)
         if call.method == "initialize" and kind == "result" and is_open:
             self._remember_client(exchange, call)
-        sent, is_refused = self._acted(call, judged, now)
+        sent, is_refused = self._acted(exchange, call, judged, now)
         if not is_open:
             if call.is_ended:
                 self._ground.replayed(call)
@@ -228,14 +232,16 @@ class Answers:
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return orjson.dumps(reply.server_failed(call.rpc_id, text))
 
-    def _acted(self, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
+    def _acted(self, exchange: Exchange, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
         """The bytes to send for an answer after its verdict, and whether it was refused."""
         verdict = judged.verdict
         text = reply.refusal_text(verdict.message, verdict.rule)
         if verdict.action != "block":
             sent = self._valid_redaction(call, judged) if verdict.redactions else judged.raw
             if sent is not None:
-                return self._listed(call, judged.message, sent, now), False
+                listed = self._listed(exchange, call, judged.message, sent, now)
+                is_changed = listed is not judged.raw
+                return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), False
             text = reply.refusal_text(_CANNOT_REDACT, verdict.rule)
         refused = reply.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
         return orjson.dumps(refused), True
@@ -251,9 +257,10 @@ class Answers:
         except ValueError:
             return None
 
-    def _listed(self, call: Call, message: Message, sent: bytes, now: float) -> bytes:
+    def _listed(self, exchange: Exchange, call: Call, message: Message, sent: bytes, now: float) -> bytes:
         if call.method not in mcp.LISTS:
             return sent
+        self._catalogue.seen(exchange, call, message)
         for tool, schema in lists.output_schemas(call.method, message.payload):
             self._links.remember_schema(call.server.name, tool, schema)
         if not self._judging.is_hiding:

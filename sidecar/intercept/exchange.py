@@ -61,6 +61,8 @@ class Exchange:
     is_timed_out: bool = False
     failure: str = ""
     """Why the sidecar itself gave the server up."""
+    subscribed: frozenset[str] = frozenset()
+    """The kinds of list that the subscription on its stream tells of, as its server acknowledged them."""
     rows_minute: int = 0
     rows_written: int = 0
     rows_left_out: int = 0

@@ -50,6 +50,10 @@ class Judging:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
         return is_listed(self._policies.current, message, now)
 
+    def lists(self, policies: PolicySet, message: Message, now: float) -> bool:
+        """The same under other policies than those in force."""
+        return is_listed(policies, message, now, self._cap)
+
     def finds_in(self, texts: list[str]) -> bool:
         """Whether a detector recognises a value in texts that belong to no message."""
         return bool(texts) and bool(self._engine.scan(walk(texts)).spans)

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import orjson
 
+from sidecar import limits
 from sidecar.decode import lossless, mcp
 from sidecar.detect.text import mark
 from sidecar.events import Message, Span
 
-_CALLED_BY: Final = {
+CALLED_BY: Final = {
     "tools": ("tools/call", "name"),
     "prompts": ("prompts/get", "name"),
     "resources": ("resources/read", "uri"),
@@ -38,7 +39,7 @@ def without_denied(raw: bytes, message: Message, is_listed: Callable[[Message], 
     key, entries = mcp.listed(message.method, message.payload)
     if not key:
         return raw, 0
-    method, field = _CALLED_BY[key]
+    method, field = CALLED_BY[key]
 
     def may_use(entry: Any) -> bool:
         subject = entry.get(field) if isinstance(entry, dict) else None
@@ -50,9 +51,23 @@ def without_denied(raw: bytes, message: Message, is_listed: Callable[[Message], 
         return raw, 0
     value = lossless.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"))
     value["result"][key] = [value["result"][key][index] for index in kept]
-    if "cacheScope" in value["result"]:
-        value["result"]["cacheScope"] = "private"
     return lossless.dumps(value), len(entries) - len(kept)
+
+
+def kept_briefly(raw: bytes, payload: Any) -> bytes:
+    """A result that a policy changed, made one that no other caller is given and that is asked for again soon.
+
+    Results say how long and for whom they may be kept (``ttlMs``, ``cacheScope``; MCP 2026-07-28, caching). Both stay.
+    """
+    result = payload.get("result") if isinstance(payload, dict) else None
+    if not isinstance(result, dict) or not ("ttlMs" in result or "cacheScope" in result):
+        return raw
+    value = lossless.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"))
+    ttl = result.get("ttlMs")
+    if isinstance(ttl, int | float) and ttl > limits.LIST_TTL_MS_MAX:
+        value["result"]["ttlMs"] = limits.LIST_TTL_MS_MAX
+    value["result"]["cacheScope"] = "private"
+    return lossless.dumps(value)
 
 
 def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> dict[str, str]:

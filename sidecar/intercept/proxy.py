@@ -51,6 +51,7 @@ class _Proxy:
         self._settings = settings
         self._data = data
         self._outbox = Outbox(data / "outbox", f"proxy-{new_id()}")
+        self._in_force = policies
         self._live = LivePolicies(settings.policies_path, engine, policies, self._policies_changed, self._policies_refused)
         key = node_key(data)
         judging = Judging(self._live, engine, key, settings.mode)
@@ -117,6 +118,8 @@ class _Proxy:
             await asyncio.sleep(0.02)
 
     def _policies_changed(self, policies: PolicySet) -> None:
+        before, self._in_force = self._in_force, policies
+        self._waist.policies_changed(before, policies)
         self._record_policies(policies)
 
     def _policies_refused(self, problems: tuple[Problem, ...]) -> None:

@@ -13,10 +13,12 @@ from sidecar.decode.jsonrpc import ids_in
 from sidecar.decode.sessions import Sessions
 from sidecar.intercept.answers import Answers
 from sidecar.intercept.calls import Ledger
+from sidecar.intercept.catalogue import Catalogue
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.requests import Requests
+from sidecar.policy.load import PolicySet
 
 
 class Waist:
@@ -33,7 +35,8 @@ class Waist:
     ) -> None:
         self.ground = Ground(judging, ledger, sessions, clock, timer)
         self._requests = Requests(self.ground)
-        self._answers = Answers(self.ground)
+        self._catalogue = Catalogue(self.ground)
+        self._answers = Answers(self.ground, self._catalogue)
 
     def request(self, exchange: Exchange) -> None:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
@@ -75,6 +78,10 @@ class Waist:
     def turned_away(self, reason: str, text: str) -> None:
         """A request that was refused at the door: noted, and not alerted, because whoever knocks decides how often."""
         self.ground.note(replace(wire_finding(reason, text), action="log"))
+
+    def policies_changed(self, old: PolicySet, new: PolicySet) -> None:
+        """Other policies are in force. Clients that listen are told when what they may list is not the same any more."""
+        self._catalogue.changed(old, new)
 
     def stop(self) -> None:
         """End what is still open; no call may be silently absent."""
