@@ -80,6 +80,14 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         terminal.add_arguments(calls)
 
+    install = commands.add_parser("install", help="put the sidecar into MCP clients' configurations, and take it out")
+    _config(install)
+    install.set_defaults(run=_install)
+    if wanted == "install":
+        from sidecar.install import command as install_command
+
+        install_command.add_arguments(install)
+
     dashboards = commands.add_parser("dashboards", help="Grafana boards")
     push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser("push", help="put them into a Grafana")
     _config(push)
@@ -170,6 +178,12 @@ def _calls(args: argparse.Namespace) -> int:
     from sidecar.review import terminal
 
     return terminal.run(args, settings.load(args.config))
+
+
+def _install(args: argparse.Namespace) -> int:
+    from sidecar.install import command
+
+    return command.run(args)
 
 
 def _push(args: argparse.Namespace) -> int:

@@ -90,6 +90,9 @@ POLICY_FILE_BYTES_MAX: Final = MIB
 POLICY_FILES_MAX: Final = 500
 """Files of one policy folder; more is the wrong folder."""
 
+CLIENT_FILE_BYTES_MAX: Final = 16 * MIB
+"""A client's configuration as ``install`` edits it. The largest hold a client's history too, some megabytes."""
+
 YAML_DEPTH_MAX: Final = 60
 """Nesting of a policy file. The YAML parser recurses in C, and very deep text would end the process."""
 

@@ -12,7 +12,7 @@ ORDER = [
     ["up", "collect"],
     ["intercept"],
     ["notify"],
-    ["review", "grafana"],
+    ["review", "grafana", "install"],
     ["record"],
     ["act"],
     ["policy"],

@@ -1,0 +1,1 @@
+"""The sidecar put into MCP clients' configurations, and taken out again, with nothing else in those files changed."""

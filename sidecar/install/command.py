@@ -1,0 +1,276 @@
+"""``sidecar install``: shows what would change, asks where somebody can answer, writes, and takes it back with ``--undo``.
+
+Exit codes: 0 every server found is (or was already) carried, or was taken out; 1 something was left as it is and a person
+should look (a broken file, a server that cannot be carried, a "no"); 2 cannot run (settings that do not load).
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from sidecar import settings
+from sidecar.errors import Problem, SettingsError
+from sidecar.install import listeners, mask
+from sidecar.install.clients import CLIENTS, Client, Found, find
+from sidecar.install.entries import Wrapper
+from sidecar.install.files import Keep, Kept, LeftAlone, digest, read, replace, state
+from sidecar.install.listeners import Listener
+from sidecar.install.plan import Part, Planner, open_part, parse, take_out, unused
+
+_LEFT: Final = 1
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The options of ``sidecar install``."""
+    keys = [client.key for client in CLIENTS]
+    command.add_argument(
+        "--client", action="append", choices=keys, metavar="NAME", help=f"only this one, again for more: {', '.join(keys)}"
+    )
+    command.add_argument("--undo", action="store_true", help="take the sidecar out of them again")
+    command.add_argument("--dry-run", action="store_true", help="show what would change, and write nothing")
+    command.add_argument("--yes", action="store_true", help="do not ask (without a terminal nothing is asked)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Put the sidecar into clients' configurations, or take it out; returns the exit code.
+
+    Raises:
+        SettingsError: the settings file does not load, before or after.
+    """
+    chosen = tuple(client for client in CLIENTS if not args.client or client.key in args.client)
+    keep = Keep(state())
+    change = _Change(Path(args.config).expanduser().absolute(), chosen, keep)
+    if args.undo:
+        change.plan_undo()
+    else:
+        change.plan_install()
+    return change.carry_out(is_dry=args.dry_run, asks=not args.yes and sys.stdin.isatty() and sys.stdout.isatty())
+
+
+def wrapper(config: Path, environ: Mapping[str, str] = os.environ) -> Wrapper:
+    """How a client starts us: by absolute paths, because programs with windows have another PATH than a shell."""
+    script = Path(sys.executable).with_name("sidecar")
+    program = (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-m", "sidecar")
+    return Wrapper(program, str(config))
+
+
+class _Change:
+    """All files of one run: read and planned first, written only when every plan is known."""
+
+    def __init__(self, config: Path, chosen: tuple[Client, ...], keep: Keep) -> None:
+        self._config = config
+        self._chosen = chosen
+        self._keep = keep
+        self._parts: list[Part] = []
+        self._left: list[Problem] = []
+        self._before: dict[Path, str | None] = {}
+        self._after: dict[Path, str | None] = {}
+        self._memory: dict[Path, Kept | None] = {}
+
+    def plan_install(self) -> None:
+        """Everything that is found goes through the sidecar."""
+        loaded = settings.load(self._config) if self._config.exists() else None
+        for found in find(self._chosen, Path.cwd()):
+            self._open(found)
+        planner = Planner(loaded, self._keep.all(), wrapper(self._config))
+        planner.plan(self._parts)
+        carried = any(entry.argv for part in self._parts for entry in part.entries)
+        if planner.new or (loaded is None and carried):
+            # First, so that it is written first: no client may call a listener that nothing names.
+            self._plan_settings(planner.new)
+        for part in self._parts:
+            if part.edits:
+                self._set(part.found.file, part.tree.text, part.text)
+                self._memory[part.found.file] = self._remembered(part)
+
+    def _plan_settings(self, new: list[Listener]) -> None:
+        text = read(self._config) if self._config.exists() else None
+        after = listeners.add(text, new)
+        listeners.verify(self._config, after)
+        kept = self._keep.get(self._config)
+        added = [*map(asdict, new), *(kept.listeners if kept else [])]
+        original = text
+        if kept is not None:
+            is_same = text is not None and digest(text) == kept.written
+            original = kept.original if is_same or text is None else listeners.remove(text, _listeners(kept))
+        self._set(self._config, text, after)
+        self._memory[self._config] = Kept(str(self._config.resolve()), "", digest(after), original, listeners=added)
+
+    def _remembered(self, part: Part) -> Kept:
+        kept, text = part.kept, part.tree.text
+        if kept is not None and digest(text) == kept.written:
+            original = kept.original
+        else:
+            clean = Part(part.found, part.tree, part.entries, kept)
+            take_out(clean, self._upstreams())
+            original = clean.text
+        file = str(part.found.file.resolve())
+        return Kept(file, part.found.client.key, digest(part.text), original, uses=sorted(part.uses))
+
+    def plan_undo(self) -> None:
+        """Everything that we changed is as it was; what others changed since stays."""
+        upstreams = self._upstreams()
+        keys = {client.key for client in self._chosen}
+        rest: list[list[str]] = []
+        mine = {Path(kept.file): kept for kept in self._keep.all()}
+        found = {each.file.resolve(): each for each in find(self._chosen, Path.cwd())}
+        for file, kept in mine.items():
+            if kept.client and kept.client not in keys:
+                rest.append(kept.uses)
+            elif kept.client and file not in found:
+                self._undo_elsewhere(file, kept, found)
+        for each in found.values():
+            part = self._open(each)
+            if part is None:
+                kept_here = mine.get(each.file.resolve())
+                rest.append(kept_here.uses if kept_here else [])
+                continue
+            exact = part.kept is not None and digest(part.tree.text) == part.kept.written
+            take_out(part, upstreams)
+            after = part.kept.original if exact and part.kept is not None else part.text
+            if after != part.tree.text:
+                self._set(each.file, part.tree.text, after)
+                if not exact:
+                    part.notes.append("it was edited since, so our entries were taken out and the rest was kept")
+            if part.kept is not None:
+                self._memory[each.file] = None
+        for file, kept in mine.items():
+            if not kept.client:
+                self._undo_settings(file, kept, rest)
+
+    def _undo_elsewhere(self, file: Path, kept: Kept, found: dict[Path, Found]) -> None:
+        """A file of ours that is not found from here: of another project, or gone."""
+        client = next((client for client in CLIENTS if client.key == kept.client), None)
+        if client is None or not file.exists():
+            self._memory[file] = None
+            if client is not None:
+                why = "it is no longer there; there is nothing to restore"
+                self._left.append(Problem(str(file), 0, 0, "gone", why, is_warning=True))
+            return
+        place = next((place for place in client.places if file.match(place.glob)), client.places[-1])
+        found[file] = Found(client, place, file)
+
+    def _undo_settings(self, file: Path, kept: Kept, rest: list[list[str]]) -> None:
+        added = _listeners(kept)
+        gone = unused(added, rest)
+        stays = [listener for listener in added if listener not in gone]
+        try:
+            text = read(file) if file.exists() else None
+        except LeftAlone as left:
+            self._left.append(left.problem)
+            return
+        if text is None or (not gone and stays):
+            return
+        exact = digest(text) == kept.written and not stays
+        after = kept.original if exact else listeners.remove(text, gone)
+        try:
+            if after is not None:
+                listeners.verify(file, after)
+        except SettingsError:
+            why = "it would not load without the listeners we added, so they stay; take them out by hand"
+            self._left.append(Problem(str(file), 0, 0, "needed", why, is_warning=True))
+            return
+        self._set(file, text, after)
+        still = Kept(kept.file, "", digest(after or ""), kept.original, listeners=[asdict(each) for each in stays])
+        self._memory[file] = still if stays else None
+
+    def _open(self, found: Found) -> Part | None:
+        try:
+            part = open_part(found, self._keep.get(found.file))
+        except LeftAlone as left:
+            self._left.append(left.problem)
+            return None
+        self._parts.append(part)
+        return part
+
+    def _upstreams(self) -> dict[str, str]:
+        return {each.address: each.upstream for kept in self._keep.all() for each in _listeners(kept)}
+
+    def _set(self, file: Path, before: str | None, after: str | None) -> None:
+        if before != after:
+            self._before[file], self._after[file] = before, after
+
+    def carry_out(self, *, is_dry: bool, asks: bool) -> int:
+        """Show everything, ask, write; returns the exit code."""
+        self._show()
+        left = [*self._left, *(problem for part in self._parts for problem in part.problems)]
+        for problem in left:
+            sys.stderr.write(f"{problem}\n")
+        if not self._after:
+            _say("Nothing to change." if self._parts or left else "No MCP client's configuration was found here.")
+        elif is_dry:
+            _say("Nothing was written (--dry-run).")
+        elif asks and not _agreed(len(self._after)):
+            _say("Nothing was written.")
+            return _LEFT
+        if is_dry:
+            return _LEFT if left else 0
+        is_whole = self._write()
+        return _LEFT if left or not is_whole else 0
+
+    def _show(self) -> None:
+        parts = {part.found.file: part for part in self._parts}
+        for file, after in self._after.items():
+            part = parts.get(file)
+            _say(f"{part.found.client.title}: {file}" if part else f"Settings: {file}")
+            for line in (*part.done, *part.notes) if part else ():
+                _say(f"  {line}")
+            _say(mask.diff(self._shown(part, self._before[file]), self._shown(part, after), str(file)))
+            _say("")
+
+    def _shown(self, part: Part | None, text: str | None) -> str:
+        if text is None:
+            return ""
+        if part is None:
+            return mask.shown_settings(text)
+        found = part.found
+        return mask.shown_file(parse(found, text), found.client, found.place)
+
+    def _write(self) -> bool:
+        """Write in the order of the plan; returns whether all were written.
+
+        Clients need their listeners: where the settings could not be written no client is, and where a client could not be
+        restored its listener stays.
+        """
+        clients = {part.found.file for part in self._parts}
+        failed: set[Path] = set()
+        for file in self._after:
+            if failed and (file not in clients or failed - clients):
+                self._memory.pop(file, None)
+                continue
+            try:
+                if (kept := self._memory.get(file)) is not None:
+                    self._keep.put(kept)
+                replace(file, self._before[file], self._after[file])
+            except LeftAlone as left:
+                sys.stderr.write(f"{left.problem}\n")
+                failed.add(file)
+                self._memory.pop(file, None)
+            else:
+                _say(f"{'written' if self._after[file] is not None else 'removed'}: {file}")
+        for file, kept in self._memory.items():
+            if kept is None:
+                self._keep.drop(file)
+        if self._after and not failed:
+            _say("Restart the clients, so that they read this.")
+        return not failed
+
+
+def _listeners(kept: Kept) -> list[Listener]:
+    return [Listener(**value) for value in kept.listeners]
+
+
+def _agreed(count: int) -> bool:
+    sys.stdout.write(f"Write {'this file' if count == 1 else f'these {count} files'}? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say(text: str) -> None:
+    # Keys of a configuration are other people's text, and a terminal obeys control characters.
+    shown = "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
+    sys.stdout.write(shown + "\n")

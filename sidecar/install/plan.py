@@ -1,0 +1,224 @@
+"""What has to change, decided for all files together: names, listeners and ports first, then the edits of each file."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sidecar.errors import Problem
+from sidecar.install import jsonc, toml
+from sidecar.install.clients import Found
+from sidecar.install.entries import Entry, Wrapper, entries, moved, origin, point, unwrap, wrap
+from sidecar.install.files import Kept, LeftAlone, read
+from sidecar.install.listeners import Listener, free_ports
+from sidecar.install.tree import Edit, Tree, Wrong, apply, line_column
+from sidecar.settings import Settings, is_loopback
+
+NAME_CHARS_MAX: Final = 64
+_PARSE: Final = {"json": jsonc.parse, "toml": toml.parse}
+_OAUTH: Final = "it signs in with OAuth, which binds a token to the server's own address; use the sidecar's forward mode"
+_SHARED: Final = "this file is a project's and may be shared, but the sidecar's path is this machine's"
+_DEFAULTS: Final = tuple(Settings.model_fields[name].default for name in ("reader", "page"))
+_NO_TOKEN: Final = "if it signs in with OAuth, take it out again and use the sidecar's forward mode"
+
+
+@dataclass(slots=True)
+class Part:
+    """One file as read, and what becomes of it. ``done`` tells what changes in each entry, ``notes`` what else to know."""
+
+    found: Found
+    tree: Tree
+    entries: tuple[Entry, ...]
+    kept: Kept | None = None
+    edits: list[Edit] = field(default_factory=list)
+    uses: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The file as it would be."""
+        return apply(self.tree.text, self.edits)
+
+    def problem(self, entry: Entry, code: str, text: str, *, is_warning: bool = False) -> Problem:
+        """Something to tell about one entry, with its place."""
+        place = line_column(self.tree.text, entry.holder.start) if entry.holder.end else (0, 0)
+        return Problem(str(self.found.file), *place, code, f"{entry.key}: {text}", is_warning)
+
+
+def open_part(found: Found, kept: Kept | None) -> Part:
+    """Read and parse one file.
+
+    Raises:
+        LeftAlone: it cannot be read or is broken.
+    """
+    tree = parse(found, read(found.file))
+    return Part(found, tree, tuple(entries(tree, found.client, found.place.servers)), kept)
+
+
+def parse(found: Found, text: str) -> Tree:
+    """The tree of a client's file. An empty one has no servers.
+
+    Raises:
+        LeftAlone: it does not parse, or is no object.
+    """
+    if not text.strip("\ufeff \t\r\n"):
+        return Tree(text, jsonc.parse("{}").root)
+    try:
+        tree = _PARSE[found.client.syntax](text)
+    except Wrong as wrong:
+        place = line_column(text, wrong.at)
+        raise LeftAlone(Problem(str(found.file), *place, "syntax", f"{wrong}; mend it and run this again")) from None
+    if tree.root.members is None:
+        what = "this is not an object with settings; left alone"
+        raise LeftAlone(Problem(str(found.file), 1, 1, "shape", what))
+    for path in found.place.servers:
+        node = tree.root.member(path[0])
+        if node is not None and node.members is None and node.scalar is not None:
+            place = line_column(text, node.start)
+            raise LeftAlone(Problem(str(found.file), *place, "shape", f"{path[0]}: expected an object of servers; left alone"))
+    return tree
+
+
+class Planner:
+    """Names and listeners for all entries of all files, stable over runs: what is in use already keeps its name and port."""
+
+    def __init__(self, settings: Settings | None, kept: Iterable[Kept], wrapper: Wrapper) -> None:
+        self._wrapper = wrapper
+        self._owners: dict[str, Any] = {}
+        self._by_origin: dict[str, Listener] = {}
+        self._elsewhere: dict[str, str] = {}
+        self._ports: set[int] = set()
+        self._ours: set[int] = set()
+        self.new: list[Listener] = []
+        for server in settings.servers if settings else ():
+            upstream = origin(server.upstream)
+            self._owners[server.name] = upstream
+            self._ports.add(_port_of(upstream))
+            if server.listen:
+                self._ours.add(server.port)
+                self._by_origin.setdefault(upstream, Listener(server.name, server.listen, upstream))
+        fields = settings.model_dump().values() if settings else _DEFAULTS
+        # Whatever else the settings listen on: each such value is host:port.
+        self._ports |= {int(match[1]) for value in fields if (match := re.search(r":([0-9]{1,5})\Z", str(value)))}
+        self._ports |= self._ours
+        for each in kept:
+            for value in each.listeners:
+                listener = Listener(**value)
+                self._elsewhere[listener.address] = listener.upstream
+                self._ports.add(_port_of(listener.address))
+
+    def plan(self, parts: Sequence[Part]) -> None:
+        """Fill the parts' edits, and ``new`` with the listeners to add."""
+        every = [(part, entry) for part in parts for entry in part.entries]
+        for _, entry in every:
+            if entry.own:
+                self._owners.setdefault(entry.name, entry.argv)
+            # A port that a client calls is some server's own, running now or not.
+            self._ports |= {_port_of(url) for url in entry.urls if not entry.fault and _is_here(url)}
+        ports = iter(free_ports(self._ports))
+        for part, entry in every:
+            if entry.fault:
+                code = "not-carried"
+                part.problems.append(part.problem(entry, code, f"{entry.fault}; it is left as it is", is_warning=True))
+            elif entry.argv:
+                self._stdio(part, entry)
+            elif entry.has_oauth:
+                part.problems.append(part.problem(entry, "oauth", f"{_OAUTH}; it is left as it is", is_warning=True))
+            else:
+                self._http(part, entry, ports)
+        for part in parts:
+            if part.edits and part.found.place.base == "project":
+                part.notes.append(_SHARED)
+
+    def _stdio(self, part: Part, entry: Entry) -> None:
+        name = entry.name if entry.own else self._name(entry.key, entry.argv, part.found.client.key)
+        edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name))
+        part.edits += edits
+        if edits:
+            part.done.append(f"{entry.key}: its command is started by the sidecar, as server {name}")
+
+    def _http(self, part: Part, entry: Entry, ports: Iterable[int]) -> None:
+        urls = []
+        for url in entry.urls:
+            here = _is_here(url) and _port_of(url) in self._ours
+            if here:
+                part.uses.add(origin(url))
+                urls.append(url)
+                continue
+            upstream = self._elsewhere.get(origin(url), origin(url))
+            listener = self._listener(upstream, entry.key, part.found.client.key, ports)
+            part.uses.add(listener.address)
+            urls.append(moved(url, listener.address))
+            part.done.append(f"{entry.key}: calls {listener.address}, behind which the sidecar calls {upstream}")
+            if not entry.has_headers and not _is_here(upstream):
+                part.notes.append(f"{entry.key}: {_NO_TOKEN}")
+        part.edits += point(part.tree, entry, tuple(urls))
+
+    def _listener(self, upstream: str, key: str, client: str, ports: Iterable[int]) -> Listener:
+        if upstream not in self._by_origin:
+            port = next(iter(ports))
+            listener = Listener(self._name(key, upstream, client), f"127.0.0.1:{port}", upstream)
+            self._by_origin[upstream] = listener
+            self.new.append(listener)
+        return self._by_origin[upstream]
+
+    def _name(self, key: str, owner: Any, client: str) -> str:
+        """The client's own name for it, as our names are spelled; another one where that stands for something else."""
+        clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", key).strip("-.")[: NAME_CHARS_MAX - 20]
+        clean = clean if any(each.isalnum() for each in clean) else "server"
+        number = 1
+        name = clean
+        while self._owners.setdefault(name, owner) != owner:
+            name = f"{clean}-{client}" if number == 1 else f"{clean}-{client}-{number}"
+            number += 1
+        return name
+
+
+def _is_here(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def _port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def take_out(part: Part, upstreams: Mapping[str, str]) -> None:
+    """Fill a part's edits with those that take us out of it; ``upstreams`` tells what stands behind a listener's address.
+
+    Where the file as it was without us still knows an entry, its address is restored in its own spelling.
+    """
+    was: dict[tuple[str, ...], Entry] = {}
+    if part.kept is not None and part.kept.original is not None:
+        before = parse(part.found, part.kept.original)
+        was = {entry.path: entry for entry in entries(before, part.found.client, part.found.place.servers)}
+    for entry in part.entries:
+        old = was.get(entry.path)
+        if entry.own:
+            had_args = old is None or old.holder.member("args") is not None
+            part.edits += unwrap(part.tree, entry, had_args)
+            part.done.append(f"{entry.key}: its command is its own again")
+        elif entry.urls and not entry.fault:
+            urls = tuple(_own_url(url, old, at, upstreams) for at, url in enumerate(entry.urls))
+            part.edits += point(part.tree, entry, urls)
+            if urls != entry.urls:
+                part.done.append(f"{entry.key}: calls its server itself again")
+
+
+def _own_url(url: str, old: Entry | None, at: int, upstreams: Mapping[str, str]) -> str:
+    if not _is_here(url) or origin(url) not in upstreams:
+        return url
+    upstream = upstreams[origin(url)]
+    was = old.urls[at] if old is not None and not old.fault and at < len(old.urls) else ""
+    if was and origin(was) == upstream and moved(was, origin(url)) == url:
+        return was
+    return moved(url, upstream)
+
+
+def unused(added: Collection[Listener], parts: Iterable[Collection[str]]) -> list[Listener]:
+    """Of the listeners we added, those that no client calls any more."""
+    used = {address for uses in parts for address in uses}
+    return [listener for listener in added if listener.address not in used]
