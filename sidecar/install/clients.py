@@ -141,12 +141,12 @@ def _matches(base: Path, glob: str) -> list[Path]:
         return []
 
 
-def bases(project: Path, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> dict[str, list[Path]]:
+def bases(project: Path, environ: Mapping[str, str] = os.environ, platform: str = "") -> dict[str, list[Path]]:
     """The folders that places start from, by name; variables of the clients' own move some of them."""
     home = Path(environ.get("HOME") or Path.home())
     given = environ.get("XDG_CONFIG_HOME", "")
     config = Path(given) if given.startswith("/") else home / ".config"
-    is_mac = platform == "darwin"
+    is_mac = (platform or sys.platform) == "darwin"
     cline = environ.get("CLINE_MCP_SETTINGS_PATH")
     return {
         "home": [home],

@@ -95,7 +95,7 @@ class _Reader:
             # The last of equal keys wins everywhere, and it takes the last one's place in the order too.
             members.pop(key, None)
             members[key] = Member(at, at, node)
-            at = self._next(end, "}")
+            at, _ = self._next(end, "}")
         return Node(start, at + 1, members=members), at + 1
 
     def _array(self, start: int, depth: int) -> tuple[Node, int]:
@@ -105,15 +105,14 @@ class _Reader:
         while self.text[at : at + 1] != "]":
             node, end = self.value(at, depth + 1)
             items.append(node)
-            at = self._next(end, "]")
-            comma = self.skip(end)
-            tail = comma + 1 if self.text[comma] == "," else end
+            at, tail = self._next(end, "]")
         return Node(start, at + 1, items=items, tail=tail), at + 1
 
-    def _next(self, at: int, closing: str) -> int:
-        at = self.skip(at)
+    def _next(self, end: int, closing: str) -> tuple[int, int]:
+        """What follows a value that ends at ``end``: where to go on, and the value's end with its comma."""
+        at = self.skip(end)
         if self.text[at : at + 1] == ",":
-            return self.skip(at + 1)
+            return self.skip(at + 1), at + 1
         if self.text[at : at + 1] != closing:
             raise Wrong(at, f"',' or '{closing}' was expected here")
-        return at
+        return at, end

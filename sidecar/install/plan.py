@@ -90,10 +90,14 @@ class Planner:
         self._owners: dict[str, Any] = {}
         self._by_origin: dict[str, Listener] = {}
         self._elsewhere: dict[str, str] = {}
+        self._stdio_names: set[str] = set()
         self._ports: set[int] = set()
         self._ours: set[int] = set()
         self.new: list[Listener] = []
         for server in settings.servers if settings else ():
+            if not server.upstream:
+                self._stdio_names.add(server.name)
+                continue
             upstream = origin(server.upstream)
             self._owners[server.name] = upstream
             self._ports.add(_port_of(upstream))
@@ -171,7 +175,8 @@ class Planner:
         clean = clean if any(each.isalnum() for each in clean) else "server"
         number = 1
         name = clean
-        while self._owners.setdefault(name, owner) != owner:
+        # A server that the settings name without an address is one over stdio, so a command may have that name.
+        while (name in self._stdio_names and isinstance(owner, str)) or self._owners.setdefault(name, owner) != owner:
             name = f"{clean}-{client}" if number == 1 else f"{clean}-{client}-{number}"
             number += 1
         return name
