@@ -52,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def wrapper(config: Path, environ: Mapping[str, str] = os.environ) -> Wrapper:
-    """How a client starts us: by absolute paths, because programs with windows have another PATH than a shell."""
+    """How a client starts us: by absolute paths, because programs with windows have another PATH than a shell.
+
+    Without the command beside this Python it is the module, and never one of that name in the client's working folder.
+    """
     script = Path(sys.executable).with_name("sidecar")
-    program = (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-m", "sidecar")
+    program = (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-P", "-m", "sidecar")
     return Wrapper(program, str(config))
 
 

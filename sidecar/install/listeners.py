@@ -18,6 +18,7 @@ from sidecar.install.tree import Edit, apply
 FIRST_PORT: Final = 9001
 """Where free ports are looked for first: what the documentation uses."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:://[A-Za-z0-9.-]+(?::[0-9]+)?)?|[0-9]+(?:\.[0-9]+){3}:[0-9]+")
+_COMMA_AND_COMMENT: Final = re.compile(r"[ \t]*,[ \t]*(?:#[^\r\n]*)?(?=\r?\n)")
 _WORDS: Final = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 _NEW: Final = "# Settings of the MCP sidecar, made by `sidecar install`. Paths in it count from where it stands.\nservers: []\n"
 
@@ -79,6 +80,8 @@ def add(text: str | None, new: Sequence[Listener]) -> str:
     if servers.flow_style:
         before = text[: last.start_mark.index]
         space = before[len(before.rstrip(" \t\r\n")) :] or " "
+        if "\n" in space and (rest := _COMMA_AND_COMMENT.match(text, end)):
+            return apply(text, [Edit(rest.end(), rest.end(), "".join(f"{space}{each}," for each in new))])
         return apply(text, [Edit(end, end, "".join(f",{space}{each}" for each in new))])
     indent = " " * servers.start_mark.column
     at = text.find("\n", end)
@@ -100,11 +103,13 @@ def remove(text: str, old: Sequence[Listener]) -> str:
     for index in ours:
         item = servers.value[index]
         start, end = item.start_mark.index, _end(item)
-        if not servers.flow_style:
-            line = text.rfind("\n", 0, start) + 1
-            stop = text.find("\n", end)
-            if text[line:start].strip() == "-":
-                edits.append(Edit(line, stop + 1 if stop >= 0 else len(text), ""))
+        line = text.rfind("\n", 0, start) + 1
+        stop = text.find("\n", end)
+        is_line = text[line:start].strip() == ("" if servers.flow_style else "-")
+        if is_line and (not servers.flow_style or text[end : stop + 1].strip() == ","):
+            edits.append(Edit(line, stop + 1 if stop >= 0 else len(text), ""))
+        elif not servers.flow_style:
+            continue
         elif index + 1 < len(servers.value) and (index + 1 not in ours or set(range(index)) <= set(ours)):
             edits.append(Edit(start, servers.value[index + 1].start_mark.index, ""))
         else:

@@ -78,7 +78,8 @@ def _shown_word(word: str) -> str:
     if equals and value:
         if not name.startswith("-"):
             return f"{HIDDEN if is_secret(name) else name}={HIDDEN}"
-        return f"{name}={HIDDEN if _FLAG.search(name) else _shown_word(value)}"
+        is_short = not name.startswith("--")
+        return f"{name}={HIDDEN if is_short or _FLAG.search(name) else _shown_word(value)}"
     if re.match(r"-[HekptuaP].", word) or re.match(r"[\w-]+:\s", word):
         return word[:2] + HIDDEN
     return HIDDEN if is_secret(word) else word
