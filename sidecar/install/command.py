@@ -7,7 +7,7 @@ should look (a broken file, a server that cannot be carried, a "no"); 2 cannot r
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -112,13 +112,13 @@ class _Change:
             take_out(clean, self._upstreams())
             original = clean.text
         file = str(part.found.file.resolve())
-        return Kept(file, part.found.client.key, digest(part.text), original, uses=sorted(part.uses))
+        return Kept(file, part.found.client.key, digest(part.text), original, uses=part.uses)
 
     def plan_undo(self) -> None:
         """Everything that we changed is as it was; what others changed since stays."""
         upstreams = self._upstreams()
         keys = {client.key for client in self._chosen}
-        rest: list[list[str]] = []
+        rest: list[Collection[str]] = []
         mine = {Path(kept.file): kept for kept in self._keep.all()}
         found = {each.file.resolve(): each for each in find(self._chosen, Path.cwd())}
         for file, kept in mine.items():
@@ -130,7 +130,7 @@ class _Change:
             part = self._open(each)
             if part is None:
                 kept_here = mine.get(each.file.resolve())
-                rest.append(kept_here.uses if kept_here else [])
+                rest.append(kept_here.uses if kept_here else ())
                 continue
             exact = part.kept is not None and digest(part.tree.text) == part.kept.written
             take_out(part, upstreams)
@@ -157,7 +157,7 @@ class _Change:
         place = next((place for place in client.places if file.match(place.glob)), client.places[-1])
         found[file] = Found(client, place, file)
 
-    def _undo_settings(self, file: Path, kept: Kept, rest: list[list[str]]) -> None:
+    def _undo_settings(self, file: Path, kept: Kept, rest: list[Collection[str]]) -> None:
         added = _listeners(kept)
         gone = unused(added, rest)
         stays = [listener for listener in added if listener not in gone]
@@ -166,10 +166,12 @@ class _Change:
         except LeftAlone as left:
             self._left.append(left.problem)
             return
-        if text is None or (not gone and stays):
+        # Wrapped commands name the file, so one that we made goes with the last of them.
+        is_needed = bool(stays) or (bool(rest) and kept.original is None)
+        if text is None or (not gone and is_needed):
             return
-        exact = digest(text) == kept.written and not stays
-        after = kept.original if exact else listeners.remove(text, gone)
+        clean = kept.original if digest(text) == kept.written else listeners.remove(text, added)
+        after = listeners.remove(text, gone) if is_needed else clean
         try:
             if after is not None:
                 listeners.verify(file, after)
@@ -178,8 +180,8 @@ class _Change:
             self._left.append(Problem(str(file), 0, 0, "needed", why, is_warning=True))
             return
         self._set(file, text, after)
-        still = Kept(kept.file, "", digest(after or ""), kept.original, listeners=[asdict(each) for each in stays])
-        self._memory[file] = still if stays else None
+        still = Kept(kept.file, "", digest(after or ""), clean, listeners=[asdict(each) for each in stays])
+        self._memory[file] = still if is_needed else None
 
     def _open(self, found: Found) -> Part | None:
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sidecar.install import jsonc, toml
 from sidecar.install.clients import Client, Syntax
-from sidecar.install.tree import Edit, Member, Node, Tree
+from sidecar.install.tree import Edit, Node, Tree
 
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<user>[^/?#@]*@)?(?P<host>[^/?#]*)", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"[$%{}<>]")
@@ -215,8 +215,3 @@ def _replace(node: Node, text: str, tree: Tree | None = None) -> Edit:
     if tree is not None and (lexeme := tree.lexeme(node)).startswith("'") and lexeme == f"'{node.scalar}'" and "'" not in text:
         return Edit(node.start, node.end, f"'{text}'")
     return Edit(node.start, node.end, jsonc.dump(text))
-
-
-def member_of(entry: Entry, key: str) -> Member | None:
-    """One member of the object that holds the entry's command or address."""
-    return (entry.holder.members or {}).get(key)

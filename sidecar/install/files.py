@@ -99,14 +99,15 @@ class Kept:
     """What we know of one file that we changed: its text without us, and the hash of what we wrote.
 
     ``client`` is a client's key, or "" for a settings file, whose ``listeners`` (name, listen, upstream) we added.
-    ``uses`` are the listeners' addresses in a client's file. ``original`` is None where there was no file.
+    ``uses`` are the addresses of listeners in a client's file, each with what we exchanged it for ("" where we did not).
+    ``original`` is None where there was no file.
     """
 
     file: str
     client: str
     written: str
     original: str | None
-    uses: list[str] = field(default_factory=list)
+    uses: dict[str, str] = field(default_factory=dict)
     listeners: list[dict[str, str]] = field(default_factory=list)
 
 

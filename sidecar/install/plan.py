@@ -25,14 +25,17 @@ _NO_TOKEN: Final = "if it signs in with OAuth, take it out again and use the sid
 
 @dataclass(slots=True)
 class Part:
-    """One file as read, and what becomes of it. ``done`` tells what changes in each entry, ``notes`` what else to know."""
+    """One file as read, and what becomes of it. ``done`` tells what changes in each entry, ``notes`` what else to know.
+
+    ``uses`` are the listeners it calls by address, with the upstream it would call without us ("" where it calls no other).
+    """
 
     found: Found
     tree: Tree
     entries: tuple[Entry, ...]
     kept: Kept | None = None
     edits: list[Edit] = field(default_factory=list)
-    uses: set[str] = field(default_factory=set)
+    uses: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -149,12 +152,12 @@ class Planner:
         for url in entry.urls:
             here = _is_here(url) and _port_of(url) in self._ours
             if here:
-                part.uses.add(origin(url))
+                part.uses.setdefault(origin(url), part.kept.uses.get(origin(url), "") if part.kept else "")
                 urls.append(url)
                 continue
             upstream = self._elsewhere.get(origin(url), origin(url))
             listener = self._listener(upstream, entry.key, part.found.client.key, ports)
-            part.uses.add(listener.address)
+            part.uses[listener.address] = upstream
             urls.append(moved(url, listener.address))
             part.done.append(f"{entry.key}: calls {listener.address}, behind which the sidecar calls {upstream}")
             if not entry.has_headers and not _is_here(upstream):
@@ -196,6 +199,7 @@ def take_out(part: Part, upstreams: Mapping[str, str]) -> None:
 
     Where the file as it was without us still knows an entry, its address is restored in its own spelling.
     """
+    upstreams = {**upstreams, **({address: each for address, each in part.kept.uses.items() if each} if part.kept else {})}
     was: dict[tuple[str, ...], Entry] = {}
     if part.kept is not None and part.kept.original is not None:
         before = parse(part.found, part.kept.original)
@@ -217,6 +221,9 @@ def _own_url(url: str, old: Entry | None, at: int, upstreams: Mapping[str, str])
     if not _is_here(url) or origin(url) not in upstreams:
         return url
     upstream = upstreams[origin(url)]
+    if old is not None and url in old.urls:
+        # It was written so before we came.
+        return url
     was = old.urls[at] if old is not None and not old.fault and at < len(old.urls) else ""
     if was and origin(was) == upstream and moved(was, origin(url)) == url:
         return was

@@ -7,7 +7,6 @@ import re
 import tomllib
 from typing import Any, Final
 
-from sidecar.install.jsonc import dump
 from sidecar.install.tree import Member, Node, Tree, Wrong
 
 _STRING: Final = re.compile(
@@ -186,6 +185,3 @@ class _Reader:
 
 def _value(lexeme: str) -> Any:
     return tomllib.loads(f"v = {lexeme}")["v"]
-
-
-__all__ = ["dump", "parse", "sibling"]

@@ -18,7 +18,16 @@ PASSWORDS = st.text(LETTERS, min_size=9, max_size=15).map(lambda text: "zq" + te
 """What looks like nothing, and is known for a secret only by its place."""
 WORDS = st.sampled_from(["-y", "run", "--port", "8080", "server.js", "@scope/name", "--stdio", "", "a b", "–é😀", "--", "wrap"])
 KEYS = st.sampled_from(["files", "git hub", "wiki", "a.b", "ünï", "x" * 70, "..", "sidecar", "crm"])
-HOSTS = st.sampled_from(["https://a.example.com", "HTTP://B.example.com:8080", "http://127.0.0.1:9001", "http://[::1]:3000"])
+HOSTS = st.sampled_from(
+    [
+        "https://a.example.com",
+        "HTTP://B.example.com:8080",
+        "http://127.0.0.1:9001",
+        "http://[::1]:3000",
+        "http://127.0.0.1:18001",
+        "http://127.0.0.1:19001",
+    ]
+)
 SPACE = st.sampled_from(["", " ", "\n    ", "\r\n\t", " /* c */ ", " // c\n"])
 
 

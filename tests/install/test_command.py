@@ -138,6 +138,44 @@ def test_a_changed_listener_is_not_ours_any_more(home: Home) -> None:
     assert "staging" in home.settings.read_text()
 
 
+def test_an_edited_client_of_a_listener_of_ones_own(home: Home) -> None:
+    """A client that was pointed at a listener the settings had already is restored too, also after an edit; one that called
+    it before we came goes on calling it."""
+    text = servers(a={"url": "http://127.0.0.1:18001/mcp"}, b={"url": "http://127.0.0.1:19001/mcp"})
+    file = home.put(CURSOR, text)
+    home.install()
+    assert entry(file, "a") == entry(file, "b")
+    file.write_text(file.read_text() + "\n")
+    home.install()
+    home.install("--undo")
+    assert file.read_text() == text + "\n"
+    assert home.settings.read_text() == SETTINGS
+
+
+def test_settings_that_we_made_stay_while_a_client_needs_them(home: Home) -> None:
+    """Settings that install made are removed with the last client, not with the first, and an edit of them stays for good."""
+    home.settings.unlink()
+    home.put(CURSOR, servers(a={"url": "https://a.example.com/mcp"}))
+    home.put(GEMINI, servers(b={"httpUrl": "https://b.example.com/mcp"}))
+    home.install()
+    home.install("--undo", "--client", "cursor")
+    assert [server.name for server in settings.load(home.settings).servers] == ["b"]
+    home.install()
+    home.install("--undo")
+    assert not home.settings.exists()
+
+
+def test_settings_edited_before_a_part_of_them_is_undone(home: Home) -> None:
+    """An edit of the settings survives undoing one client after the other."""
+    home.put(CURSOR, servers(a={"url": "https://a.example.com/mcp"}))
+    home.put(GEMINI, servers(b={"httpUrl": "https://b.example.com/mcp"}))
+    home.install()
+    home.settings.write_text(home.settings.read_text() + "keep_days: 7\n")
+    home.install("--undo", "--client", "cursor")
+    home.install("--undo", "--client", "gemini")
+    assert home.settings.read_text() == SETTINGS + "keep_days: 7\n"
+
+
 def test_a_listener_stays_while_another_client_uses_it(home: Home) -> None:
     """Undoing one client leaves the listener it shares with another; undoing that one too removes it."""
     home.put(CURSOR, servers(a={"url": "https://a.example.com/mcp"}))

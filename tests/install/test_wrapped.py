@@ -51,6 +51,9 @@ tests:
   - name: a wipe is refused
     call: {server: files, tool: wipe, args: {path: a}}
     expect: {verdict: block, rules: [files.wipe]}
+  - name: reading is not
+    call: {server: files, tool: read, args: {path: a}}
+    expect: {verdict: allow, rules: []}
 """
 
 
@@ -95,6 +98,7 @@ def test_a_wrapped_server_works_and_is_judged(home: Home, short: Path, monkeypat
     proxy = Program([sys.executable, "-m", "sidecar", "proxy", "-c", str(config)], short / "proxy.log", **environ)
     try:
         until(lambda: list(short.rglob("*.sock")) or proxy.process.poll() is not None, "the proxy's socket")
+        assert proxy.process.poll() is None, proxy.output
         read, wipe = asyncio.run(calls(entry, environ))
     finally:
         proxy.stop()
