@@ -232,8 +232,8 @@ class _Change:
             return ""
         if part is None:
             return mask.shown_settings(text)
-        found = part.found
-        return mask.shown_file(parse(found, text), found.client, found.place)
+        tree = part.tree if text is part.tree.text else parse(part.found, text)
+        return mask.shown_file(tree, part.found.client, part.found.place)
 
     def _write(self) -> bool:
         """Write in the order of the plan; returns whether all were written.

@@ -27,6 +27,7 @@ _FLAG: Final = re.compile(
 _SHORT: Final = ("-H", "-e", "-k", "-p", "-t", "-u", "-a", "-P")
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:([^/?#]*)@)?([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?\Z", re.DOTALL)
 _SCHEME_WORDS: Final = re.compile(r"\b(bearer|basic|authorization|x-[a-z-]+:|set-cookie|cookie)\b", re.IGNORECASE)
+_TOKEN_CHARS_MIN: Final = 16
 _WORD: Final = re.compile(r"[A-Za-z0-9_+=-]{16,}")
 _ENTRY_KEYS: Final = ("type", "transport", "source", "command")
 _SERVER_KEYS: Final = ("name", "listen", "upstream", "payloads")
@@ -125,9 +126,7 @@ def _hidden_keys(node: Node, tree: Tree) -> list[Edit]:
     """Edits that hide keys which look like secrets themselves: some clients remember approved tokens as keys."""
     edits = []
     for key, member in (node.members or {}).items():
-        end = tree.text.find("\n", member.leaf)
-        written = tree.text[member.leaf : end if end >= 0 else None]
-        if written.startswith(dump(key)) and is_secret(key) and "/" not in key:
+        if len(key) >= _TOKEN_CHARS_MIN and "/" not in key and tree.text.startswith(dump(key), member.leaf) and is_secret(key):
             edits.append(Edit(member.leaf, member.leaf + len(dump(key)), dump(HIDDEN)))
         edits += _hidden_keys(member.node, tree)
     for item in node.items or []:
