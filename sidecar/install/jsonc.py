@@ -92,8 +92,7 @@ class _Reader:
                 raise Wrong(colon, "':' was expected here")
             node, end = self.value(self.skip(colon + 1), depth + 1)
             key = json.loads(match[0])
-            # The last of equal keys wins everywhere, and it takes the last one's place in the order too.
-            members.pop(key, None)
+            # The last of equal keys wins, as in the clients' own parsers.
             members[key] = Member(at, at, node)
             at, _ = self._next(end, "}")
         return Node(start, at + 1, members=members), at + 1

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +76,22 @@ def test_an_edit_in_between_survives(config: Config, more: str) -> None:
 
 
 @MANY
+@given(config=configs(), indent=st.sampled_from([None, 2, "\t"]), comma=st.booleans())
+def test_a_client_that_writes_its_file_anew(config: Config, indent: int | str | None, comma: bool) -> None:
+    """Clients write their files in their own layout: what we put in is still known, and undo gives back every value."""
+    with home_with(config.text) as (file, yaml):
+        install(yaml)
+        value = jsonc.parse(file.read_bytes().decode()).root.plain()
+        text = json.dumps(value, indent=indent)
+        text = re.sub(r'(?<=")(\s*\])', r",\1", text) if comma else text
+        file.write_text(text)
+        assert install(yaml)[1].endswith("Nothing to change.\n")
+        assert file.read_text() == text
+        install(yaml, "--undo")
+        assert jsonc.parse(file.read_text()).root.plain() == jsonc.parse(config.text).root.plain()
+
+
+@MANY
 @given(config=configs())
 def test_all_that_is_left_is_what_was_found(config: Config) -> None:
     """A wrapped command holds the whole original command, and everything else in the file has the same value as before."""
@@ -120,8 +138,6 @@ JSON = st.recursive(
 @given(value=JSON)
 def test_json_is_read_as_it_is_meant(value: object) -> None:
     """Our reader gives the values that were written, each at its place."""
-    import json
-
     text = json.dumps(value, indent=2, ensure_ascii=False)
     tree = jsonc.parse(text)
     assert tree.root.plain() == value
