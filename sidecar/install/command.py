@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar import settings
+from sidecar.document import Document
 from sidecar.errors import Problem, SettingsError
 from sidecar.install import listeners, mask
 from sidecar.install.clients import CLIENTS, Client, Found, find
@@ -168,7 +169,12 @@ class _Change:
             return
         # Wrapped commands name the file, so one that we made goes with the last of them.
         is_needed = bool(stays) or (bool(rest) and kept.original is None)
+        if text is None and not rest:
+            self._memory[file] = None
         if text is None or (not gone and is_needed):
+            return
+        if broken := Document(str(file), text).problems:
+            self._left += broken
             return
         clean = kept.original if digest(text) == kept.written else listeners.remove(text, added)
         after = listeners.remove(text, gone) if is_needed else clean

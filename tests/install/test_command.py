@@ -129,6 +129,30 @@ def test_settings_edited_since_keep_the_edit(home: Home) -> None:
     assert home.settings.read_text() == SETTINGS + "keep_days: 7  # a week\n"
 
 
+def test_settings_broken_since_are_left_alone(home: Home) -> None:
+    """Undo restores the clients where the settings no longer parse, tells where, and finishes once they do."""
+    file = home.put(CURSOR, text := servers(a={"url": "https://a.example.com/mcp"}))
+    home.install()
+    good = home.settings.read_text()
+    home.settings.write_text(good + "]: {\n")
+    done = home.install("--undo")
+    assert done.code == 1 and "error[syntax]" in done.err
+    assert file.read_text() == text and home.settings.read_text() == good + "]: {\n"
+    home.settings.write_text(good + "# mended\n")
+    assert home.install("--undo").code == 0
+    assert home.settings.read_text() == SETTINGS + "# mended\n"
+
+
+def test_settings_deleted_since_are_forgotten(home: Home) -> None:
+    """Undo without the settings file restores the clients, and leaves nothing of ours behind."""
+    file = home.put(CURSOR, text := servers(a={"url": "https://a.example.com/mcp"}))
+    home.install()
+    home.settings.unlink()
+    assert home.install("--undo").code == 0
+    assert file.read_text() == text and not home.settings.exists()
+    assert not list((home.path / ".local/state/sidecar/install").iterdir())
+
+
 def test_a_changed_listener_is_not_ours_any_more(home: Home) -> None:
     """A listener that was edited since stays where it is when the rest is undone."""
     home.put(CURSOR, servers(a={"url": "https://a.example.com/mcp"}))
