@@ -188,3 +188,6 @@ LIST_TTL_MS_MAX: Final = 60_000
 
 LISTED_NAMES_MAX: Final = 10_000
 """Names of one server's tools, prompts or resources that are compared when a policy changes."""
+
+WORD_CHARS_MAX: Final = 100
+"""A word or a name that a peer says of itself, as recorded in a column of few values."""

@@ -13,6 +13,9 @@ Era = Literal["handshake", "modern"]
 HANDSHAKE_REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_REVISION: Final = "2026-07-28"
 
+REVISION: Final = re.compile(r"\d{4}-\d\d-\d\d")
+"""The form of every revision's name, those to come included."""
+
 _META: Final = "io.modelcontextprotocol/"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _LISTS: Final = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources"}

@@ -43,6 +43,10 @@ class Sessions:
             return self._hashed("mcp-session", server, mcp_session)
         return self._with_gap("client", address, client, now)
 
+    def of_wire(self, server: str, mcp_session: str) -> str:
+        """The hash of a server's own session id, which is the session's id where nothing better is known."""
+        return self._hashed("mcp-session", server, mcp_session).id if mcp_session else ""
+
     def _with_gap(self, kind: SessionKind, who: str, client: str, now: float) -> Session:
         """A conversation known only by who speaks starts anew after silence."""
         name = f"{kind}\0{who}\0{client}"

@@ -40,7 +40,7 @@ class Answers:
             return
         began = self._ground.timer()
         for note in exchange.notifications:
-            self._ground.end(note, "notification", http_status=exchange.status)
+            self._ground.end_on(exchange, note, "notification")
         body = exchange.response_body
         is_bare = body.strip() in (b"", b"Accepted")
         if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
@@ -60,12 +60,14 @@ class Answers:
             self._wait_elsewhere(exchange)
             return
         for call in open_calls:
-            self._ground.end(call, "error", error_type=f"http_{exchange.status}", http_status=exchange.status)
+            self._ground.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
         began = self._ground.timer()
+        exchange.first_at = exchange.first_at or began
         event = sse.parse(raw)
+        exchange.event_id = event.id
         for call in exchange.calls.values():
             call.is_streamed = True
         exchange.is_resumable |= event.has_id and exchange.era == "handshake"
@@ -97,7 +99,7 @@ class Answers:
         tail = b""
         self._ground.listening.closed(exchange)
         for note in exchange.notifications:
-            self._ground.end(note, "notification", http_status=exchange.status)
+            self._ground.end_on(exchange, note, "notification")
         if exchange.rows_left_out:
             left_out, exchange.rows_left_out = exchange.rows_left_out, 0
             self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._ground.clock())
@@ -108,10 +110,10 @@ class Answers:
             return tail
         for call in exchange.open_calls():
             if self._ground.is_stopping:
-                self._ground.end(call, "no_response", error_type="sidecar_stopped", http_status=exchange.status)
+                self._ground.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
             elif reason == "client" or call.is_cancelled:
                 error_type = "client_left" if reason == "client" else "cancelled"
-                self._ground.end(call, "cancelled", error_type=error_type, http_status=exchange.status)
+                self._ground.end_on(exchange, call, "cancelled", error_type=error_type)
             elif exchange.is_resumable:
                 self._wait_elsewhere(exchange)
             else:
@@ -131,7 +133,7 @@ class Answers:
         """The error a client reads in an open stream whose server will not answer any more."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
         status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
-        self._ground.end(call, status, error_type=error_type, error_message=text, http_status=exchange.status)
+        self._ground.end_on(exchange, call, status, error_type=error_type, error_message=text)
         return sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
 
     def _session_over(self, exchange: Exchange, reason: str) -> bytes:
@@ -167,7 +169,7 @@ class Answers:
         for call in exchange.open_calls():
             call.is_waiting = True
             if is_over:
-                self._ground.end(call, "no_response", error_type="session_ended", http_status=exchange.status)
+                self._ground.end_on(exchange, call, "no_response", error_type="session_ended")
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
@@ -186,7 +188,8 @@ class Answers:
         """One message towards the client: the bytes to send, or None to withhold it."""
         if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
             return self._unreadable(exchange)
-        raw = jsonrpc.canonical_if_ambiguous(raw, payload)
+        original, raw = raw, jsonrpc.canonical_if_ambiguous(raw, payload)
+        has_equal_keys = raw is not original
         kind = jsonrpc.kind_of(payload)
         if kind == "request":
             return self._from_server.question(exchange, payload, raw, began, is_replay)
@@ -201,7 +204,7 @@ class Answers:
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._judging.judged(message, raw, now)
         if call.method == "initialize" and kind == "result" and is_open:
-            self._remember_client(exchange, call)
+            self._remember_client(exchange, call, payload)
         sent, is_refused = self._acted(exchange, call, judged, now)
         if not is_open:
             if call.is_ended:
@@ -211,14 +214,32 @@ class Answers:
             return sent
         if not is_refused:
             self._ground.related.learn(call, payload, "server")
+        self._remark(exchange, call, payload, original, sent)
+        if has_equal_keys:
+            call.mark("duplicate-key")
         self._ledger.note(call, judged, now)
         call.spent_s += self._ground.timer() - began
         status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
         if call.is_cancelled:
             call.attribute("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
-        self._ground.end(call, status, answer=judged, error_type=error_type, http_status=exchange.status)
+        self._ground.end_on(exchange, call, status, answer=judged, error_type=error_type)
         return sent
+
+    def _remark(self, exchange: Exchange, call: Call, payload: Any, original: bytes, sent: bytes) -> None:
+        """What is remarkable about an answer beside what it says, for the record."""
+        if len(sent) != len(original):
+            call.attribute("response_sent_bytes", str(len(sent)))
+        if exchange.event_id:
+            call.attribute("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
+        if not isinstance(payload, dict) or jsonrpc.kind_of(payload) is None:
+            call.mark("not-jsonrpc")
+        elif payload.get("id") is None:
+            call.mark("no-id")
+        elif jsonrpc.id_key(payload["id"]) != jsonrpc.id_key(call.rpc_id):
+            call.mark("id-in-other-form")
+        if exchange.response_headers.get("content-encoding", "identity").lower() != "identity":
+            call.mark("encoded")
 
     def _unreadable(self, exchange: Exchange) -> bytes | None:
         """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
@@ -228,7 +249,7 @@ class Answers:
         (call,) = calls
         finding = wire_finding("unreadable-answer", "the answer is JSON that two parsers may read differently")
         self._ground.note(finding)
-        self._ground.end(call, "blocked", error_type="unreadable", http_status=exchange.status)
+        self._ground.end_on(exchange, call, "blocked", error_type="unreadable")
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return orjson.dumps(reply.server_failed(call.rpc_id, text))
 
@@ -291,13 +312,22 @@ class Answers:
         is_about_it = not exchange.is_event_stream and rpc_id is None
         return calls[0], is_about_it or (kind == "error" and rpc_id is None)
 
-    def _remember_client(self, exchange: Exchange, call: Call) -> None:
-        """From here on the session is known by its id, and its messages no longer say who the client is."""
+    def _remember_client(self, exchange: Exchange, call: Call, payload: Any) -> None:
+        """From here on the session is known by its id, and its messages no longer say who the client is.
+
+        The revision they will speak is the one the server answers, whatever the client asked for.
+        """
+        result = payload.get("result")
+        negotiated = result.get("protocolVersion") if isinstance(result, dict) else None
+        if isinstance(negotiated, str) and mcp.REVISION.fullmatch(negotiated) and negotiated != call.row["protocol"]:
+            call.attribute("protocol_asked", call.row["protocol"])
+            call.row["protocol"] = negotiated
         if exchange.mcp_session or exchange.path_session:
             known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
             self._links.clients[peer_of(exchange)] = known
         session = self._ground.session_of(exchange, call.caller, self._ground.clock())
         call.session = call.row["session"] = session.id
+        call.row |= self._ground.carried(exchange, call.row["protocol"])
         call.row["session_kind"] = session.kind
 
 

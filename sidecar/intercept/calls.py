@@ -15,6 +15,7 @@ from sidecar import limits
 from sidecar.decode import mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Scan, Span, Verdict
+from sidecar.intercept import noted
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.record")
@@ -151,6 +152,8 @@ class Judged:
     raw: bytes
     scan: Scan
     verdict: Verdict
+    spent_s: float = 0.0
+    """How long it took to look at it and decide."""
 
 
 class Ledger:
@@ -202,6 +205,8 @@ class Ledger:
             "request_bytes": message.size,
             **known,
         }
+        if attributes := noted.of_request(message.method, said):
+            row["attrs"] = {**attributes, **known.get("attrs", {})}
         call = Call(
             id=row["call_id"],
             rpc_id=rpc_id,
@@ -224,6 +229,7 @@ class Ledger:
         if "verdict" not in row or ACTIONS.index(verdict.action) > ACTIONS.index(row["verdict"]):
             row["verdict"], row["rule"] = verdict.action, verdict.rule
         row["policy_version"] = verdict.policy_version
+        row["decision_us"] = row.get("decision_us", 0) + int(judged.spent_s * 1e6)
         row["bytes_scanned"] = row.get("bytes_scanned", 0) + scan.bytes_scanned
         if scan.bytes_skipped or scan.skipped:
             row["bytes_skipped"] = row.get("bytes_skipped", 0) + scan.bytes_skipped
@@ -255,6 +261,8 @@ class Ledger:
         row = call.row
         row.update(known)
         row["status"] = status
+        by_itself = "refused" if status == "blocked" else row.get("error_type") or status
+        row["ended"] = "answer" if answer is not None else by_itself
         row["duration_us"] = max(0, int((now_s - call.started) * 1e6))
         row["overhead_us"] = int(call.spent_s * 1e6)
         if answer is not None:
@@ -262,6 +270,10 @@ class Ledger:
             row["response"] = payload[: limits.PAYLOAD_RECORD_BYTES_MAX]
             row["truncated"] |= int(len(payload) > limits.PAYLOAD_RECORD_BYTES_MAX)
             row["response_bytes"] = answer.message.size
+            columns, attributes = noted.of_answer(call.method, said)
+            row.update(columns)
+            if attributes:
+                row["attrs"] = {**row.get("attrs", {}), **attributes}
             if answer.message.kind == "error":
                 row["error_code"], text = mcp.error_of(said)
                 row["error_message"] = "" if call.server.payloads == "metadata" else text[: limits.NAME_CHARS_MAX]

@@ -94,7 +94,8 @@ class Catalogue:
             stream.server.name, "response", "notification", str(notice["method"]), payload=notice, size=len(raw), caller=caller,
             session=session.id,
         )  # fmt: skip
-        known: dict[str, Any] = {"session_kind": session.kind, "transport": stream.transport, "attrs": {"sent_by": "sidecar"}}
+        known: dict[str, Any] = {"session_kind": session.kind, "attrs": {"sent_by": "sidecar"}}
+        known |= self._ground.carried(stream)
         judged = self._ground.judging.unjudged(message, raw)
         facts = mcp.facts(notice)
         started = self._ground.timer()

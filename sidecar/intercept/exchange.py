@@ -61,6 +61,11 @@ class Exchange:
     is_timed_out: bool = False
     failure: str = ""
     """Why the sidecar itself gave the server up."""
+    headers_at: float = 0.0
+    first_at: float = 0.0
+    """When the head of the response came, and its first event, on the clock of ``started``."""
+    event_id: bytes | None = None
+    """Of the event that is being read."""
     subscribed: frozenset[str] = frozenset()
     """The kinds of list that the subscription on its stream tells of, as its server acknowledged them."""
     rows_minute: int = 0

@@ -132,8 +132,7 @@ class FromServer:
             caller=caller,
             session=parent.session if parent else session.id,
         )
-        known: dict[str, Any] = {"protocol": exchange.protocol or protocol, "era": exchange.era}
-        known["transport"] = exchange.transport
+        known: dict[str, Any] = self._ground.carried(exchange, exchange.protocol or protocol)
         known["session_kind"] = parent.row["session_kind"] if parent else session.kind
         if task is not None:
             known["attrs"] = {"parent": task.call_id}

@@ -35,6 +35,14 @@ class Ground:
         self.ledger.end(call, status, now_s=self.timer(), **known)
         self.links.ended(call)
 
+    def end_on(self, exchange: Exchange, call: Call, status: str, **known: Any) -> None:
+        """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
+        if exchange.started == call.started:
+            for name, at in (("headers_us", exchange.headers_at), ("first_us", exchange.first_at)):
+                if at:
+                    call.row[name] = max(0, int((at - call.started) * 1e6))
+        self.end(call, status, http_status=exchange.status, **known)
+
     def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Answer:
         """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""
         if self.listening.answer(exchange, payload if isinstance(payload, list) else [payload]):
@@ -60,6 +68,13 @@ class Ground:
             title = "A message of this call was sent again"
             finding = Finding("wire.replayed", "", "info", "enforce", "log", "match", title=title)
             self.ledger.own_finding(finding, self.clock(), call.id)
+
+    def carried(self, exchange: Exchange, protocol: str = "") -> dict[str, str]:
+        """The columns that say by what a message came; ``protocol`` where it is known better than by the exchange."""
+        known = {"transport": exchange.transport, "protocol": protocol or exchange.protocol, "era": exchange.era}
+        if wire := exchange.wire_session:
+            known["mcp_session"] = self._sessions.of_wire(exchange.server.name, wire)
+        return known
 
     def session_of(self, exchange: Exchange, caller: Caller, now: float, trace_id: str = "") -> Session:
         """The session of a message, from what is known of who sent it."""

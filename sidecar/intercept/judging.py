@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -36,10 +37,11 @@ class Judging:
 
     def judged(self, message: Message, raw: bytes, now: float) -> Judged:
         """The message with its scan and verdict, under the policy version in force at this moment."""
+        began = time.perf_counter()
         scan = self._engine.scan(walk(message.payload))
         said = _without_opaque(scan) if scan.spans else scan
         verdict = judge(self._policies.current, message, said, self._state, now, self.fingerprint, self._cap)
-        return Judged(message, raw, scan, verdict)
+        return Judged(message, raw, scan, verdict, time.perf_counter() - began)
 
     def unjudged(self, message: Message, raw: bytes) -> Judged:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""

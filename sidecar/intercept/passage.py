@@ -66,6 +66,7 @@ class Passage:
 
     def began(self, exchange: Exchange) -> str:
         """The response's head is in ``exchange``: why the server is given up for it, or an empty text."""
+        exchange.headers_at = self.waist.ground.timer()
         if exchange.status < 200:
             # A 101 would open a tunnel nobody judges, and clients take other interim responses for the final one.
             return "it sent an interim response, which is not passed on"

@@ -19,7 +19,6 @@ from sidecar.intercept.links import peer_of
 log = logging.getLogger("sidecar.intercept")
 
 _UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
-_REVISION: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Requests:
@@ -122,6 +121,7 @@ class Requests:
             exchange.body = reply.declined(call.rpc_id, call.substituted)
         elif judged.verdict.redactions:
             exchange.body = redacted(judged)
+            call.attribute("request_sent_bytes", str(len(exchange.body)))
             exchange.set_headers = lists.mirrored_headers(exchange.headers, judged.verdict.redactions)
         self._forwarded(exchange, call, kind, judged)
 
@@ -215,7 +215,7 @@ class Requests:
         session = self._ground.session_of(exchange, caller, now, facts.trace_id)
         exchange.era = mcp.era_of(header, facts.protocol)
         claimed = header or facts.protocol or negotiated
-        exchange.protocol = claimed if _REVISION.fullmatch(claimed) else ("" if not claimed else "other")
+        exchange.protocol = claimed if mcp.REVISION.fullmatch(claimed) else ("" if not claimed else "other")
         message = Message(
             server=exchange.server.name,
             direction="request",
@@ -228,8 +228,10 @@ class Requests:
             caller=caller,
             session=session.id,
         )
-        known = {"session_kind": session.kind, "protocol": exchange.protocol, "era": exchange.era}
-        return message, {**known, "transport": exchange.transport}
+        known: dict[str, Any] = {"session_kind": session.kind, **self._ground.carried(exchange)}
+        if header and facts.protocol and facts.protocol != header and facts.method != "initialize":
+            known["anomalies"] = ["version-mismatch"]
+        return message, known
 
     def _blocked(self, exchange: Exchange, call: Call, kind: str) -> None:
         if kind in ("result", "error"):
@@ -277,6 +279,7 @@ class Requests:
         call = self._ground.ledger.open(
             judged, nothing, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
         )
+        call.mark(refusal.reason)
         call.spent_s += self._ground.timer() - exchange.began
         self._ground.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code)
 

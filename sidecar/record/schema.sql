@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {database}.calls (
     ts DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)),     -- when the request was seen
     call_id UUID,                                            -- uuid7 made by the proxy
     node LowCardinality(String),
-    transport LowCardinality(String),                        -- http, stdio
+    transport LowCardinality(String),                        -- http, sse (2024-11-05), stdio
     session String CODEC(ZSTD(1)),                           -- ours, spans servers; a keyed hash
     session_kind LowCardinality(String),                     -- how sure: trace, user, mcp-session, client
     trace_id String CODEC(ZSTD(1)),
@@ -46,6 +46,17 @@ CREATE TABLE IF NOT EXISTS {database}.calls (
 ) ENGINE = ReplacingMergeTree PARTITION BY toDate(ts) ORDER BY (server, tool, ts, call_id)
 TTL toDateTime(ts) + INTERVAL {keep_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+;
+
+-- Columns that came later; a store that exists gets them when its collector starts, and keeps its rows.
+ALTER TABLE {database}.calls
+    ADD COLUMN IF NOT EXISTS mcp_session String CODEC(ZSTD(1)),           -- keyed hash of the server's own session id
+    ADD COLUMN IF NOT EXISTS headers_us UInt64 CODEC(T64, ZSTD(1)),       -- request seen to head of the response
+    ADD COLUMN IF NOT EXISTS first_us UInt64 CODEC(T64, ZSTD(1)),         -- request seen to first event of its stream
+    ADD COLUMN IF NOT EXISTS decision_us UInt64 CODEC(T64, ZSTD(1)),      -- of overhead_us: detectors and rules
+    ADD COLUMN IF NOT EXISTS result_type LowCardinality(String),          -- complete, input_required, task, ... (2026-07-28)
+    ADD COLUMN IF NOT EXISTS ended LowCardinality(String),                -- answer, refused, client_left, stream_ended, timeout ...
+    ADD COLUMN IF NOT EXISTS anomalies Array(LowCardinality(String))      -- what a well-behaved peer does not do
 ;
 
 -- One row per rule, message, kind and distinct value. No value: only its kind, place, keyed fingerprint and masked preview.

@@ -102,7 +102,7 @@ def test_denied_tools_are_neither_listed_nor_called(play: Any) -> None:
     body = b'{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"get","x":1.00},{"name":"delete_all"}],"nextCursor":""}}'
     got = sidecar.answer(listing, body)
     assert got == b'{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"get","x":1.00}],"nextCursor":""}}'
-    assert sidecar.calls[0]["attrs"] == {"hidden": "1"}
+    assert sidecar.calls[0]["attrs"]["hidden"] == "1"
     refused = json.loads(sidecar.post(call(tool="delete_all")).answer.body)
     assert "Deleting is not for agents" in refused["result"]["content"][0]["text"]
 

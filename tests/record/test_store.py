@@ -14,7 +14,7 @@ from sidecar.errors import StoreError
 from sidecar.record.rows import health_row
 from sidecar.record.store import RowsRefused, open_store, reader
 from sidecar.settings import Settings
-from tests.record.conftest import ROOT, Collector, Server, collecting, free_port, settings_in
+from tests.record.conftest import ROOT, Collector, Server, call_row, collecting, free_port, settings_in
 
 PASSWORD = "SIDECAR_STORE_PASSWORD"
 
@@ -190,6 +190,28 @@ def test_keep_days_can_be_changed(server: Server, tmp_path: Path) -> None:
             sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
             kept = {name: text for name, text in client.query(sql).result_rows if f"toIntervalDay({days})" in text}
             assert set(kept) == {"calls", "findings", "alerts", "health"}
+
+
+def test_an_older_store_is_brought_up_to_date(server: Server, tmp_path: Path) -> None:
+    """After an upgrade the tables of before take what is recorded now and keep their rows; a second start changes nothing."""
+    settings = server.settings(tmp_path)
+    environ = {PASSWORD: server.password}
+    added = "mcp_session headers_us first_us decision_us result_type ended anomalies".split()
+    open_store(settings, environ).close()
+    with contextlib.closing(server.client()) as client:
+        table = f"{settings.store_address.database}.calls"
+        client.command(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in added)}")
+        before = {**call_row(1), "server": "upgraded"}
+        client.raw_insert(table, insert_block=orjson.dumps(before), fmt="JSONEachRow")
+    open_store(settings, environ).close()
+    store = open_store(settings, environ)
+    now = {**call_row(2), "server": "upgraded", "anomalies": ["unknown-id"], "ended": "answer", "headers_us": 5}
+    store.insert("calls", [orjson.dumps(now)], "now")
+    with contextlib.closing(reader(settings, environ)) as client:
+        sql = "SELECT call_id, ended, headers_us, anomalies FROM calls WHERE server = 'upgraded' ORDER BY call_id"
+        rows = [(str(row[0]), *row[1:]) for row in client.query(sql).result_rows]
+    store.close()
+    assert rows == [(before["call_id"], "", 0, []), (now["call_id"], "answer", 5, ["unknown-id"])]
 
 
 def test_the_embedded_engine_leaves_nothing_elsewhere(tmp_path: Path) -> None:
