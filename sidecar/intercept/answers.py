@@ -214,7 +214,7 @@ class Answers:
             return sent
         if not is_refused:
             self._ground.related.learn(call, payload, "server")
-        self._remark(exchange, call, payload, original, sent)
+        self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
         if has_equal_keys:
             call.mark("duplicate-key")
         self._ledger.note(call, judged, now)
@@ -226,19 +226,20 @@ class Answers:
         self._ground.end_on(exchange, call, status, answer=judged, error_type=error_type)
         return sent
 
-    def _remark(self, exchange: Exchange, call: Call, payload: Any, original: bytes, sent: bytes) -> None:
-        """What is remarkable about an answer beside what it says, for the record."""
-        if len(sent) != len(original):
-            call.attribute("response_sent_bytes", str(len(sent)))
+    def _remark(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
+        """What is remarkable about an answer beside what it says; ``payload`` is None for what is no message."""
+        if changed_to:
+            call.attribute("response_sent_bytes", str(changed_to))
         if exchange.event_id:
             call.attribute("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
-        if not isinstance(payload, dict) or jsonrpc.kind_of(payload) is None:
+        rpc_id = payload.get("id") if payload is not None else None
+        if payload is None:
             call.mark("not-jsonrpc")
-        elif payload.get("id") is None:
+        elif rpc_id is None:
             call.mark("no-id")
-        elif jsonrpc.id_key(payload["id"]) != jsonrpc.id_key(call.rpc_id):
+        elif rpc_id != call.rpc_id or type(rpc_id) is not type(call.rpc_id):
             call.mark("id-in-other-form")
-        if exchange.response_headers.get("content-encoding", "identity").lower() != "identity":
+        if exchange.response_headers.get("content-encoding", "identity") != "identity":
             call.mark("encoded")
 
     def _unreadable(self, exchange: Exchange) -> bytes | None:

@@ -84,7 +84,8 @@ class Exchange:
     @property
     def wire_session(self) -> str:
         """The session id of the wire in whichever transport, or an empty text; as much a secret."""
-        return self.endpoint or self.mcp_session or self.path_session
+        said = self.endpoint or self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
+        return said or self.path_session
 
     @property
     def transport(self) -> str:

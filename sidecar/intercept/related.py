@@ -51,8 +51,8 @@ class Related:
 
     def round(self, server: str, tool: str, args: Any, payload: Any) -> Round | None:
         """The round a request continues, when it brings the answers or the state of one."""
-        params = _mapping(_mapping(payload).get("params"))
-        if "requestState" not in params and "inputResponses" not in params:
+        params = payload.get("params")
+        if not isinstance(params, dict) or ("requestState" not in params and "inputResponses" not in params):
             return None
         for key in _round_keys(server, tool, args, params.get("requestState")):
             if (before := self._rounds.get(key)) is not None:
@@ -61,8 +61,9 @@ class Related:
 
     def began(self, exchange: Exchange, call: Call, payload: Any) -> None:
         """A request is passed on that may be told of its progress."""
-        token = _mapping(_mapping(_mapping(payload).get("params")).get("_meta")).get("progressToken")
-        if token is not None:
+        params = payload.get("params")
+        meta = params.get("_meta") if isinstance(params, dict) else None
+        if isinstance(meta, dict) and (token := meta.get("progressToken")) is not None:
             self._progress[peer_of(exchange), id_key(token)] = call
 
     def progressing(self, exchange: Exchange, payload: Any) -> Call | None:
