@@ -15,7 +15,8 @@ REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 # Scenarios that give a peer less than two seconds by the wall clock, which a busy machine may not have.
 TIMED = frozenset({"server-stateless", "server-sse-multiple-streams", "sse-retry"})
 TRIES = 3
-SCENARIO_WAIT_MS = 30_000
+SERVER_WAIT_MS = 15_000  # for one scenario
+CLIENT_WAIT_MS = 60_000  # the same, in which a client and a sidecar start
 SUITE_WAIT_S = 240
 
 type Said = tuple[str, str, str]  # a check's id and name, and its status
@@ -64,12 +65,16 @@ def is_installed() -> bool:
 def of_server(url: str, revision: str, scenario: str = "") -> Results:
     """What the suite says of the server at an address: in all scenarios of a revision, or in one."""
     chosen = ["--scenario", scenario] if scenario else ["--suite", "all"]
-    return _run(["server", "--url", url, "--spec-version", revision, *chosen], "server-")
+    return _run(["server", "--url", url, "--spec-version", revision, *chosen], SERVER_WAIT_MS, "server-")
 
 
 def of_client(command: str, revision: str, scenario: str) -> Results:
-    """What the suite says of a client in one scenario. The command gets the address of the suite's own server appended."""
-    return _run(["client", "--command", command, "--spec-version", revision, "--scenario", scenario], "")
+    """What the suite says of a client in one scenario. The command gets the address of the suite's own server appended.
+
+    Two things the suite does not check stand here as checks of their own: whether the client ended well and in time, and
+    what it printed, which is what it received.
+    """
+    return _run(["client", "--command", command, "--spec-version", revision, "--scenario", scenario], CLIENT_WAIT_MS)
 
 
 def compare(direct: Callable[[str], Results], through: Callable[[str], Results], scenario: str = "") -> Compared:
@@ -88,15 +93,18 @@ def compare(direct: Callable[[str], Results], through: Callable[[str], Results],
     return said
 
 
-def _run(arguments: list[str], prefix: str) -> Results:
+def _run(arguments: list[str], wait_ms: int, prefix: str = "") -> Results:
     """Checks by scenario. Raises AssertionError with what the program printed if it left no results."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        command = ["node", str(PROGRAM), *arguments, "--timeout", str(SCENARIO_WAIT_MS), "-o", folder]
+        command = ["node", str(PROGRAM), *arguments, "--timeout", str(wait_ms), "-o", folder]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SUITE_WAIT_S, check=False)
         results = {}
         for file in sorted(Path(folder).rglob("checks.json")):
             # The folder is named after the scenario and the time.
             name = re.sub(r"-\d{4}-\d\d-\d\dT[^/]*$", "", str(file.parent.relative_to(folder))).removeprefix(prefix)
             results[name] = [(check["id"], check["name"], check["status"]) for check in json.loads(file.read_bytes())]
+            if (output := file.with_name("stdout.txt")).is_file():
+                ended = "ended badly" if done.returncode else "ended well"
+                results[name].append(("client", output.read_text(), ended))
     assert results, f"the suite left no results:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return results
