@@ -122,7 +122,7 @@ class Asked(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; after the body it is a trailer, which need not be passed on (RFC 9110 §6.5.1)."""
         if not self._has_head:
-            self.fields.append((name.decode("latin-1"), value.decode("latin-1")))
+            self.fields.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:
         """The head is whole, and the parser still knows whether the connection may be used again."""
