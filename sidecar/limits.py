@@ -181,7 +181,8 @@ EVENT_IDS_MAX: Final = 50_000
 """Event ids that are remembered to know a replay: two integers each, and servers replay minutes, not days."""
 
 NOTIFICATION_ROWS_PER_MINUTE: Final = 60
-"""Rows that the notifications of one stream may write in a minute. Servers choose how many they send; the rest is counted."""
+"""Rows that the notifications of one stream may write in a minute, and as many again for those in which a rule found
+something. Servers choose how many they send; the rest is judged and counted."""
 
 LIST_TTL_MS_MAX: Final = 60_000
 """How long a client may keep a list or a result that a policy changed: a minute after an edit it asks again."""

@@ -69,7 +69,8 @@ class Exchange:
     subscribed: frozenset[str] = frozenset()
     """The kinds of list that the subscription on its stream tells of, as its server acknowledged them."""
     rows_minute: int = 0
-    rows_written: int = 0
+    rows_written: list[int] = field(default_factory=lambda: [0, 0])
+    """In this minute, of notifications in which no rule found anything, and of those in which one did."""
     rows_left_out: int = 0
     """Notifications of its stream that were judged but not written, because there were too many."""
     is_mcp: bool = False

@@ -66,7 +66,7 @@ class FromServer:
                 parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
                 parent.spent_s += self._ground.timer() - began
                 return sent
-        if self._has_room(exchange):
+        if self._has_room(exchange, judged):
             call = self._opened(exchange, judged, facts, payload, known)
             call.spent_s += self._ground.timer() - began
             self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
@@ -78,7 +78,7 @@ class FromServer:
             return raw
         judged, facts, known = self._judged(exchange, payload, raw, kind, self._parent(exchange, payload))
         is_blocked = judged.verdict.action == "block"
-        if not is_replay and self._has_room(exchange):
+        if not is_replay and self._has_room(exchange, judged):
             known["anomalies"] = ["unknown-id" if isinstance(payload, dict) else "not-jsonrpc"]
             call = self._opened(exchange, judged, facts, payload, known)
             status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
@@ -95,7 +95,7 @@ class FromServer:
         """Judge text that is no message; it passes whole or not at all."""
         judged, facts, known = self._judged(exchange, text, raw, "notification", self._parent(exchange, text))
         is_blocked = judged.verdict.action in ("block", "redact")
-        if judged.verdict.findings and self._has_room(exchange):
+        if judged.verdict.findings and self._has_room(exchange, judged):
             call = self._opened(exchange, judged, facts, text, known)
             self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
         return is_blocked
@@ -153,13 +153,17 @@ class FromServer:
         if call is not None:
             self._ground.end(call, "cancelled", error_type="cancelled")
 
-    def _has_room(self, exchange: Exchange) -> bool:
-        """Whether one more row may be written of this stream now; what is not written is counted, and told at its end."""
+    def _has_room(self, exchange: Exchange, judged: Judged) -> bool:
+        """Whether one more row may be written of this stream now; what is not written is counted, and told at its end.
+
+        Findings have room of their own, so that no flood of chatter keeps one out of the record.
+        """
         minute = int(self._ground.clock() // 60)
         if minute != exchange.rows_minute:
-            exchange.rows_minute, exchange.rows_written = minute, 0
-        exchange.rows_written += 1
-        if exchange.rows_written <= limits.NOTIFICATION_ROWS_PER_MINUTE:
+            exchange.rows_minute, exchange.rows_written = minute, [0, 0]
+        which = 1 if judged.verdict.findings else 0
+        exchange.rows_written[which] += 1
+        if exchange.rows_written[which] <= limits.NOTIFICATION_ROWS_PER_MINUTE:
             return True
         exchange.rows_left_out += 1
         return False

@@ -66,6 +66,12 @@ class Call(CallRow):
     bytes_scanned: int
     bytes_skipped: int
     skipped: list[str]
+    headers_us: int
+    first_us: int
+    decision_us: int
+    result_type: str
+    ended: str
+    anomalies: list[str]
     attrs: dict[str, str]
 
 

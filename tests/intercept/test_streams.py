@@ -66,6 +66,16 @@ def test_a_flood_on_a_listening_stream_is_bounded_and_told(play: Any) -> None:
     assert (told["metric"], told["value"]) == ("notifications_left_out", 2000 - limits.NOTIFICATION_ROWS_PER_MINUTE)
 
 
+def test_a_flood_hides_no_finding(play: Any) -> None:
+    """Whoever talks first until no chatter is written any more is still found out, and recorded with it."""
+    sidecar = play()
+    send = sidecar.stream(sidecar.get(mcp_session_id="s"))
+    for _ in range(3 * limits.NOTIFICATION_ROWS_PER_MINUTE):
+        send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x"}})
+    send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": aws_key()}})
+    assert [row["rule"] for row in sidecar.findings] == ["secrets.in"]
+
+
 def test_a_secret_in_a_flood_never_passes(play: Any) -> None:
     """What is no longer written is still judged and redacted."""
     sidecar = play()
