@@ -88,6 +88,11 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         install_command.add_arguments(install)
 
+    ca = commands.add_parser("ca", help="the certificate clients of the forward listener trust, and how")
+    _config(ca)
+    ca.add_argument("--pem", action="store_true", help="print the certificate itself (never the key)")
+    ca.set_defaults(run=_ca)
+
     dashboards = commands.add_parser("dashboards", help="Grafana boards")
     push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser("push", help="put them into a Grafana")
     _config(push)
@@ -184,6 +189,12 @@ def _install(args: argparse.Namespace) -> int:
     from sidecar.install import command
 
     return command.run(args)
+
+
+def _ca(args: argparse.Namespace) -> int:
+    from sidecar.intercept import ca
+
+    return ca.run(args, settings.load(args.config))
 
 
 def _push(args: argparse.Namespace) -> int:

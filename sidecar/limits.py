@@ -192,3 +192,12 @@ LISTED_NAMES_MAX: Final = 10_000
 
 WORD_CHARS_MAX: Final = 100
 """A word or a name that a peer says of itself, as recorded in a column of few values."""
+
+OTHER_HOSTS_MAX: Final = 500
+"""Hosts whose passed-on bytes are counted apart between two writes; the rest is one sum."""
+
+OTHER_HOSTS_WRITE_S: Final = 60.0
+"""How often those counts are recorded: they are for orientation, and a browser asks hundreds of hosts."""
+
+HOST_CHARS_MAX: Final = 253
+"""A host's name in full (RFC 1035 §2.3.4)."""

@@ -1,57 +1,22 @@
 """``sidecar.yaml`` and the environment, read once into one frozen ``Settings``. The only reader of either."""
 
-import ipaddress
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sidecar.addresses import Address, Name, Upstream, Webhook, host_port, is_loopback
 from sidecar.document import Document, model_problems
 from sidecar.errors import Problem, SettingsError
 
 DEFAULT_FILE: Final = "sidecar.yaml"
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
-
-
-def _address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port; write for example 127.0.0.1:9001")
-    _ = host
-    return text
-
-
-def _upstream(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text!r} is not an http(s) address; write for example http://127.0.0.1:8001")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        extra = parts.path or "?" + parts.query
-        raise ValueError(f"leave {extra!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _webhook(text: str) -> str:
-    if text.startswith(("env:", "file:")):
-        return text
-    if urlsplit(text).scheme not in ("http", "https"):
-        raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that holds one")
-    return text
-
-
-def _name(text: str) -> str:
-    if not text.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(text) > 64:
-        raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', 64 at most")
-    return text
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Name = Annotated[str, AfterValidator(_name)]
 
 
 class _Model(BaseModel):
@@ -62,8 +27,11 @@ class Server(_Model):
     """One MCP server and the listener that stands for it."""
 
     name: Name
-    listen: Address
-    upstream: Annotated[str, AfterValidator(_upstream)]
+    listen: Address = ""
+    """A listener that stands for it; not needed where ``forward`` or ``transparent`` brings its traffic."""
+    upstream: Upstream
+    ca: str = ""
+    """A PEM file with the only authorities its certificate may come from, instead of the public ones."""
     hosts: tuple[str, ...] = Field(default=(), strict=False)
     """Further names clients may call this listener by (the ``Host`` header), beside its own address."""
     origins: tuple[str, ...] = Field(default=(), strict=False)
@@ -77,19 +45,30 @@ class Server(_Model):
     @property
     def host(self) -> str:
         """The address to listen on; ``[::1]:80`` gives ``::1``."""
-        return self.listen.rpartition(":")[0].strip("[]") or "0.0.0.0"
+        return host_port(self.listen)[0]
 
     @property
     def port(self) -> int:
         """The port to listen on."""
-        return int(self.listen.rpartition(":")[2])
+        return host_port(self.listen)[1]
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """Host (lower case) and port of ``upstream``, by which traffic for it is known."""
+        parts = urlsplit(self.upstream)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether ``upstream`` speaks TLS."""
+        return self.upstream.startswith("https:")
 
 
 class Alert(_Model):
     """One place to tell of findings. The address may hold a secret, so it can be ``env:NAME`` or ``file:PATH``."""
 
     name: Name = "webhook"
-    webhook: Annotated[str, AfterValidator(_webhook)]
+    webhook: Webhook
     severity: Literal["info", "low", "medium", "high", "critical"] = "info"
     """The least severity told here."""
 
@@ -109,6 +88,13 @@ class Settings(_Model):
     """Everything that can be set, with a default that is right for most."""
 
     servers: tuple[Server, ...] = Field(min_length=1, strict=False)
+    forward: Address = ""
+    """Where clients that set a proxy reach the sidecar; traffic for a server's ``upstream`` is judged, other is passed on."""
+    transparent: Address = ""
+    """Where traffic arrives that iptables redirects (Linux); the same is judged as by ``forward``."""
+    other_hosts: Literal["", "pass", "refuse"] = ""
+    """What ``forward`` does with traffic for hosts that are no server's; by default it passes where it listens on loopback
+    and refuses elsewhere, so that nobody uses it as an open proxy."""
     store: str = "chdb"
     policies: str = "policies"
     data: str = "~/.local/state/sidecar"
@@ -131,7 +117,10 @@ class Settings(_Model):
     def _no_clash(self) -> "Settings":
         seen: dict[str, str] = {}
         taken = [(server.listen, f"server {server.name}") for server in self.servers]
-        for address, owner in [*taken, (self.reader, "reader"), (self.page, "page")]:
+        taken += [(self.forward, "forward"), (self.transparent, "transparent"), (self.reader, "reader"), (self.page, "page")]
+        for address, owner in taken:
+            if not address:
+                continue
             if address in seen:
                 raise ValueError(f"{seen[address]} and {owner} both want {address}; give one of them another port")
             seen[address] = owner
@@ -140,6 +129,27 @@ class Settings(_Model):
             raise ValueError(f"two servers are called {sorted(twice)[0]!r}; every server needs a name of its own")
         parse_store(self.store)
         return self
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Settings":
+        """Every server has a way in, and no two claim the same traffic."""
+        if not self.forward and not self.transparent:
+            if mute := [server.name for server in self.servers if not server.listen]:
+                example = "add 'listen: 127.0.0.1:9001' to it, or 'forward: 127.0.0.1:9080' at the top"
+                raise ValueError(f"nothing brings traffic to server {mute[0]}; {example}")
+            return self
+        owners: dict[tuple[str, int], str] = {}
+        for server in self.servers:
+            if (first := owners.setdefault(server.target, server.name)) != server.name:
+                where = f"{server.target[0]}:{server.target[1]}"
+                text = f"servers {first} and {server.name} both stand for {where}, so its traffic cannot be told apart"
+                raise ValueError(f"{text}; name it once, or leave 'forward' and 'transparent' out")
+        return self
+
+    @property
+    def passes_others(self) -> bool:
+        """Whether the forward listener passes traffic on for hosts that are no server's."""
+        return self.other_hosts == "pass" or (not self.other_hosts and is_loopback(host_port(self.forward)[0]))
 
     @property
     def store_address(self) -> StoreAddress:
@@ -162,6 +172,10 @@ class Settings(_Model):
     def link_base(self) -> str:
         """The page's address as it stands in alerts."""
         return self.page_url.rstrip("/") or f"http://{self.page}"
+
+    def ca_path(self, server: Server) -> Path | None:
+        """The file of ``server.ca``, if it has one; relative to the settings like every path."""
+        return self._path(server.ca) if server.ca else None
 
     def _path(self, text: str) -> Path:
         return (Path(self.file).parent / Path(text).expanduser()).resolve()
@@ -203,10 +217,28 @@ def _validated(document: Document, value: dict[str, Any]) -> Settings:
         text = "file: 'file' is not a field here"
         raise SettingsError(problems=(document.problem(("file",), "unknown-field", text, at_key=True),))
     try:
-        return Settings.model_validate({**value, "file": document.file})
+        loaded = Settings.model_validate({**value, "file": document.file})
     except ValidationError as error:
         problems: list[Problem] = model_problems(document, error, Settings)
         raise SettingsError(problems=tuple(problems)) from None
+    if unusable := _unusable_authorities(document, loaded):
+        raise SettingsError(problems=tuple(unusable))
+    return loaded
+
+
+def _unusable_authorities(document: Document, loaded: Settings) -> list[Problem]:
+    """A ``ca`` that cannot be read would otherwise come to light only when its server is first called."""
+    problems = []
+    for index, server in enumerate(loaded.servers):
+        if (path := loaded.ca_path(server)) is None:
+            continue
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError) as error:
+            why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            text = f"servers.{index}.ca: {path} cannot be used: {why}; name a PEM file with the authority's certificate"
+            problems.append(document.problem(("servers", index, "ca"), "invalid", text))
+    return problems
 
 
 def parse_store(text: str) -> StoreAddress:
@@ -295,7 +327,7 @@ def node_key(data: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        return _create_once(file, secrets.token_bytes(32))
+        return create_once(file, secrets.token_bytes(32))
 
 
 def reader_token(data: Path) -> str:
@@ -304,11 +336,11 @@ def reader_token(data: Path) -> str:
     try:
         return file.read_text("ascii")
     except FileNotFoundError:
-        return _create_once(file, secrets.token_hex(16).encode()).decode()
+        return create_once(file, secrets.token_hex(16).encode()).decode()
 
 
-def _create_once(file: Path, content: bytes) -> bytes:
-    """Several processes may start at once: the first to link its file wins, all read that one."""
+def create_once(file: Path, content: bytes) -> bytes:
+    """Write a file 0600 unless it exists. Several processes may start at once: the first to link its file wins, all read it."""
     draft = file.with_name(f".{file.name}-{os.getpid()}-{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
@@ -320,16 +352,6 @@ def _create_once(file: Path, content: bytes) -> bytes:
     finally:
         draft.unlink()
     return file.read_bytes()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own."""
-    if host in ("localhost", ""):
-        return host == "localhost"
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def shipped(name: str) -> Path:

@@ -20,7 +20,7 @@ ORDER = [
     ["decode"],
     ["settings"],
     ["document"],
-    ["events", "limits", "errors"],
+    ["addresses", "events", "limits", "errors"],
 ]
 """Left to right: each may import those after it, and its own."""
 

@@ -8,7 +8,8 @@ A page on the web can make a browser send requests to a loopback address under a
 import socket
 from urllib.parse import urlsplit
 
-from sidecar.settings import Server, is_loopback
+from sidecar.addresses import is_loopback
+from sidecar.settings import Server
 
 
 class Doorway:
@@ -46,3 +47,23 @@ class Doorway:
         if parts.netloc in self._names or (self._is_local and is_loopback(parts.hostname or "")):
             return ""
         return "the Origin header is not allowed here; add it to 'origins' of this server in sidecar.yaml"
+
+
+class TargetDoorway:
+    """The names of a server that clients ask for by its own name, through a proxy.
+
+    Only the ``Host`` is checked: it must be the one the request goes to. The server then sees ``Host`` and ``Origin`` as
+    the client wrote them, so its own checks hold.
+    """
+
+    def __init__(self, server: Server) -> None:
+        host, port = server.target
+        names = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(host) else {host, f"{host}."}
+        names.add(f"[{host}]" if ":" in host else host)
+        is_default = port == (443 if server.is_tls else 80)
+        self._names = {f"{name}:{port}" for name in names} | (names if is_default else set())
+
+    def objection(self, host: str, origin: str, local_address: str) -> str:
+        """Why a request may not go on, or an empty text; the last two are for the server to judge."""
+        _ = (origin, local_address)
+        return "" if host.lower() in self._names else "the Host header is not that of the server the request goes to"

@@ -37,6 +37,8 @@ class Exchange:
     address: str
     seen_at: float
     started: float
+    is_forwarded: bool = False
+    """Whether the client asked for the server by its own name, so that nothing of addresses is ours to change."""
     began: float = 0.0
     """When our work on it began, on the clock of ``started``: the body may take its time to arrive."""
     answer: Answer | None = None
@@ -74,6 +76,7 @@ class Exchange:
     rows_left_out: int = 0
     """Notifications of its stream that were judged but not written, because there were too many."""
     is_mcp: bool = False
+    is_oauth: bool = False
     protocol: str = ""
     era: str = "handshake"
 

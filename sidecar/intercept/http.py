@@ -13,6 +13,7 @@ from sidecar.decode.http1 import Fields, by_name
 from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.passage import DIGESTS, EventStream, Passage, here, plain_reason, refusal
 from sidecar.intercept.reply import unreadable
+from sidecar.intercept.routes import FORWARDED, SERVER
 from sidecar.intercept.server import Hooks, SidecarHandler, SidecarMaster
 from sidecar.intercept.streams import TAIL, Injected
 
@@ -136,9 +137,8 @@ class HttpCarrier:
     def _exchange(self, flow: HTTPFlow, fields: Fields) -> Exchange:
         request = flow.request
         seen_at, started = flow.metadata.get(_STARTED) or (self._ground.clock(), self._ground.timer())
-        assert self.master is not None
         return Exchange(
-            server=self.master.servers_by_spec[flow.client_conn.proxy_mode.full_spec],
+            server=flow.metadata[SERVER],
             method=request.method.upper(),
             path=request.path,
             headers=by_name(fields),
@@ -146,6 +146,7 @@ class HttpCarrier:
             address=flow.client_conn.peername[0] if flow.client_conn.peername else "",
             seen_at=seen_at,
             started=started,
+            is_forwarded=FORWARDED in flow.metadata,
         )
 
     def _time_out(self, flow: HTTPFlow, exchange: Exchange) -> None:

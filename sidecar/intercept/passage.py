@@ -6,7 +6,7 @@ A carrier moves bytes; everything it must decide about them is here, once, so th
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,10 +14,11 @@ from sidecar import limits
 from sidecar.decode.http1 import HOP_BY_HOP, Fields
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
 from sidecar.decode.sse import EventTooLong, Splitter
-from sidecar.intercept.doorway import Doorway
+from sidecar.intercept.doorway import Doorway, TargetDoorway
 from sidecar.intercept.encodings import decoded
 from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 from sidecar.intercept.reply import unreadable
+from sidecar.intercept.routes import FOR_THE_PROXY
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server
 
@@ -31,9 +32,10 @@ _TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
 class Passage:
     """The way of exchanges between a carrier and the waist."""
 
-    def __init__(self, waist: Waist, servers: Iterable[Server]) -> None:
+    def __init__(self, waist: Waist, servers: Collection[Server]) -> None:
         self.waist = waist
-        self._doorways = {server.name: Doorway(server) for server in servers}
+        self._doorways = {server.name: Doorway(server) for server in servers if server.listen}
+        self._target_doorways = {server.name: TargetDoorway(server) for server in servers}
         self._authorities = {server.name: urlsplit(server.upstream).netloc for server in servers}
         self._open: dict[int, Exchange] = {}
 
@@ -55,10 +57,15 @@ class Passage:
         """The request's head as the server should see it; a body that is changed takes its digests with it."""
         drop = HOP_BY_HOP | DIGESTS if is_changed else HOP_BY_HOP
         said = {"accept-encoding": "identity", "content-length": str(len(exchange.body)), **exchange.set_headers}
-        if not exchange.server.keep_host:
+        if exchange.method == "OPTIONS":
+            # A preflight is a browser's question about headers; what it answers is in headers too.
+            del said["accept-encoding"]
+        if exchange.is_forwarded:
+            drop |= FOR_THE_PROXY
+        elif not exchange.server.keep_host:
             said["host"] = self._authorities[exchange.server.name]
         kept = [(name, said.get(name.lower(), value)) for name, value in fields if name.lower() not in drop]
-        if "accept-encoding" not in exchange.headers:
+        if "accept-encoding" not in exchange.headers and "accept-encoding" in said:
             kept.append(("accept-encoding", "identity"))
         if "content-length" not in exchange.headers and (exchange.body or exchange.method == "POST"):
             kept.append(("content-length", said["content-length"]))
@@ -146,7 +153,9 @@ class Passage:
     def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Answer | None:
         """The answer to a request that may not enter at all."""
         headers = exchange.headers
-        said = self._doorways[exchange.server.name].objection(headers.get("host", ""), headers.get("origin", ""), local_address)
+        doorways = self._target_doorways if exchange.is_forwarded else self._doorways
+        doorway = doorways[exchange.server.name]
+        said = doorway.objection(headers.get("host", ""), headers.get("origin", ""), local_address)
         if said:
             is_host = said.startswith("the Host")
             self.waist.turned_away("host" if is_host else "origin", said)
@@ -200,6 +209,8 @@ class EventStream:
 def here(exchange: Exchange, location: str) -> str:
     """Where a redirect leads. One to the server's own address would lead the client past the sidecar."""
     upstream = exchange.server.upstream
+    if exchange.is_forwarded:
+        return location
     if location != upstream and not location.startswith(upstream + "/"):
         return location
     return f"http://{exchange.headers.get('host') or exchange.server.listen}{location[len(upstream) :]}"
@@ -223,6 +234,8 @@ def plain_reason(reason: str) -> str:
     text = reason.splitlines()[0] if reason else "unknown"
     if number := re.match(r"\[Errno (-?\d+)\]|Multiple exceptions: \[Errno (-?\d+)\]", text):
         return os.strerror(int(number[1] or number[2])).lower()
+    if text.startswith("Certificate verify failed"):
+        return f"its certificate is not trusted ({text.partition(': ')[2]}; 'ca' of this server names another authority)"
     if "closed connection" in text:
         return "it closed the connection in the middle of its answer"
     if text.startswith(("HTTP/1 protocol error", "Received")) or "protocol error" in text:

@@ -9,17 +9,24 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from sidecar import __version__
+from sidecar import __version__, limits
+from sidecar.addresses import host_port
 from sidecar.decode.sessions import Sessions
 from sidecar.detect.engine import Engine
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
+from sidecar.intercept.ca import open_authority
 from sidecar.intercept.calls import Ledger, new_id, timestamp
+from sidecar.intercept.forward import forward_spec
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import LivePolicies, load_tested
 from sidecar.intercept.passage import Passage
+from sidecar.intercept.passing import Passing
+from sidecar.intercept.roads import Roads
+from sidecar.intercept.routes import Others, Routes
 from sidecar.intercept.server import SidecarMaster
+from sidecar.intercept.tls import SidecarTls
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
 from sidecar.record.outbox import Outbox
@@ -63,6 +70,7 @@ class _Proxy:
         )
         self._waist = Waist(judging, self._ledger, Sessions(key))
         self._passage = Passage(self._waist, settings.servers)
+        self._others = Others(lambda metric, value, text: self._ledger.health(metric, value, text, self._waist.ground.clock()))
 
     async def run(self) -> int:
         """Listen, serve, stop."""
@@ -72,17 +80,17 @@ class _Proxy:
             loop.add_signal_handler(number, stop.set)
         _quiet_mitmproxy()
         carrier = HttpCarrier(self._passage)
-        ca_folder = str(self._data / "ca")
-        master = carrier.master = SidecarMaster(self._settings.servers, carrier.hooks, self._passage, ca_folder)
+        master = carrier.master = self._listening(carrier)
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
             self._outbox.close()
-            raise SettingsError("\n".join(_port_text(self._settings, server.listen, error) for server, error in failed))
+            raise SettingsError("\n".join(_port_text(self._settings, address, error) for address, error in failed))
         self._record_policies(self._live.current)
         self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
         watching = asyncio.ensure_future(self._live.watch())
-        for server in self._settings.servers:
-            log.info("%s: http://%s stands for %s", server.name, server.listen, server.upstream)
+        writing = asyncio.ensure_future(self._write_others())
+        for line in _listeners(self._settings):
+            log.info("%s", line)
         for warning in self._live.current.warnings:
             log.warning("%s", warning)
         log.info("ready; policy version %s", self._live.current.version)
@@ -94,8 +102,26 @@ class _Proxy:
         await stop.wait()
         log.info("stopping")
         watching.cancel()
+        writing.cancel()
         await self._drain(master)
         return 0
+
+    def _listening(self, carrier: HttpCarrier) -> SidecarMaster:
+        """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
+        settings, hooks = self._settings, carrier.hooks
+        trusted = {server.target: str(path) for server in settings.servers if (path := settings.ca_path(server))}
+        if not settings.forward:
+            return SidecarMaster(settings.servers, hooks, self._passage, SidecarTls(None, trusted))
+        own = [host_port(settings.forward)]
+        roads = Roads(Routes(settings.servers), self._others, own=own, passes_others=settings.passes_others)
+        tls = SidecarTls(open_authority(self._data, settings.node).store(), trusted)
+        hooks = Passing(self._others, hooks).hooks
+        return SidecarMaster(settings.servers, hooks, self._passage, tls, roads, [forward_spec(settings.forward)])
+
+    async def _write_others(self) -> None:
+        while True:
+            await asyncio.sleep(limits.OTHER_HOSTS_WRITE_S)
+            self._others.write()
 
     async def _drain(self, master: SidecarMaster) -> None:
         """Take no new connections, let calls under way end, cut what is left, and close the record."""
@@ -104,6 +130,7 @@ class _Proxy:
             await self._let_calls_end(master)
         finally:
             self._waist.stop()
+            self._others.write()
             self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
             self._outbox.close()
 
@@ -145,6 +172,17 @@ class _Proxy:
         base = {"ts": timestamp(now), "node": self._settings.node, "version": policies.version}
         self._ledger.rows(policies=[{**base, "path": name, "text": text} for name, text in policies.files])
         self._ledger.health("policy_loaded", 1, policies.version, now)
+
+
+def _listeners(settings: Settings) -> list[str]:
+    lines = [
+        f"{server.name}: http://{server.listen} stands for {server.upstream}" for server in settings.servers if server.listen
+    ]
+    if settings.forward:
+        names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.servers)
+        lines.append(f"forward: http://{settings.forward} is a proxy that looks into traffic for {names}")
+        lines.append(f"forward: traffic for other hosts is {'passed on unseen' if settings.passes_others else 'refused'}")
+    return lines
 
 
 def _port_text(settings: Settings, listen: str, error: Exception) -> str:

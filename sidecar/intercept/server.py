@@ -7,15 +7,15 @@ event that causes them, without a task or a lock round trip, and all bytes of on
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Any, Literal, cast
 
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.flow import Flow
+from mitmproxy.http import HTTPFlow
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.proxy import commands, events
@@ -23,14 +23,18 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import ServerTLSLayer
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance
-from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.proxy.server import ConnectionIO, LiveConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from sidecar import limits
+from sidecar.addresses import host_port
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.plain import PlainFront
+from sidecar.intercept.roads import Roads
+from sidecar.intercept.routes import SERVER
 from sidecar.intercept.streams import SidecarHttpLayer
+from sidecar.intercept.tls import SidecarTls
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.intercept")
@@ -49,33 +53,46 @@ class SidecarMaster(Master):
     """mitmproxy's master with our listeners; ``hooks`` receives every hook by name, and no addon sees one.
 
     Connections to servers over plain HTTP begin at the carrier in ``plain``, on the same ``passage``.
+    ``specs`` are further listeners, for many hosts each; they share ``roads``.
     """
 
-    def __init__(self, servers: tuple[Server, ...], hooks: Hooks, passage: Passage, ca_folder: str) -> None:
-        super().__init__(Options(confdir=ca_folder))
+    def __init__(
+        self,
+        servers: tuple[Server, ...],
+        hooks: Hooks,
+        passage: Passage,
+        tls: SidecarTls,
+        roads: Roads | None = None,
+        specs: Iterable[str] = (),
+    ) -> None:
+        super().__init__(Options())
         self.passage = passage
         self.fronts: list[PlainFront] = []
         self.proxyserver = Proxyserver()
         self.addons.add(self.proxyserver)
-        table = dict(hooks)
-        if any(server.upstream.startswith("https:") for server in servers):
-            tls = TlsConfig()
-            self.addons.add(tls)
-            table |= {"tls_start_server": tls.tls_start_server, "tls_clienthello": tls.tls_clienthello}
-        self.hooks: Hooks = table
-        self.servers_by_spec = {_spec(server): server for server in servers}
-        self.options.update(mode=list(self.servers_by_spec), connection_strategy="lazy", tcp_timeout=limits.IDLE_CONNECTION_S)
+        self.addons.add(tls)
+        self.hooks: Hooks = {**hooks, **tls.hooks}
+        self.servers_by_spec = {_spec(server): server for server in servers if server.listen}
+        self.roads = roads
+        self.options.update(
+            mode=[*self.servers_by_spec, *specs],
+            # One version of HTTP, so one reader with one set of bounds; clients that can do more agree to this one.
+            http2=False,
+            connection_strategy="lazy",
+            tcp_timeout=limits.IDLE_CONNECTION_S,
+        )
         # A snapshot is read several times a request; mitmproxy's own option object checks every read.
         # The Host header is ours to judge first, so mitmproxy must not have replaced it by then.
+        # WebSocket is refused for servers, and for other hosts its frames are nothing to be read and written anew.
         names = self.options.keys()
-        options = {name: getattr(self.options, name) for name in names} | {"keep_host_header": True}
+        options = {name: getattr(self.options, name) for name in names} | {"keep_host_header": True, "websocket": False}
         self.connection_options: Any = SimpleNamespace(**options)
 
-    async def start_listeners(self) -> list[tuple[Server, Exception]]:
-        """Start every listener; those that could not, with the reason."""
+    async def start_listeners(self) -> list[tuple[str, Exception]]:
+        """Start every listener; the addresses of those that could not, with the reason."""
         await self.proxyserver.setup_servers()
         return [
-            (self.servers_by_spec[listener.mode.full_spec], listener.last_exception)
+            (_address(listener.mode.full_spec), listener.last_exception)
             for listener in self.proxyserver.servers
             if listener.last_exception is not None
         ]
@@ -98,7 +115,7 @@ class SidecarMaster(Master):
         return not self.proxyserver.connections and not any(front.connections for front in self.fronts)
 
 
-def _master() -> SidecarMaster:
+def this_master() -> SidecarMaster:
     """The one master of this process; mitmproxy itself hands it around in this way."""
     return cast(SidecarMaster, ctx.master)
 
@@ -107,43 +124,61 @@ def _spec(server: Server) -> str:
     return f"sidecar:{server.upstream}@{server.listen}"
 
 
-class SidecarListener(AsyncioServerInstance[SidecarMode]):
-    """One listening socket."""
+def _address(spec: str) -> str:
+    return spec.rpartition("@")[2]
 
-    def make_top_layer(self, context: Context) -> Layer:
-        """Plain or TLS towards the server, then HTTP; nothing is guessed from the first bytes."""
-        context.server.address = self.mode.address
-        if self.mode.scheme == "http":
-            return SidecarHttpLayer(context)
-        context.server.sni = self.mode.address[0]
-        tls = ServerTLSLayer(context)
-        tls.child_layer = SidecarHttpLayer(context)
-        return tls
+
+class Listener[M: ProxyMode](AsyncioServerInstance[M]):
+    """One listening socket; what its connections speak is told by ``make_top_layer``."""
 
     async def listen(self, host: str, port: int) -> list[Any]:
         """Bind to exactly the address of the settings."""
-        master = _master()
-        server = master.servers_by_spec[self.mode.full_spec]
-        if self.mode.scheme != "http":
-            return [await asyncio.start_server(self.handle_stream, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
-        front = PlainFront(master.passage, server, self.handle_stream)
-        master.fronts.append(front)
-        loop = asyncio.get_running_loop()
-        return [await loop.create_server(front, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
+        host, port = host_port(_address(self.mode.full_spec))
+        return [await asyncio.start_server(self.handle_stream, host, port, backlog=_ACCEPT_BACKLOG)]
 
     async def handle_stream(self, reader: Any, writer: Any = None) -> None:
         """One connection of a client, for as long as it lasts."""
-        master = _master()
+        master = this_master()
         handler = SidecarHandler(reader, writer, master.connection_options, self.mode, master.hooks)
         handler.layer = self.make_top_layer(handler.context)
         with self.manager.register_connection(handler.client.id, handler):  # type: ignore[arg-type]
             await handler.handle_client()
 
 
+class SidecarListener(Listener[SidecarMode]):
+    """The socket of one server."""
+
+    def make_top_layer(self, context: Context) -> Layer:
+        """Plain or TLS towards the server, then HTTP; nothing is guessed from the first bytes."""
+        server = this_master().servers_by_spec[self.mode.full_spec]
+
+        def route(flow: HTTPFlow) -> None:
+            flow.metadata[SERVER] = server
+
+        context.server.address = self.mode.address
+        if self.mode.scheme == "http":
+            return SidecarHttpLayer(context, route)
+        context.server.sni = self.mode.address[0]
+        tls = ServerTLSLayer(context)
+        tls.child_layer = SidecarHttpLayer(context, route)
+        return tls
+
+    async def listen(self, host: str, port: int) -> list[Any]:
+        """Begin with the plain carrier where the server speaks plain HTTP."""
+        if self.mode.scheme != "http":
+            return await super().listen(host, port)
+        master = this_master()
+        server = master.servers_by_spec[self.mode.full_spec]
+        front = PlainFront(master.passage, server, self.handle_stream)
+        master.fronts.append(front)
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(front, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
+
+
 class SidecarHandler(LiveConnectionHandler):
     """Drives the layers of one client connection: events in, commands out, hooks called in place."""
 
-    def __init__(self, reader: Any, writer: Any, options: Any, mode: SidecarMode, hooks: Hooks) -> None:
+    def __init__(self, reader: Any, writer: Any, options: Any, mode: ProxyMode, hooks: Hooks) -> None:
         super().__init__(reader, writer, options, mode)
         self.context: Context = self.layer.context
         self.context.layers.clear()

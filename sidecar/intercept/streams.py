@@ -4,6 +4,7 @@ Its error pages are HTML, which MCP clients report as a generic failure or wait 
 ``flow.response`` (nothing was sent yet) or ``flow.metadata[TAIL]`` (an event stream is open), and that is what is sent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
 from sidecar import limits
+from sidecar.intercept.routes import OTHER
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -47,11 +49,16 @@ class Injected(events.Event):
     data: bytes
 
 
-class SidecarHttpLayer(HttpLayer):
-    """HTTP between one client connection and its server."""
+Route = Callable[[HTTPFlow], None]
+"""Says by the metadata of a flow whose it is, as soon as the head of its request is read."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, HTTPMode.transparent)
+
+class SidecarHttpLayer(HttpLayer):
+    """HTTP between one client connection and its server, or in ``HTTPMode.regular`` as many hosts as the client asks for."""
+
+    def __init__(self, context: Context, route: Route, mode: HTTPMode = HTTPMode.transparent) -> None:
+        super().__init__(context, mode)
+        self._route = route
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, Injected):
@@ -82,7 +89,7 @@ class SidecarHttpLayer(HttpLayer):
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         """One request and its response."""
-        stream = SidecarStream(self.context.fork(), stream_id)
+        stream = SidecarStream(self.context.fork(), stream_id, self._route)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
@@ -92,8 +99,20 @@ class SidecarStream(HttpStream):
 
     flow: HTTPFlow
 
+    def __init__(self, context: Context, stream_id: int, route: Route) -> None:
+        super().__init__(context, stream_id)
+        self._route = route
+
+    def check_invalid(self, request: bool) -> CommandGenerator[bool]:
+        """The first that happens with a request, so its way is chosen here: bounds already depend on it."""
+        if request:
+            self._route(self.flow)
+        return (yield from super().check_invalid(request))
+
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
         """Refuse a body over its bound, by its declared length or as soon as that much has arrived."""
+        if OTHER in self.flow.metadata:
+            return False
         bound = limits.REQUEST_BYTES_MAX if request else limits.RESPONSE_BYTES_MAX
         size = len(self.request_body_buf if request else self.response_body_buf)
         if not size:
@@ -125,7 +144,10 @@ class SidecarStream(HttpStream):
             self.state_wait_for_response_headers,
             self.state_consume_response_body,
         )
-        if not isinstance(event, ResponseProtocolError) or not can_answer or self.client_state == self.state_errored:
+        # What is passed on unseen ends as it ended: only a cut connection says that more was to come.
+        is_cut = is_streaming and OTHER in self.flow.metadata
+        is_ours = isinstance(event, ResponseProtocolError) and can_answer and not is_cut
+        if not is_ours or self.client_state == self.state_errored:
             yield from super().handle_protocol_error(event)
             return
         self.flow.error = mitm_flow.Error(event.message)

@@ -17,6 +17,7 @@ from sidecar.intercept.catalogue import Catalogue
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import Judging
+from sidecar.intercept.oauth import OAuthWatch, is_oauth
 from sidecar.intercept.requests import Requests
 from sidecar.policy.load import PolicySet
 
@@ -37,13 +38,17 @@ class Waist:
         self._requests = Requests(self.ground)
         self._catalogue = Catalogue(self.ground)
         self._answers = Answers(self.ground, self._catalogue)
+        self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
 
     def request(self, exchange: Exchange) -> None:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
-        self._requests.take(exchange)
+        exchange.is_oauth = is_oauth(exchange)
+        if not exchange.is_oauth:
+            self._requests.take(exchange)
 
     def response(self, exchange: Exchange) -> None:
         """The response arrived whole. May replace ``exchange.response_body`` and its status."""
+        self._oauth.look(exchange)
         self._answers.whole(exchange)
 
     def opened(self, exchange: Exchange) -> None:

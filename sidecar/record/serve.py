@@ -23,11 +23,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar import limits
+from sidecar.addresses import is_loopback
 from sidecar.errors import SettingsError
 from sidecar.record.queries import Answer, Queries, QueryRefused
 from sidecar.record.readonly import Refusal
 from sidecar.record.store import READER_USER
-from sidecar.settings import is_loopback
 
 log = logging.getLogger(__name__)
 

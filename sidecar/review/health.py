@@ -1,8 +1,9 @@
 """Whether the numbers can be trusted: is each node recording, which policies judge there, what went wrong lately.
 
 The rows come from the ``health`` table. The proxy writes ``proxy_started``, ``proxy_stopped``, ``policy_loaded``
-(detail: the version) and ``policy_reload_failed`` (detail: the first problem); the collector writes
-``collector_started``, ``collector_stopped``, ``rows_lost`` (value: how many) and ``store_unreachable``.
+(detail: the version), ``policy_reload_failed`` (detail: the first problem), ``oauth_needs_forward`` (detail: which server,
+and what to do) and ``passed_on`` (value: bytes of a host that is no server's); the collector writes ``collector_started``,
+``collector_stopped``, ``rows_lost`` (value: how many) and ``store_unreachable``.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sidecar.limits import LIST_ROWS_MAX
 from sidecar.review.filters import Filters
 from sidecar.review.read import columns, fetch
 
-PROBLEMS: Final = ("policy_reload_failed", "rows_lost", "store_unreachable")
+PROBLEMS: Final = ("policy_reload_failed", "rows_lost", "store_unreachable", "oauth_needs_forward")
 """The metrics that say something went wrong."""
 
 
@@ -34,6 +35,12 @@ class Node:
     collector_stopped: datetime | None
     store_unreachable: datetime | None
     rows_lost: int
+    oauth_needs_forward: list[tuple[datetime, str]]
+
+    @property
+    def unreachable_oauth(self) -> list[tuple[datetime, str]]:
+        """Servers whose OAuth cannot work as clients reach them, as the running proxy saw it."""
+        return sorted(told for told in self.oauth_needs_forward if not _is_later(self.proxy_started, told[0]))
 
     @property
     def is_reload_failing(self) -> bool:
@@ -97,7 +104,8 @@ def nodes(client: Client, since: datetime, lost_since: datetime) -> list[Node]:
         "argMaxIf(detail, ts, metric = 'policy_reload_failed'), "
         f"{last('proxy_started')}, {last('proxy_stopped')}, {last('collector_started')}, {last('collector_stopped')}, "
         f"{last('store_unreachable')}, "
-        "toUInt64(sumIf(value, metric = 'rows_lost' AND ts >= {lost_since:DateTime64(6, 'UTC')})) "
+        "toUInt64(sumIf(value, metric = 'rows_lost' AND ts >= {lost_since:DateTime64(6, 'UTC')})), "
+        "groupArrayIf(100)((ts, detail), metric = 'oauth_needs_forward') "
         "FROM (SELECT * FROM health WHERE ts >= {since:DateTime64(6, 'UTC')} LIMIT 1 BY health_id) "
         "GROUP BY node ORDER BY node LIMIT 1000"
     )
@@ -111,9 +119,9 @@ def last_calls(client: Client, since: datetime) -> dict[str, datetime]:
 
 
 def events(client: Client, filters: Filters) -> list[Event]:
-    """The newest health rows, newest first."""
+    """The newest health rows, newest first, without the traffic counts of other hosts, which would drown them."""
     sql = (
-        f"SELECT {columns(Event)} FROM health WHERE ts >= {{since:DateTime64(6, 'UTC')}} "
+        f"SELECT {columns(Event)} FROM health WHERE ts >= {{since:DateTime64(6, 'UTC')}} AND metric != 'passed_on' "
         "ORDER BY ts DESC, health_id LIMIT 1 BY health_id LIMIT {limit:UInt32}"
     )
     return fetch(client, sql, {"since": filters.since, "limit": min(filters.limit, LIST_ROWS_MAX)}, Event)
@@ -126,6 +134,10 @@ def notices(found: list[Node]) -> list[Notice]:
         if node.is_reload_failing:
             title = "The policy files on disk do not load. The last good version stays in force."
             told.append(Notice(node.node, title, node.reload_problem, node.reload_failed, True))
+    for node in found:
+        for since, detail in node.unreachable_oauth:
+            title = "A server's OAuth cannot work for clients behind its listener."
+            told.append(Notice(node.node, title, detail, since, True))
     for node in found:
         if not node.is_proxy_running:
             title = "The proxy is stopped: no call passes through it."

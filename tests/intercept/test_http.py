@@ -16,6 +16,7 @@ from sidecar import limits
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.server import SidecarMaster
+from sidecar.intercept.tls import SidecarTls
 from sidecar.settings import Server
 from tests.e2e.conftest import free_port
 from tests.intercept.conftest import SECRETS, Play, aws_key
@@ -69,7 +70,7 @@ async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]
     play.server = Server(name="crm", listen=f"127.0.0.1:{port}", upstream=address)
     passage = Passage(play.waist, [play.server])
     carrier = HttpCarrier(passage)
-    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, passage, str(tmp_path / "ca"))
+    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, passage, SidecarTls(None, {}))
     assert await master.start_listeners() == []
     assert master.options.tcp_timeout == limits.IDLE_CONNECTION_S
     try:

@@ -88,3 +88,26 @@ def test_an_empty_record_is_no_error(empty_record: Record, now: datetime) -> Non
     assert health.notices([]) == []
     assert health.events(empty_record.client, Filters(since=now)) == []
     assert health.last_calls(empty_record.client, now) == {}
+
+
+def test_oauth_that_cannot_work_is_said_until_the_proxy_starts_anew(empty_record: Record, now: datetime) -> None:
+    """The operator reads which server it is and what to do, until the settings were changed and the proxy restarted."""
+
+    def at(minutes: int) -> datetime:
+        return now - timedelta(minutes=minutes)
+
+    rows = [seed.health_row(at(9), "proxy", "proxy_started")]
+    rows += [seed.health_row(at(8), "proxy", "oauth_needs_forward", "crm demands OAuth as https://crm.example")]
+    empty_record.insert({"health": rows})
+    (notice,) = health.notices(state(empty_record, now))
+    assert (notice.detail, notice.since, notice.is_grave) == (rows[1]["detail"], at(8), True)
+    empty_record.insert({"health": [seed.health_row(at(7), "proxy", "proxy_started")]})
+    assert health.notices(state(empty_record, now)) == []
+
+
+def test_counts_of_other_hosts_do_not_drown_what_happened(empty_record: Record, now: datetime) -> None:
+    """The list shows what happened to the sidecar; what was passed on for others is in the table for whoever asks."""
+    rows = [seed.health_row(now, "proxy", "passed_on", "x:443: ..."), seed.health_row(now, "proxy", "proxy_started")]
+    empty_record.insert({"health": rows})
+    listed = health.events(empty_record.client, Filters(since=now - timedelta(days=1)))
+    assert [event.metric for event in listed] == ["proxy_started"]

@@ -1,0 +1,65 @@
+"""Addresses as people write them: checked, explained where they are wrong, and taken apart."""
+
+import ipaddress
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not host:port; write for example 127.0.0.1:9001")
+    _ = host
+    return text
+
+
+def _upstream(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is not an http(s) address; write for example http://127.0.0.1:8001")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"the port of {text!r} is not a number up to 65535; mend it") from None
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        extra = parts.path or "?" + parts.query
+        raise ValueError(f"leave {extra!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _webhook(text: str) -> str:
+    if text.startswith(("env:", "file:")):
+        return text
+    if urlsplit(text).scheme not in ("http", "https"):
+        raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that holds one")
+    return text
+
+
+def _name(text: str) -> str:
+    if not text.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(text) > 64:
+        raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', 64 at most")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Name = Annotated[str, AfterValidator(_name)]
+Upstream = Annotated[str, AfterValidator(_upstream)]
+Webhook = Annotated[str, AfterValidator(_webhook)]
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """``127.0.0.1:80`` taken apart; ``[::1]:80`` gives ``::1``, and no host at all is every address."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port or 0)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own."""
+    if host in ("localhost", ""):
+        return host == "localhost"
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
