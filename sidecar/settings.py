@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -133,6 +134,8 @@ class Settings(_Model):
     @model_validator(mode="after")
     def _reachable(self) -> "Settings":
         """Every server has a way in, and no two claim the same traffic."""
+        if self.transparent and sys.platform != "linux":
+            raise ValueError("'transparent' needs Linux, which tells where redirected traffic was going; use 'forward'")
         if not self.forward and not self.transparent:
             if mute := [server.name for server in self.servers if not server.listen]:
                 example = "add 'listen: 127.0.0.1:9001' to it, or 'forward: 127.0.0.1:9080' at the top"

@@ -52,6 +52,16 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         (MINIMAL.replace("8001", "8001/mcp"), "paths are passed on unchanged, so write http://127.0.0.1:8001"),
         (MINIMAL.replace("listen", "lsten"), "did you mean 'listen'?"),
         (MINIMAL.replace("crm", "'c r m'"), "is not a name"),
+        (MINIMAL.replace("8001", "80010"), "is not a number up to 65535"),
+        (MINIMAL.replace("listen: 127.0.0.1:9001, ", ""), "nothing brings traffic to server crm; add 'listen"),
+        (MINIMAL + "forward: 127.0.0.1:9001\n", "server crm and forward both want 127.0.0.1:9001"),
+        (MINIMAL + "forward: nine\n", "3:10: error[invalid]: forward: 'nine' is not host:port"),
+        (MINIMAL + "other_hosts: all\n", "3:14: error[unknown-value]: other_hosts: 'all' is not one of"),
+        (
+            MINIMAL + "  - {name: b, upstream: http://127.0.0.1:8001}\nforward: 127.0.0.1:9080\n",
+            "servers crm and b both stand for 127.0.0.1:8001",
+        ),
+        (MINIMAL.replace("}", ", ca: missing.pem}"), "2:78: error[invalid]: servers.0.ca: "),
         ("servers: []\n", "servers"),
         ("servers: [", "error[syntax]"),
         ("", "expected settings such as 'servers:'"),
@@ -110,3 +120,22 @@ def test_a_clickhouse_store_is_taken_apart() -> None:
     assert (address.user, address.host, address.port, address.database, address.secure) == (
         "ada", "db.example", 8443, "audit", True
     )  # fmt: skip
+
+
+def test_a_server_may_be_reached_only_as_itself(tmp_path: Path) -> None:
+    """With a forward listener a server needs no listener of its own, and other hosts pass only where nobody else can ask."""
+    text = "servers:\n  - {name: crm, upstream: https://CRM.example}\nforward: "
+    loaded = load(tmp_path, text + "127.0.0.1:9080\n")
+    assert (loaded.servers[0].listen, loaded.servers[0].target) == ("", ("crm.example", 443))
+    assert loaded.passes_others
+    assert not load(tmp_path, text + "0.0.0.0:9080\n").passes_others
+    assert load(tmp_path, text + "0.0.0.0:9080\nother_hosts: pass\n").passes_others
+    assert not load(tmp_path, text + "127.0.0.1:9080\nother_hosts: refuse\n").passes_others
+
+
+def test_a_file_of_authorities_must_hold_one(tmp_path: Path) -> None:
+    """A wrong ``ca`` is told at the start, with its place, not when the server is first called."""
+    (tmp_path / "empty.pem").write_text("nothing")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, MINIMAL.replace("}", ", ca: empty.pem}"))
+    assert "it holds no certificate; name a PEM file" in str(caught.value)

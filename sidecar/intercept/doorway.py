@@ -9,6 +9,7 @@ import socket
 from urllib.parse import urlsplit
 
 from sidecar.addresses import is_loopback
+from sidecar.intercept.routes import Routes
 from sidecar.settings import Server
 
 
@@ -56,14 +57,14 @@ class TargetDoorway:
     the client wrote them, so its own checks hold.
     """
 
-    def __init__(self, server: Server) -> None:
-        host, port = server.target
-        names = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(host) else {host, f"{host}."}
-        names.add(f"[{host}]" if ":" in host else host)
-        is_default = port == (443 if server.is_tls else 80)
-        self._names = {f"{name}:{port}" for name in names} | (names if is_default else set())
+    def __init__(self, server: Server, routes: Routes) -> None:
+        self._server = server
+        self._routes = routes
+        self._port = 443 if server.is_tls else 80
 
     def objection(self, host: str, origin: str, local_address: str) -> str:
         """Why a request may not go on, or an empty text; the last two are for the server to judge."""
         _ = (origin, local_address)
-        return "" if host.lower() in self._names else "the Host header is not that of the server the request goes to"
+        name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        is_there = self._routes.find(name or host, int(port) if name and port.isdecimal() else self._port) is self._server
+        return "" if is_there else "the Host header is not that of the server the request goes to"

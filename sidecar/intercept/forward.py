@@ -10,12 +10,11 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.http import HTTPMode
-from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import RegularMode
 
 from sidecar import limits
+from sidecar.intercept.choosing import Choosing, Tunnel
 from sidecar.intercept.roads import Roads
-from sidecar.intercept.routes import Others, other_host
 from sidecar.intercept.server import Listener, this_master
 from sidecar.intercept.streams import SidecarHttpLayer
 
@@ -42,7 +41,7 @@ class ForwardListener(Listener[SidecarForwardMode]):
         return ForwardLayer(context, roads)
 
 
-class ForwardLayer(Layer):
+class ForwardLayer(Choosing):
     """Reads the head of a CONNECT and becomes the tunnel it asks for; anything else becomes HTTP to any host."""
 
     def __init__(self, context: Context, roads: Roads) -> None:
@@ -57,7 +56,7 @@ class ForwardLayer(Layer):
             self._head += event.data
             if not self._head.startswith(_CONNECT[: len(self._head)]):
                 route = self._roads.route_absolute
-                yield from self._become(SidecarHttpLayer(self.context, route, HTTPMode.regular), bytes(self._head))
+                yield from self.become(SidecarHttpLayer(self.context, route, HTTPMode.regular), bytes(self._head))
             elif (end := self._head.find(b"\r\n\r\n")) >= 0:
                 yield from self._connect(bytes(self._head[:end]), bytes(self._head[end + 4 :]))
             elif len(self._head) > limits.HEADER_BYTES_MAX:
@@ -75,7 +74,7 @@ class ForwardLayer(Layer):
         server = self._roads.routes.find(host, port)
         if server is not None:
             yield commands.SendData(self.context.client, _CONNECTED)
-            yield from self._become(self._roads.interception(self.context, server), rest)
+            yield from self.become(self._roads.interception(self.context, server), rest)
             return
         if reason := self._roads.objection(host, port):
             yield from self._refuse(403, reason)
@@ -85,39 +84,10 @@ class ForwardLayer(Layer):
             yield from self._refuse(502, f"no answer from {host}:{port}")
             return
         yield commands.SendData(self.context.client, _CONNECTED)
-        yield from self._become(Tunnel(self.context, self._roads.others), rest)
+        yield from self.become(Tunnel(self.context, self._roads.others), rest)
 
     def _refuse(self, status: int, reason: str) -> CommandGenerator[None]:
         body = f"sidecar: {reason}\n".encode()
         head = f"HTTP/1.1 {status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\n"
         yield commands.SendData(self.context.client, head.encode() + b"connection: close\r\n\r\n" + body)
-        yield commands.CloseConnection(self.context.client)
-        self._handle_event = self._ended  # type: ignore[method-assign]
-
-    def _ended(self, event: events.Event) -> CommandGenerator[None]:
-        yield from ()
-
-    def _become(self, layer: Layer, received: bytes) -> CommandGenerator[None]:
-        self._handle_event = layer.handle_event  # type: ignore[method-assign]
-        yield from layer.handle_event(events.Start())
-        if received:
-            yield from layer.handle_event(events.DataReceived(self.context.client, received))
-
-
-class Tunnel(TCPLayer):
-    """Bytes of another host's connection, counted and passed on, never looked at."""
-
-    def __init__(self, context: Context, others: Others) -> None:
-        super().__init__(context, ignore=True)
-        self._others = others
-        assert context.server.address
-        self._host = other_host(*context.server.address[:2])
-        others.add(self._host, count=1)
-
-    def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
-        """Count, then pass on."""
-        if isinstance(event, events.DataReceived):
-            size = len(event.data)
-            is_sent = event.connection == self.context.client
-            self._others.add(self._host, sent=size * is_sent, received=size * (not is_sent))
-        yield from super().relay_messages(event)
+        yield from self.end()

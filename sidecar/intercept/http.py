@@ -45,6 +45,9 @@ class HttpCarrier:
     def requestheaders(self, flow: HTTPFlow) -> None:
         """A request begins; its time starts here, not when its last byte is in."""
         flow.metadata[_STARTED] = (self._ground.clock(), self._ground.timer())
+        if FORWARDED in flow.metadata:
+            # A server's traffic goes where the settings say the server is, whatever led the client here.
+            flow.request.data.host, flow.request.data.port = flow.metadata[SERVER].target
 
     def http_connect(self, flow: HTTPFlow) -> None:
         """A listener stands for one server; it is no way to others."""

@@ -18,7 +18,7 @@ from sidecar.intercept.doorway import Doorway, TargetDoorway
 from sidecar.intercept.encodings import decoded
 from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 from sidecar.intercept.reply import unreadable
-from sidecar.intercept.routes import FOR_THE_PROXY
+from sidecar.intercept.routes import FOR_THE_PROXY, Routes
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server
 
@@ -35,7 +35,8 @@ class Passage:
     def __init__(self, waist: Waist, servers: Collection[Server]) -> None:
         self.waist = waist
         self._doorways = {server.name: Doorway(server) for server in servers if server.listen}
-        self._target_doorways = {server.name: TargetDoorway(server) for server in servers}
+        self.routes = Routes(servers)
+        self._target_doorways = {server.name: TargetDoorway(server, self.routes) for server in servers}
         self._authorities = {server.name: urlsplit(server.upstream).netloc for server in servers}
         self._open: dict[int, Exchange] = {}
 

@@ -1,20 +1,27 @@
 """Plain HTTP for hosts that are no server's: passed on as it comes, counted, and never judged, held or recorded."""
 
+import asyncio
+import ipaddress
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mitmproxy.http import HTTPFlow, Response
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tcp import TCPFlow
 
-from sidecar.intercept.routes import FOR_THE_PROXY, OTHER, REFUSED, Others, other_host
+from sidecar.addresses import is_loopback
+from sidecar.intercept.roads import Roads
+from sidecar.intercept.routes import FOR_THE_PROXY, OTHER, REFUSED, other_host
 from sidecar.intercept.server import Hook, Hooks
 
 
 class Passing:
     """The hooks of flows that belong to no server, put in front of those of the carrier."""
 
-    def __init__(self, others: Others, carrier: Hooks) -> None:
-        self._others = others
+    def __init__(self, roads: Roads, carrier: Hooks) -> None:
+        self._others = roads.others
+        self._routes = roads.routes
         own: dict[str, Callable[[HTTPFlow], None]] = {
             "requestheaders": self.requestheaders,
             "request": self.request,
@@ -26,6 +33,7 @@ class Passing:
             **carrier,
             **{name: _either(mine, carrier[name]) for name, mine in own.items()},
             "tcp_message": self.tcp_message,
+            "server_connect": self.server_connect,
         }
 
     def requestheaders(self, flow: HTTPFlow) -> None:
@@ -76,6 +84,29 @@ class Passing:
         size = len(message.content)
         self._others.add(host, sent=size * message.from_client, received=size * (not message.from_client))
         flow.messages.clear()
+
+    async def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Keep clients of other machines out of what only this machine may reach: its loopback and link-local addresses."""
+        peer, target = data.client.peername, data.server.address
+        if target is None or peer is None or is_loopback(peer[0]) or self._routes.find(*target[:2]) is not None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.getaddrinfo(*target[:2], type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            data.server.error = "its name has no address"
+            return
+        if any(_is_private_to_us(str(address[0])) for *_, address in answers):
+            data.server.error = "it is an address of the sidecar's own machine"
+        else:
+            # To what was looked at, not to what the name may mean a moment later.
+            data.server.address = (str(answers[0][-1][0]), target[1])
+
+
+def _is_private_to_us(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return ip.is_loopback or ip.is_link_local or ip.is_unspecified
 
 
 def plain(status: int, reason: str) -> Response:

@@ -24,9 +24,10 @@ from sidecar.intercept.live import LivePolicies, load_tested
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.passing import Passing
 from sidecar.intercept.roads import Roads
-from sidecar.intercept.routes import Others, Routes
+from sidecar.intercept.routes import Others
 from sidecar.intercept.server import SidecarMaster
 from sidecar.intercept.tls import SidecarTls
+from sidecar.intercept.transparent import transparent_spec
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
 from sidecar.record.outbox import Outbox
@@ -88,7 +89,7 @@ class _Proxy:
         self._record_policies(self._live.current)
         self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
         watching = asyncio.ensure_future(self._live.watch())
-        writing = asyncio.ensure_future(self._write_others())
+        keeping_up = asyncio.ensure_future(self._keep_up())
         for line in _listeners(self._settings):
             log.info("%s", line)
         for warning in self._live.current.warnings:
@@ -102,7 +103,7 @@ class _Proxy:
         await stop.wait()
         log.info("stopping")
         watching.cancel()
-        writing.cancel()
+        keeping_up.cancel()
         await self._drain(master)
         return 0
 
@@ -110,16 +111,19 @@ class _Proxy:
         """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
         settings, hooks = self._settings, carrier.hooks
         trusted = {server.target: str(path) for server in settings.servers if (path := settings.ca_path(server))}
-        if not settings.forward:
+        specs = [forward_spec(settings.forward)] if settings.forward else []
+        specs += [transparent_spec(settings.transparent)] if settings.transparent else []
+        if not specs:
             return SidecarMaster(settings.servers, hooks, self._passage, SidecarTls(None, trusted))
-        own = [host_port(settings.forward)]
-        roads = Roads(Routes(settings.servers), self._others, own=own, passes_others=settings.passes_others)
+        own = [host_port(address) for address in (settings.forward, settings.transparent) if address]
+        roads = Roads(self._passage.routes, self._others, own=own, passes_others=settings.passes_others)
         tls = SidecarTls(open_authority(self._data, settings.node).store(), trusted)
-        hooks = Passing(self._others, hooks).hooks
-        return SidecarMaster(settings.servers, hooks, self._passage, tls, roads, [forward_spec(settings.forward)])
+        return SidecarMaster(settings.servers, Passing(roads, hooks).hooks, self._passage, tls, roads, specs)
 
-    async def _write_others(self) -> None:
-        while True:
+    async def _keep_up(self) -> None:
+        """What listeners for many hosts need now and then: where the servers are, and the record of what went past."""
+        while self._settings.forward or self._settings.transparent:
+            await self._passage.routes.resolve()
             await asyncio.sleep(limits.OTHER_HOSTS_WRITE_S)
             self._others.write()
 
@@ -178,8 +182,10 @@ def _listeners(settings: Settings) -> list[str]:
     lines = [
         f"{server.name}: http://{server.listen} stands for {server.upstream}" for server in settings.servers if server.listen
     ]
+    names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.servers)
+    if settings.transparent:
+        lines.append(f"transparent: {settings.transparent} takes redirected traffic and looks into that for {names}")
     if settings.forward:
-        names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.servers)
         lines.append(f"forward: http://{settings.forward} is a proxy that looks into traffic for {names}")
         lines.append(f"forward: traffic for other hosts is {'passed on unseen' if settings.passes_others else 'refused'}")
     return lines

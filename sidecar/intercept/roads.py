@@ -1,23 +1,18 @@
 """The ways traffic takes through a listener that sees many hosts: into a server's judgement, past it, or nowhere."""
 
-import logging
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
 
 from mitmproxy.http import HTTPFlow
-from mitmproxy.proxy import commands, events
+from mitmproxy.net.http import url
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer
 
 from sidecar.addresses import is_loopback
+from sidecar.intercept.choosing import Expecting
 from sidecar.intercept.routes import FORWARDED, OTHER, REFUSED, SERVER, Others, Routes, other_host
 from sidecar.intercept.streams import SidecarHttpLayer
 from sidecar.settings import Server
-
-log = logging.getLogger("sidecar.intercept")
-
-_TLS_HANDSHAKE: Final = b"\x16"
 
 
 class Roads:
@@ -50,13 +45,27 @@ class Roads:
                 flow.metadata[REFUSED] = (400, f"the server {server.name} is {server.upstream}")
                 return
             flow.metadata[SERVER], flow.metadata[FORWARDED] = server, True
-            request.data.host, request.data.port = server.target
         elif request.scheme != "http":
             flow.metadata[REFUSED] = (400, "use CONNECT for https")
         elif reason := self.objection(host, port):
             flow.metadata[REFUSED] = (403, reason)
         else:
             flow.metadata[OTHER] = other_host(host, port)
+
+    def route_redirected(self, flow: HTTPFlow) -> None:
+        """The way of a plain request that was redirected here: its ``Host`` says whose it is, else where it was going."""
+        address, port = (flow.server_conn.address or ("", 0))[:2]
+        try:
+            host = url.parse_authority(flow.request.host_header or "", check=True)[0]
+        except ValueError:
+            host = ""
+        server = self.routes.find(host, port) or self.routes.find(address, port)
+        if server is None:
+            flow.metadata[OTHER] = other_host(address, port)
+        elif server.is_tls:
+            flow.metadata[REFUSED] = (400, f"the server {server.name} is {server.upstream}")
+        else:
+            flow.metadata[SERVER], flow.metadata[FORWARDED] = server, True
 
     def interception(self, context: Context, server: Server) -> Layer:
         """The layer that looks into a connection a client opened to a server."""
@@ -77,27 +86,3 @@ class Roads:
             return outer
 
         return Expecting(context, server, tls if server.is_tls else plain)
-
-
-class Expecting(Layer):
-    """Lets a connection go on only if it speaks what its server speaks; anything else could not be judged."""
-
-    def __init__(self, context: Context, server: Server, make: Callable[[], Layer]) -> None:
-        super().__init__(context)
-        self._server = server
-        self._make = make
-
-    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.ConnectionClosed):
-            yield commands.CloseConnection(self.context.client)
-        elif isinstance(event, events.DataReceived):
-            if event.data.startswith(_TLS_HANDSHAKE) is not self._server.is_tls:
-                spoken = "without TLS" if self._server.is_tls else "with TLS"
-                log.warning("%s: a client spoke %s to %s; its connection was closed",
-                            self._server.name, spoken, self._server.upstream)  # fmt: skip
-                yield commands.CloseConnection(self.context.client)
-                return
-            inner = self._make()
-            self._handle_event = inner.handle_event  # type: ignore[method-assign]
-            yield from inner.handle_event(events.Start())
-            yield from inner.handle_event(event)

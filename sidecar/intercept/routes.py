@@ -1,5 +1,7 @@
 """Which traffic is whose, where one listener sees traffic for many hosts: a server's is judged, all other is passed on."""
 
+import asyncio
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -24,15 +26,35 @@ Target = tuple[str, int]
 
 
 class Routes:
-    """The servers by the host and port their clients ask for."""
+    """The servers by the host and port their clients ask for, and by the addresses those hosts have."""
 
     def __init__(self, servers: Iterable[Server]) -> None:
         self._servers = {_canonical(*server.target): server for server in servers}
+        self._addresses: dict[Target, Server] = {}
         self.ports = frozenset(port for _, port in self._servers)
+
+    def named(self, host: str, port: int) -> Server | None:
+        """The server that has exactly this address in the settings."""
+        return self._servers.get(_canonical(host, port))
 
     def find(self, host: str, port: int) -> Server | None:
         """The server that stands at an address, or None for any other host."""
-        return self._servers.get(_canonical(host, port))
+        return self.named(host, port) or self._addresses.get((host.strip("[]"), port))
+
+    async def resolve(self) -> None:
+        """Learn the addresses of servers that are set by name, so that asking for an address is no way past."""
+        loop = asyncio.get_running_loop()
+        found: dict[Target, Server] = {}
+        for (host, port), server in self._servers.items():
+            try:
+                answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError:
+                # A name server may fail for a while; what was known of the host stays known.
+                answers = []
+                found |= {known: owner for known, owner in self._addresses.items() if owner is server}
+            for *_, address in answers:
+                found.setdefault((str(address[0]), port), server)
+        self._addresses = found
 
 
 def _canonical(host: str, port: int) -> Target:

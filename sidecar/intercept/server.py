@@ -140,9 +140,17 @@ class Listener[M: ProxyMode](AsyncioServerInstance[M]):
         """One connection of a client, for as long as it lasts."""
         master = this_master()
         handler = SidecarHandler(reader, writer, master.connection_options, self.mode, master.hooks)
+        if not self.accepts(handler.context, writer):
+            writer.close()
+            return
         handler.layer = self.make_top_layer(handler.context)
         with self.manager.register_connection(handler.client.id, handler):  # type: ignore[arg-type]
             await handler.handle_client()
+
+    def accepts(self, context: Context, writer: Any) -> bool:
+        """Whether a connection may go on; what is known only of its socket can be put into its context here."""
+        _ = (context, writer)
+        return True
 
 
 class SidecarListener(Listener[SidecarMode]):

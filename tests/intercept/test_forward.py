@@ -7,14 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from mitmproxy.connection import Client
+from mitmproxy.connection import Server as ServerConnection
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from sidecar.intercept.forward import forward_spec
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.passing import Passing
 from sidecar.intercept.roads import Roads
-from sidecar.intercept.routes import Others, Routes
-from sidecar.intercept.server import SidecarMaster
+from sidecar.intercept.routes import Others
+from sidecar.intercept.server import SidecarMaster, this_master
 from sidecar.intercept.tls import SidecarTls
 from sidecar.settings import Server
 from tests.e2e.conftest import free_port
@@ -56,8 +60,8 @@ async def listening(
     passage = Passage(play.waist, [play.server])
     carrier = HttpCarrier(passage)
     others = Others(lambda *row: play.waist.ground.ledger.health(*row, play.now))
-    roads = Roads(Routes([play.server]), others, own=[("127.0.0.1", port)], passes_others=passes_others)
-    hooks, specs = Passing(others, carrier.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
+    roads = Roads(passage.routes, others, own=[("127.0.0.1", port)], passes_others=passes_others)
+    hooks, specs = Passing(roads, carrier.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
     master = carrier.master = SidecarMaster((play.server,), hooks, passage, SidecarTls(None, {}), roads, specs)
     assert await master.start_listeners() == []
     try:
@@ -274,5 +278,35 @@ def test_a_large_body_of_another_host_is_not_held(tmp_path: Path) -> None:
                 assert chunk
                 left -= len(chunk)
             writer.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("host", "is_reached"),
+    [
+        ("127.0.0.1", False),
+        ("localhost", False),
+        ("::ffff:127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("0.0.0.0", False),
+        ("a..b", False),
+        ("198.51.100.7", True),
+    ],
+)
+def test_this_machines_own_services_are_not_for_others(tmp_path: Path, host: str, is_reached: bool) -> None:
+    """Where the proxy serves other machines, it leads them neither to its loopback nor to a cloud's metadata."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, *_):
+            master = this_master()
+            mode = ProxyMode.parse("sidecarforward@0.0.0.0:9080")
+            client = Client(peername=("192.0.2.1", 5000), sockname=("192.0.2.2", 9080), proxy_mode=mode)
+            server = ServerConnection(address=(host, 80))
+            await master.hooks["server_connect"](ServerConnectionHookData(server, client))  # type: ignore[misc]
+            assert (server.error is None) is is_reached
+            named = ServerConnection(address=play.server.target)
+            await master.hooks["server_connect"](ServerConnectionHookData(named, client))  # type: ignore[misc]
+            assert named.error is None
 
     asyncio.run(scenario())
