@@ -67,12 +67,18 @@ def tls_server(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def forwarding(tls_server: tuple[int, Path], issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwarding]:
+def forwarding(
+    tls_server: tuple[int, Path],
+    fixture_server: tuple[int, Path],
+    issued: Issued,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Forwarding]:
     """A sidecar in front of the TLS server, as a proxy and with a listener of its own."""
     folder = tmp_path_factory.mktemp("forwarding")
     reverse = free_port()
     ways = f"listen: '127.0.0.1:{reverse}', upstream: 'https://localhost:{tls_server[0]}'"
     servers = f"  - {{name: fixture, {ways}, ca: '{issued.ca}'}}"
+    servers += f"\n  - {{name: plain, upstream: 'http://127.0.0.1:{fixture_server[0]}'}}"
     installation = Forwarding(folder, servers)
     installation.url = f"http://127.0.0.1:{reverse}/mcp"
     installation.start_collect()
@@ -103,6 +109,20 @@ def test_the_python_client_sees_the_same_through_intercepted_tls(
     assert through == asyncio.run(tour(url, mode))
     assert len(through["progress"]) == 3
     sql = "SELECT count() FROM calls WHERE server = 'fixture' AND tool = 'echo' AND status = 'ok'"
+    until(lambda: proxied.rows(sql)[0][0] >= 1, "the call in the record")
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_the_python_client_sees_the_same_through_the_plain_proxy(
+    proxied: Forwarding, fixture_server: tuple[int, Path], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without TLS is judged on its way through HTTP_PROXY, and the client sees no difference."""
+    url = f"http://127.0.0.1:{fixture_server[0]}/mcp"
+    through = asyncio.run(tour(url, mode))
+    for name in PROXIES:
+        monkeypatch.delenv(name)
+    assert through == asyncio.run(tour(url, mode))
+    sql = "SELECT count() FROM calls WHERE server = 'plain' AND tool = 'count' AND status = 'ok'"
     until(lambda: proxied.rows(sql)[0][0] >= 1, "the call in the record")
 
 
@@ -176,6 +196,16 @@ def test_only_servers_get_a_certificate_of_ours(
         assert issuer(theirs) == "Tests of the sidecar"
     finally:
         other.stop()
+
+
+def test_a_client_that_does_not_trust_us_is_told_of(
+    forwarding: Forwarding, tls_server: tuple[int, Path], issued: Issued
+) -> None:
+    """The client shows only an error of TLS, so the sidecar's log says what it likely is, and which command helps."""
+    with pytest.raises(ssl.SSLError):
+        certificate_seen(forwarding.port, "localhost", tls_server[0], issued.ca)
+    said = "a client broke off TLS for localhost; perhaps it does not trust the sidecar's CA (see: sidecar ca)"
+    until(lambda: said in forwarding.programs["proxy"].output, "the line in the log")
 
 
 def test_a_server_that_is_not_trusted_is_an_error(tls_server: tuple[int, Path], tmp_path: Path) -> None:
