@@ -148,8 +148,6 @@ def _doors(settings: Settings) -> list[tuple[str, str]]:
     if settings.forward:
         names = ", ".join(server.name for server in settings.servers)
         doors.append((f"forward: set http://{settings.forward} as the clients' proxy for {names}", settings.forward))
-    if settings.transparent:
-        doors.append((f"transparent: redirect traffic to {settings.transparent}", settings.transparent))
     doors.append((f"page: http://{settings.page}", settings.page))
     if settings.store_address.kind == "chdb":
         doors.append((f"record: read-only ClickHouse over HTTP at http://{settings.reader}", settings.reader))

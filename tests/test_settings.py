@@ -139,3 +139,12 @@ def test_a_file_of_authorities_must_hold_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, MINIMAL.replace("}", ", ca: empty.pem}"))
     assert "it holds no certificate; name a PEM file" in str(caught.value)
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="the first half is about Linux")
+def test_redirected_traffic_is_a_matter_of_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the setting is refused with what to use instead, rather than found not to work."""
+    assert load(tmp_path, MINIMAL + "transparent: 127.0.0.1:9443\n").transparent == "127.0.0.1:9443"
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(SettingsError, match="'transparent' needs Linux"):
+        load(tmp_path, MINIMAL + "transparent: 127.0.0.1:9443\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import ssl
 import stat
@@ -13,7 +14,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, ClientSession
+from mcp.client.sse import sse_client
 
 from tests.e2e.certificates import Issued, issue
 from tests.e2e.conftest import ROOT, Installation, Program, free_port, is_open, until
@@ -67,9 +69,23 @@ def tls_server(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
+def old_server(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The fixture server with the transport of 2024-11-05 over TLS: its port."""
+    folder, port = tmp_path_factory.mktemp("old"), free_port()
+    script, arrivals = str(Path(__file__).parent / "fixture_server.py"), str(folder / "arrivals.jsonl")
+    command = [sys.executable, script, "--sse", "--port", str(port), "--log", arrivals, "--cert", str(issued.server)]
+    program = Program(command, folder / "server.log")
+    until(lambda: is_open(port) or program.process.poll() is not None, "the old server")
+    assert program.process.poll() is None, program.output
+    yield port
+    program.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
 def forwarding(
     tls_server: tuple[int, Path],
     fixture_server: tuple[int, Path],
+    old_server: int,
     issued: Issued,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Forwarding]:
@@ -79,6 +95,7 @@ def forwarding(
     ways = f"listen: '127.0.0.1:{reverse}', upstream: 'https://localhost:{tls_server[0]}'"
     servers = f"  - {{name: fixture, {ways}, ca: '{issued.ca}'}}"
     servers += f"\n  - {{name: plain, upstream: 'http://127.0.0.1:{fixture_server[0]}'}}"
+    servers += f"\n  - {{name: old, upstream: 'https://localhost:{old_server}', ca: '{issued.ca}'}}"
     installation = Forwarding(folder, servers)
     installation.url = f"http://127.0.0.1:{reverse}/mcp"
     installation.start_collect()
@@ -142,6 +159,20 @@ def test_policies_judge_inside_tls(proxied: Forwarding, tls_server: tuple[int, P
     redacted = asyncio.run(call(url, "leak", {"parts": [key[:4], key[4:]]}))
     assert key not in redacted.content[0].text
     assert "[secrets.aws-key]" in redacted.content[0].text
+
+
+def test_a_refusal_finds_the_open_stream_inside_tls(proxied: Forwarding, old_server: int) -> None:
+    """With the transport of 2024-11-05 a refusal is an event of ours in the server's stream, encrypted like the rest."""
+
+    async def scenario() -> tuple[Any, Any]:
+        async with sse_client(f"https://localhost:{old_server}/sse") as (read, write), ClientSession(read, write) as client:
+            await client.initialize()
+            allowed = await asyncio.wait_for(client.call_tool("echo", {"text": "hi"}), 10)
+            return allowed, await asyncio.wait_for(client.call_tool("echo", {"text": "AK" + "IA" + "QX7RN4WZT2LKJ5YB"}), 10)
+
+    allowed, refused = asyncio.run(scenario())
+    assert allowed.content[0].text == "hi"
+    assert "Blocked by policy" in refused.content[0].text
 
 
 def test_a_listener_of_its_own_stands_beside_the_proxy(forwarding: Forwarding) -> None:
