@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sidecar.addresses import is_loopback
 from sidecar.errors import Problem
 from sidecar.install import jsonc, toml
 from sidecar.install.clients import Found
@@ -13,7 +14,7 @@ from sidecar.install.entries import Entry, Wrapper, entries, moved, origin, poin
 from sidecar.install.files import Kept, LeftAlone, read
 from sidecar.install.listeners import Listener, free_ports
 from sidecar.install.tree import Edit, Tree, Wrong, apply, line_column
-from sidecar.settings import Settings, is_loopback
+from sidecar.settings import Settings
 
 NAME_CHARS_MAX: Final = 64
 _PARSE: Final = {"json": jsonc.parse, "toml": toml.parse}
