@@ -143,7 +143,7 @@ class Settings(_Model):
             return self
         owners: dict[tuple[str, int], str] = {}
         for server in self.servers:
-            if (first := owners.setdefault(server.target, server.name)) != server.name:
+            if server.upstream and (first := owners.setdefault(server.target, server.name)) != server.name:
                 where = f"{server.target[0]}:{server.target[1]}"
                 text = f"servers {first} and {server.name} both stand for {where}, so its traffic cannot be told apart"
                 raise ValueError(f"{text}; name it once, or leave 'forward' and 'transparent' out")

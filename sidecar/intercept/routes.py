@@ -29,7 +29,7 @@ class Routes:
     """The servers by the host and port their clients ask for, and by the addresses those hosts have."""
 
     def __init__(self, servers: Iterable[Server]) -> None:
-        self._servers = {_canonical(*server.target): server for server in servers}
+        self._servers = {_canonical(*server.target): server for server in servers if server.upstream}
         self._addresses: dict[Target, Server] = {}
         self.ports = frozenset(port for _, port in self._servers)
 
