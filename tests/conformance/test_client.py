@@ -14,6 +14,12 @@ SCENARIOS = [
     ("reverse", "2026-07-28", "sep-2322-client-request-state"),  # calls in several rounds
     ("reverse", "2026-07-28", "http-custom-headers"),  # arguments that travel in headers too
     ("reverse", "2026-07-28", "http-invalid-tool-headers"),  # tools a client must leave out
+    ("forward", "2025-03-26", "auth/2025-03-26-oauth-metadata-backcompat"),  # the server is its own authorization server
+    ("forward", "2025-11-25", "sse-retry"),
+    ("forward", "2025-11-25", "auth/pre-registration"),
+    ("forward", "2026-07-28", "auth/scope-step-up"),  # a call needs more than the session has
+    ("forward", "2026-07-28", "auth/authorization-server-migration"),
+    ("forward", "2026-07-28", "auth/iss-wrong-issuer"),  # a login the client must break off
 ]
 
 

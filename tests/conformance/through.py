@@ -1,9 +1,11 @@
 """The client of the conformance suite with a sidecar of its own between it and the suite's server.
 
-``python -m tests.conformance.through reverse URL`` gives the client the sidecar's address in place of the server's.
+``python -m tests.conformance.through reverse URL`` gives the client the sidecar's address in place of the server's;
+``forward`` lets it call the server by the server's own address, and sets the sidecar as its proxy.
 """
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from tests.e2e.conftest import Program, free_port, is_open, until
 
 SETTINGS = {
     "reverse": "servers: [{{name: peer, listen: '127.0.0.1:{port}', upstream: '{upstream}'}}]\n",
+    "forward": "forward: '127.0.0.1:{port}'\nservers: [{{name: peer, upstream: '{upstream}'}}]\n",
 }
 RECORD = "policies: {policies}\ndata: {folder}/data\nreader: '127.0.0.1:{reader}'\npage: '127.0.0.1:{page}'\n"
 
@@ -32,7 +35,11 @@ def run(mode: str, url: str, folder: Path) -> None:
         until(lambda: is_open(port) or sidecar.process.poll() is not None, "the sidecar to listen")
         if sidecar.process.poll() is not None:
             sys.exit(sidecar.output)
-        asyncio.run(client.main(parts._replace(netloc=f"localhost:{port}").geturl()))
+        if mode == "forward":
+            os.environ.update(http_proxy=f"http://127.0.0.1:{port}", no_proxy="", NO_PROXY="")
+        else:
+            url = parts._replace(netloc=f"localhost:{port}").geturl()
+        asyncio.run(client.main(url))
     finally:
         sidecar.stop(signal.SIGTERM)
     kept = b"".join(file.read_bytes() for file in (folder / "data").rglob("*") if file.is_file())
