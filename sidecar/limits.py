@@ -157,7 +157,15 @@ ANSWERED_MAX: Final = 5_000
 
 SCHEMAS_MAX: Final = 5_000
 SCHEMA_BYTES_MAX: Final = 64 * KIB
-SCHEMA_STEPS_MAX: Final = 500
+SCHEMA_STEPS_MAX: Final = 20_000
+"""Steps through a tool's schema for one result that is redacted: some 20 ms, and enough for hundreds of values."""
+
+SCHEMA_PATTERN_CHARS_MAX: Final = 1_000
+"""A pattern of a tool's schema; RE2 matches it in linear time, but compiling grows with its length."""
+
+SAMPLE_CHARS_MAX: Final = 4 * KIB
+SAMPLE_DEPTH_MAX: Final = 20
+"""The longest stand-in for a redacted value, and the nesting of a pattern from which one is made."""
 
 HEADER_BYTES_MAX: Final = 256 * KIB
 """The head of one request or response. mitmproxy would hold any amount while it waits for the empty line."""

@@ -1,14 +1,17 @@
 """Detected values replaced by marks: in the original text, where all else stays byte-equal, or in the parsed form.
 
-``redact_*`` is for messages on their way: a number cannot become a mark there, since the receiver expects a number, so
-they raise ``ValueError`` and the message has to be blocked. ``mask_*`` is for what we keep: numbers become strings.
+``redact_*`` is for messages on their way: a number cannot become a mark there, since the receiver expects a number. In the
+structured content of a result it becomes 0; elsewhere they raise ``ValueError`` and the message has to be blocked.
+``values`` are leaves of a result that are replaced as a whole, because their schema allows no mark. ``mask_*`` is for what
+we keep: numbers become strings.
 """
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from sidecar.decode.locate import Place, decoded, occurrences
@@ -16,6 +19,11 @@ from sidecar.events import Path, Span
 
 Mark = Callable[[Span], str]
 """What to write in place of a span; never empty."""
+
+STRUCTURED: Final[Path] = ("result", "structuredContent")
+"""Where a tool's result stands for programs, which know its types (MCP 2025-06-18, tools)."""
+
+_NONE: Final[Mapping[Path, Any]] = MappingProxyType({})
 
 _WIDE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\.|[\xc2-\xf4][\x80-\xbf]+"
@@ -39,30 +47,58 @@ class _Change:
         return "".join((*parts, self.old[done:]))
 
 
-def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Mark) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """A leaf that becomes another value altogether."""
+
+    value: Any
+
+    def new(self) -> Any:
+        return self.value
+
+
+Changes = dict[Place, _Change | _Other]
+
+
+def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> bytes:
     """``raw`` with every span's stretch replaced; every byte outside the stretches stays as it was.
 
     ``raw`` is JSON, or plain text whose only leaf is the text itself. Stretches that overlap become one, marked as the
     longest of them. An object key that would then equal another one gets a number behind it. Raises ``ValueError``
     when a span is in a number or not in ``raw``, because then something would leave unredacted.
     """
-    return mask_bytes(raw, _only_text(spans), mark)
+    values, rest = _apart(spans, values)
+    return _patched_text(raw, rest, mark, values)
 
 
-def redact_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
+def redact_value(payload: Any, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> Any:
     """A copy of ``payload`` with every span's stretch replaced, equal to what ``redact_bytes`` makes of its text.
 
     Parts without a span are shared with ``payload``, not copied. Raises ``ValueError`` as ``redact_bytes`` does.
     """
-    return mask_value(payload, _only_text(spans), mark)
+    values, rest = _apart(spans, values)
+    return _patched_copy(payload, rest, mark, values)
 
 
 def mask_bytes(raw: bytes, spans: Iterable[Span], mark: Mark) -> bytes:
     """Like ``redact_bytes``, but a number with a span becomes a string."""
-    spans = list(spans)
+    return _patched_text(raw, list(spans), mark, _NONE)
+
+
+def mask_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
+    """Like ``redact_value``, but a number with a span becomes a string."""
+    return _patched_copy(payload, spans, mark, _NONE)
+
+
+def marked(spans: Iterable[Span], mark: Mark) -> dict[Path, str]:
+    """The texts of the leaves that hold ``spans``, by path, with every stretch replaced."""
+    return {path: str(change.new()) for (path, is_key), change in _changes(spans, mark).items() if not is_key}
+
+
+def _patched_text(raw: bytes, spans: Sequence[Span], mark: Mark, values: Mapping[Path, Any]) -> bytes:
     if spans and spans[0].leaf.is_text and not spans[0].leaf.path and raw.decode("utf-8", "replace") == spans[0].leaf.text:
-        return _changes(spans, mark)[(), False].new().encode()
-    changes = _changes(spans, mark)
+        return marked(spans, mark)[()].encode()
+    changes = _changes(spans, mark, values)
     if any(is_key for _, is_key in changes):
         _keep_keys_apart(changes, json.loads(raw))
     places: dict[Place, list[tuple[int, int]]] = defaultdict(list)
@@ -79,9 +115,8 @@ def mask_bytes(raw: bytes, spans: Iterable[Span], mark: Mark) -> bytes:
     return b"".join((*parts, raw[done:]))
 
 
-def mask_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
-    """Like ``redact_value``, but a number with a span becomes a string."""
-    changes = _changes(spans, mark)
+def _patched_copy(payload: Any, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any]) -> Any:
+    changes = _changes(spans, mark, values)
     _keep_keys_apart(changes, payload)
     touched = {path[:length] for path, is_key in changes for length in range(len(path) + (not is_key))}
     copied = _copy(payload, (), changes, touched)
@@ -89,7 +124,7 @@ def mask_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
     return copied
 
 
-def _copy(value: Any, path: Path, changes: dict[Place, _Change], touched: set[Path]) -> Any:
+def _copy(value: Any, path: Path, changes: Changes, touched: set[Path]) -> Any:
     """Recursion is safe here: what is deeper than ``JSON_DEPTH_MAX`` was refused when it was parsed."""
     if path not in touched:
         return value
@@ -105,8 +140,10 @@ def _copy(value: Any, path: Path, changes: dict[Place, _Change], touched: set[Pa
     return change.new() if change else value
 
 
-def _patched(literal: bytes, change: _Change) -> bytes:
+def _patched(literal: bytes, change: _Change | _Other) -> bytes:
     """A JSON literal with its stretches replaced. A number becomes a string; what is not UTF-8 is written anew."""
+    if isinstance(change, _Other):
+        return json.dumps(change.value).encode()
     is_text = literal.startswith(b'"')
     if is_text and decoded(literal) != change.old:
         raise ValueError("a span was found in another text than this one")
@@ -145,12 +182,12 @@ def _byte_offsets(literal: bytes, chars: Sequence[int]) -> list[int]:
     return offsets
 
 
-def _changes(spans: Iterable[Span], mark: Mark) -> dict[Place, _Change]:
+def _changes(spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> Changes:
     """The spans of each leaf as stretches; overlapping ones joined and marked as the longest."""
     by_place: dict[Place, list[Span]] = defaultdict(list)
     for span in spans:
         by_place[span.leaf.path, span.leaf.is_key].append(span)
-    changes = {}
+    changes: Changes = {(path, False): _Other(value) for path, value in values.items()}
     for place, group in by_place.items():
         joined: list[tuple[int, int, Span]] = []
         for span in sorted(group, key=lambda each: (each.start, -each.end, -each.confidence, each.kind)):
@@ -165,7 +202,7 @@ def _changes(spans: Iterable[Span], mark: Mark) -> dict[Place, _Change]:
     return changes
 
 
-def _keep_keys_apart(changes: dict[Place, _Change], payload: Any) -> None:
+def _keep_keys_apart(changes: Changes, payload: Any) -> None:
     """Put a number behind a changed key that equals another one of its object, since parsers keep one of two such keys."""
     for parent in {path[:-1] for path, is_key in changes if is_key}:
         siblings = payload
@@ -175,7 +212,7 @@ def _keep_keys_apart(changes: dict[Place, _Change], payload: Any) -> None:
         numbers: dict[str, int] = defaultdict(lambda: 1)
         for key in siblings:
             place = ((*parent, key), True)
-            if (change := changes.get(place)) is None:
+            if not isinstance(change := changes.get(place), _Change):
                 continue
             name = base = change.new()
             while name in taken:
@@ -187,11 +224,19 @@ def _keep_keys_apart(changes: dict[Place, _Change], payload: Any) -> None:
                 changes[place] = replace(change, stretches=(*change.stretches, end))
 
 
-def _only_text(spans: Iterable[Span]) -> list[Span]:
-    listed = list(spans)
-    if any(not span.leaf.is_text for span in listed):
-        raise ValueError("a number cannot be redacted in place; block the message, or mask it")
-    return listed
+def _apart(spans: Iterable[Span], values: Mapping[Path, Any]) -> tuple[dict[Path, Any], list[Span]]:
+    """What is replaced as a whole, and the spans of what is not."""
+    others, rest = dict(values), []
+    for span in spans:
+        if span.leaf.path in others and not span.leaf.is_key:
+            continue
+        if span.leaf.is_text:
+            rest.append(span)
+        elif span.leaf.path[:2] == STRUCTURED:
+            others[span.leaf.path] = 0
+        else:
+            raise ValueError("a number cannot be redacted in place; block the message, or mask it")
+    return others, rest
 
 
 def _require_all(missing: Iterable[Place]) -> None:

@@ -15,7 +15,6 @@ from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 from sidecar.intercept.listening import own_endpoint
-from sidecar.intercept.schemas import allows_marks
 
 _CANCELLED: Final = "-32800"
 """The code by which servers of the Python SDK answer a request that its client cancelled."""
@@ -272,10 +271,8 @@ class Answers:
         """The redacted answer, or None when it would not be one its client accepts."""
         message = judged.message
         schema = self._links.schema(call.server.name, message.tool) if message.method == "tools/call" else None
-        if schema is not None and not allows_marks(schema, judged.verdict.redactions):
-            return None
         try:
-            return redacted(judged)
+            return redacted(judged, True if schema is None else schema)
         except ValueError:
             return None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import mark, walk
@@ -94,16 +95,20 @@ def _without_opaque(scan: Scan) -> Scan:
     return scan if len(spans) == len(scan.spans) else replace(scan, spans=spans)
 
 
-def redacted(judged: Judged) -> bytes:
+def redacted(judged: Judged, schema: Any = True) -> bytes:
     """The message's own bytes with what enforced rules redact replaced; everything else stays byte for byte.
 
+    ``schema`` is what a tool has promised of its structured content, which the redacted one satisfies too.
+
     Raises:
-        ValueError: a value stands where it cannot be replaced (in a number, or in text that is not strict JSON).
+        ValueError: a value stands where it cannot be replaced (in a number, in text that is not strict JSON, or where the
+            schema allows nothing else).
     """
     spans = judged.verdict.redactions
     if isinstance(judged.message.payload, str):
         return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
-    return redact_bytes(judged.raw, spans, mark)
+    values = stand_ins(judged.message.payload, schema, spans, mark) if schema is not True else {}
+    return redact_bytes(judged.raw, spans, mark, values)
 
 
 def with_finding(judged: Judged, finding: Finding) -> Judged:

@@ -25,11 +25,15 @@ def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
 
 
 def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
-    """The spans that text can take the place of, and the others: in numbers, and in keys, which name things."""
+    """The spans that something can take the place of, and the others: in numbers, and in keys, which name things.
+
+    Of numbers only those in a structured result have a stand-in of their type; elsewhere one would be taken for an argument.
+    """
     can: list[Span] = []
     cannot: list[Span] = []
     for span in spans:
-        (can if span.leaf.is_text and not span.leaf.is_key else cannot).append(span)
+        has_stand_in = span.leaf.is_text or span.leaf.path[:2] == ("result", "structuredContent")
+        (can if has_stand_in and not span.leaf.is_key else cannot).append(span)
     return can, cannot
 
 

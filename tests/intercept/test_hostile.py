@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from sidecar.intercept.encodings import decoded
-from sidecar.intercept.schemas import allows_marks
 from tests.intercept.conftest import ACCESS, SECRETS, aws_key
 from tests.intercept.test_waist import call, data_of, result
 
@@ -224,30 +223,6 @@ def test_content_codings_are_bounded() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match="its response is"):
             decoded(raw, encoding)
-
-
-@pytest.mark.parametrize(
-    ("leaf", "is_allowed"),
-    [
-        ({"type": "string"}, True), ({}, True), (True, True), ({"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
-        ({"$ref": "#/$defs/free"}, True), ({"type": ["string", "null"], "description": "x"}, True),
-        ({"type": "string", "pattern": "^(a+)+$"}, False), ({"enum": ["a"]}, False), ({"type": "integer"}, False),
-        ({"type": "string", "format": "email"}, False), ({"$ref": "#/$defs/loop"}, False), (False, False),
-        ({"$ref": "http://elsewhere.example/schema"}, False), ({"allOf": [{"type": "string"}, {"maxLength": 3}]}, False),
-        ({"not": {"type": "string"}}, False),
-    ],
-)  # fmt: skip
-def test_where_a_mark_may_stand(leaf: Any, is_allowed: bool) -> None:
-    """A mark replaces a value only where the tool's schema lets any text stand; a hostile schema costs nothing."""
-    from sidecar.events import Leaf, Span
-
-    schema = {
-        "type": "object",
-        "properties": {"rows": {"type": "array", "items": {"properties": {"k": leaf}}}},
-        "$defs": {"free": {"type": "string"}, "loop": {"$ref": "#/$defs/loop"}},
-    }
-    span = Span("secrets.x", Leaf(("result", "structuredContent", "rows", 3, "k"), "value"), 0, 5, 1.0)
-    assert allows_marks(schema, [span]) is is_allowed
 
 
 def test_a_token_that_is_only_handed_back_is_left_alone(play: Any) -> None:

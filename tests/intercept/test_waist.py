@@ -1,6 +1,7 @@
 """What happens to a message between client and server, told as transcripts."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -69,12 +70,29 @@ def test_a_secret_in_a_result_is_taken_out_of_both_copies(play: Any) -> None:
     assert "[secrets.aws-key #" in row["response"] and aws_key().encode() not in sidecar.everything
 
 
-def test_a_redaction_the_schema_forbids_becomes_a_refusal(play: Any) -> None:
-    """Where the mark would break the tool's own schema, the client gets an error it understands instead of a broken result."""
-    sidecar = play()
-    tool = {"name": "get", "outputSchema": {"type": "object", "properties": {"k": {"type": "string", "pattern": "^AKIA"}}}}
+def listed(sidecar: Any, schema: Any) -> None:
+    """The server lists the tool ``get`` with this promise about its results."""
     listing = sidecar.post({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})
-    sidecar.answer(listing, {"jsonrpc": "2.0", "id": 2, "result": {"tools": [tool]}})
+    tools = [{"name": "get", "outputSchema": {"type": "object", "properties": schema}}]
+    sidecar.answer(listing, {"jsonrpc": "2.0", "id": 2, "result": {"tools": tools}})
+
+
+def test_a_redaction_keeps_what_the_schema_promises(play: Any) -> None:
+    """A client accepts the redacted result, because what stands in it has the form the tool promised; the text has the mark."""
+    sidecar = play()
+    listed(sidecar, {"k": {"type": "string", "pattern": "^AKIA[A-Z0-9]{16}$"}})
+    raw = b'{"jsonrpc":"2.0","id":1,"result":{"n":1.00,"content":[{"type":"text","text":"%s"}],"structuredContent":{"k":"%s"}}}'
+    got = sidecar.answer(sidecar.post(call()), raw.replace(b"%s", aws_key().encode()))
+    said = json.loads(got)["result"]
+    assert said["content"][0]["text"] == "[secrets.aws-key]" and b'"n":1.00' in got
+    assert re.fullmatch("AKIA[A-Z0-9]{16}", said["structuredContent"]["k"]) and said["structuredContent"]["k"] != aws_key()
+    assert (sidecar.calls[-1]["status"], sidecar.calls[-1]["verdict"]) == ("ok", "redact")
+
+
+def test_a_redaction_the_schema_forbids_becomes_a_refusal(play: Any) -> None:
+    """Where nothing else may stand in its place, the client gets an error it understands instead of a broken result."""
+    sidecar = play()
+    listed(sidecar, {"k": {"const": aws_key()}})
     got = json.loads(sidecar.answer(sidecar.post(call()), result("x", structuredContent={"k": aws_key()})))
     assert got["result"]["isError"] is True and "structuredContent" not in got["result"]
     assert sidecar.calls[-1]["status"] == "blocked"

@@ -1,0 +1,129 @@
+"""What may stand in place of a value whose type and form a tool has promised (MCP 2025-06-18, tools, ``outputSchema``).
+
+Clients throw a structured result away when it does not satisfy the tool's schema, so where an ordinary mark does not, another
+value is sought that does and says nothing: the same for the same input, always.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sidecar import limits
+from sidecar.act.formats import SAMPLES, sample_of
+from sidecar.act.redact import STRUCTURED, Mark, marked
+from sidecar.act.samples import NoSample, sample
+from sidecar.act.schemas import CannotTell, Walk
+from sidecar.events import Path, Span
+
+
+class NothingFits(ValueError):
+    """No value was found that satisfies the schema and says nothing."""
+
+
+def stand_ins(payload: Any, schema: Any, spans: Iterable[Span], mark: Mark) -> dict[Path, Any]:
+    """The leaves of a result's structured content that need another value than the ordinary mark, and which.
+
+    ``payload`` is the whole message, ``schema`` the tool's ``outputSchema``.
+
+    Raises:
+        NothingFits: see there; the result cannot be redacted.
+    """
+    spans = [span for span in spans if span.leaf.path[:2] == STRUCTURED]
+    if not spans:
+        return {}
+    values: dict[Path, Any] = {}
+    texts = marked((span for span in spans if span.leaf.is_text), mark)
+    walk, content = Walk(schema), payload["result"]["structuredContent"]
+    for path in dict.fromkeys(span.leaf.path for span in spans):
+        said = [span.value for span in spans if span.leaf.path == path]
+        found = _first_fit(walk, content, path[2:], texts.get(path), said)
+        content = _set(content, path[2:], found)
+        if found != texts.get(path):
+            values[path] = found
+    return values
+
+
+def _first_fit(walk: Walk, content: Any, way: Path, text: str | None, said: list[str]) -> Any:
+    """The first candidate with which the whole content satisfies the schema; what is not replaced yet satisfied it before."""
+    before = content
+    for step in way:
+        before = before[step]
+    tried: set[Any] = set()
+    try:
+        schemas = list(walk.speaking_of(walk.root, way))
+        for candidate in _candidates(before, text, schemas, said):
+            if candidate in tried or candidate == before or any(each in str(candidate) for each in said):
+                continue
+            tried.add(candidate)
+            if walk.holds(walk.root, _set(content, way, candidate), way):
+                return candidate
+    except CannotTell:
+        pass
+    raise NothingFits("the tool's schema allows no value that could take this one's place")
+
+
+def _candidates(before: Any, text: str | None, schemas: list[dict[str, Any]], said: list[str]) -> Iterator[Any]:
+    """What could stand there, the plainest first."""
+    given = [each for schema in schemas for each in (schema.get("const"), *_listed(schema, "enum"))]
+    if text is None:
+        yield 0
+        yield from (each for each in given if isinstance(each, int | float) and not isinstance(each, bool))
+        yield from _numbers(schemas)
+        return
+    yield text
+    yield from (each for each in given if isinstance(each, str))
+    for schema in schemas:
+        if (known := sample_of(schema.get("format"))) is not None:
+            yield known
+    bounds = [schema[name] for schema in schemas for name in ("minLength", "maxLength") if isinstance(schema.get(name), int)]
+    lengths = sorted({min(max(0, each), limits.SAMPLE_CHARS_MAX) for each in bounds})
+    yield _shape(before, said)
+    yield _shape(before, [before])
+    for pattern in (schema["pattern"] for schema in schemas if isinstance(schema.get("pattern"), str)):
+        for more in (0, 1, *lengths):
+            with suppress(NoSample):
+                yield sample(pattern, more)
+    for length in lengths:
+        yield text + "*" * (length - len(text))
+        yield "*" * length
+    yield from SAMPLES
+
+
+def _numbers(schemas: list[dict[str, Any]]) -> Iterator[float]:
+    """Numbers at the edges of what is allowed, and just inside of them."""
+    names = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+    edges = [schema[name] for schema in schemas for name in names if isinstance(schema.get(name), int | float)]
+    for edge in edges:
+        yield from (edge, edge + 1, edge - 1)
+    for schema in schemas:
+        step, least = schema.get("multipleOf"), schema.get("minimum", schema.get("exclusiveMinimum", 0))
+        if isinstance(step, int | float) and step > 0 and isinstance(least, int | float):
+            yield from (step * (least // step + more) for more in (1, 2))
+    yield from ((low + high) / 2 for low in edges for high in edges if low < high)
+
+
+def _shape(text: str, said: list[str]) -> str:
+    """The text with every letter of what was found as an x and every digit as a 0: same length, same punctuation."""
+    for value in sorted(said, key=len, reverse=True):
+        text = text.replace(value, "".join("0" if each.isdigit() else _letter(each) for each in value))
+    return text
+
+
+def _letter(each: str) -> str:
+    if not each.isalpha():
+        return each
+    return "X" if each.isupper() else "x"
+
+
+def _set(value: Any, way: Path, new: Any) -> Any:
+    """A copy with another value at ``way``; all that is not on the way is shared."""
+    if not way:
+        return new
+    copied: Any = dict(value) if isinstance(value, dict) else list(value)
+    copied[way[0]] = _set(value[way[0]], way[1:], new)
+    return copied
+
+
+def _listed(schema: Mapping[str, Any], name: str) -> list[Any]:
+    value = schema.get(name)
+    return value if isinstance(value, list) else []
