@@ -40,6 +40,9 @@ class Server(_Model):
     keep_host: bool = False
     """Send the client's ``Host`` on instead of the server's own."""
     payloads: Literal["redacted", "metadata"] = "redacted"
+    parsing: Literal["refuse", "canonical"] = "refuse"
+    """What becomes of a request that two JSON parsers may read differently (a key twice, UTF-16, half a character, an encoded
+    body): refused, or passed on as the one plain JSON text that was judged. Either way the record names the anomaly."""
     answer_within: float = Field(default=0, ge=0, strict=False)
     """Seconds until the first byte of an answer; 0 waits as long as the client does."""
 

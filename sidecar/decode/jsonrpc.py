@@ -14,12 +14,17 @@ from typing import Any, Final
 import orjson
 
 from sidecar import limits
+from sidecar.decode import lossless
 from sidecar.events import Kind
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 
 _NAMES: Final = frozenset(("jsonrpc", "id", "method", "params", "result", "error", "name", "arguments", "uri"))
+
+_NUMERIC_ID_CHARS_MAX: Final = 40
+_EXACT_MAX: Final = 2**53
+_ROUNDED_MAX: Final = 10**300
 
 _KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
 
@@ -54,17 +59,36 @@ def read_strictly(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
     if not _is_plainly_sound(body, value):
-        keys, members, depth = _measure(value)
-        if depth > limits.JSON_DEPTH_MAX:
-            raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
-        if members > limits.JSON_LEAVES_MAX:
-            raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
+        keys = require_bounded(value)
         if _key_ends(body) != keys and _has_equal_keys(body):
             raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
+    require_spelt(value)
+    for message in value if isinstance(value, list) else (value,):
+        if isinstance(message, dict) and type(message.get("id")) is float:
+            # An integer of more than 64 bits is read as a fraction, and an id must keep its digits.
+            return json.loads(body, parse_int=bounded_int)
+    return value
+
+
+def require_bounded(value: Any) -> int:
+    """How many object keys a value holds.
+
+    Raises:
+        NotAMessage: it is deeper or larger than servers read.
+    """
+    keys, members, depth = _measure(value)
+    if depth > limits.JSON_DEPTH_MAX:
+        raise NotAMessage(INVALID_REQUEST, "too-deep", f"the body is nested deeper than {limits.JSON_DEPTH_MAX} levels")
+    if members > limits.JSON_LEAVES_MAX:
+        raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
+    return keys
+
+
+def require_spelt(value: Any) -> None:
+    """Raises ``NotAMessage`` when a message is spelt so that only some servers find its method, name or arguments."""
     for message in value if isinstance(value, list) else (value,):
         if is_misspelt(message):
             raise NotAMessage(INVALID_REQUEST, "misspelt-key", "a key of the message differs from JSON-RPC's only by its case")
-    return value
 
 
 def read_leniently(data: bytes) -> Any:
@@ -74,7 +98,7 @@ def read_leniently(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        return json.loads(text, parse_int=_bounded_int)
+        return json.loads(text, parse_int=bounded_int)
     except (ValueError, RecursionError):
         return text
 
@@ -94,7 +118,8 @@ def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:
         return data
     keys, _, _ = _measure(value)
     try:
-        return orjson.dumps(value) if _key_ends(data) != keys and _has_equal_keys(data) else data
+        is_ambiguous = _key_ends(data) != keys and _has_equal_keys(data)
+        return lossless.dumps(lossless.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))) if is_ambiguous else data
     except (ValueError, TypeError, RecursionError):
         return data
 
@@ -155,12 +180,17 @@ def loose_key(value: Any) -> tuple[str, Any]:
     """A key under which ``1``, ``1.0`` and ``"1"`` are one id, as clients have it when they match an answer."""
     if isinstance(value, str):
         try:
-            value = int(value[:20])
+            value = int(value) if len(value) <= _NUMERIC_ID_CHARS_MAX else value
         except ValueError:
             return ("str", value)
+    if isinstance(value, str):
+        return ("str", value)
+    if isinstance(value, int) and abs(value) > _EXACT_MAX:
+        # Some parsers round integers of this size, and answer with the rounded one.
+        value = float(value) if abs(value) < _ROUNDED_MAX else value
     if isinstance(value, float) and not value.is_integer():
         return id_key(value)
-    return ("int", int(value)) if isinstance(value, int | float) else id_key(value)
+    return ("int", int(value)) if isinstance(value, int | float) and not isinstance(value, bool) else id_key(value)
 
 
 def requests_in(members: Sequence[Any]) -> list[dict[str, Any]]:
@@ -185,6 +215,11 @@ def _is_plainly_sound(data: bytes, value: Any) -> bool:
         return orjson.dumps(value) == data
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def bounded_int(digits: str) -> int | float:
+    """An integer; one of thousands of digits, which Python refuses to read, becomes infinite."""
+    return int(digits) if len(digits) < 4000 else float("inf")
 
 
 def _measure(value: Any) -> tuple[int, int, int]:
@@ -218,11 +253,6 @@ def _key_ends(data: bytes) -> int:
         # A run of backslashes begins with an escape, so pairs come away as they were meant.
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     return len(_KEY_END.findall(data))
-
-
-def _bounded_int(digits: str) -> int | float:
-    """An integer; one of thousands of digits, which Python refuses to read, becomes infinite."""
-    return int(digits) if len(digits) < 4000 else float("inf")
 
 
 def _has_equal_keys(body: bytes) -> bool:

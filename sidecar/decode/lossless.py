@@ -30,8 +30,17 @@ def dumps(value: Any) -> bytes:
     return _escaped(_MARKED.sub(r"\1", text)).encode()
 
 
+def members(data: bytes) -> list[bytes]:
+    """The members of a JSON array as bytes of their own; what is not UTF-8 is read as clients do.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    return [dumps(member) for member in loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))]
+
+
 def canonical(value: Any) -> bytes:
-    """A member of a batch as bytes of its own."""
+    """A message of ours as JSON; an id it repeats may be an integer of any size."""
     try:
         return orjson.dumps(value)
     except (TypeError, ValueError):

@@ -1,10 +1,10 @@
 """What servers send: answers, streams of them, their own requests, their lists, and their failures."""
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
-from sidecar.decode import jsonrpc, lossless, mcp, sse
+from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
 from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
@@ -82,7 +82,7 @@ class Answers:
         payload = jsonrpc.read_leniently(event.data)
         is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)
         if isinstance(payload, list):
-            members = [lossless.canonical(member) for member in payload]
+            members = lossless.members(event.data)
             parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
             if parts == members:
                 return raw
@@ -133,7 +133,7 @@ class Answers:
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
         status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
         self._ground.end_on(exchange, call, status, error_type=error_type, error_message=text)
-        return sse.message_event(orjson.dumps(reply.server_failed(call.rpc_id, text)))
+        return sse.message_event(lossless.canonical(reply.server_failed(call.rpc_id, text)))
 
     def _session_over(self, exchange: Exchange, reason: str) -> bytes:
         """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
@@ -172,7 +172,7 @@ class Answers:
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
-        members = [lossless.canonical(member) for member in payload]
+        members = lossless.members(exchange.response_body)
         parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
         if parts != members:
             exchange.response_body = b"[" + b",".join(part for part in parts if part is not None) + b"]"
@@ -187,8 +187,10 @@ class Answers:
         """One message towards the client: the bytes to send, or None to withhold it."""
         if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
             return self._unreadable(exchange)
-        original, raw = raw, jsonrpc.canonical_if_ambiguous(raw, payload)
-        has_equal_keys = raw is not original
+        original = raw
+        raw, odd = self._settled(exchange, payload, original)
+        if odd:
+            self._tell(exchange, odd)
         kind = jsonrpc.kind_of(payload)
         if kind == "request":
             return self._from_server.question(exchange, payload, raw, began, is_replay)
@@ -214,8 +216,6 @@ class Answers:
         if not is_refused:
             self._ground.related.learn(call, payload, "server")
         self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
-        if has_equal_keys:
-            call.mark("duplicate-key")
         self._ledger.note(call, judged, now)
         call.spent_s += self._ground.timer() - began
         status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
@@ -241,6 +241,30 @@ class Answers:
         if exchange.response_headers.get("content-encoding", "identity") != "identity":
             call.mark("encoded")
 
+    def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[str, ...]]:
+        """The bytes to judge and pass on, and what was odd about those that came.
+
+        Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
+        them, so it is only rewritten where the settings ask for it.
+        """
+        if not isinstance(payload, dict | list):
+            return raw, ()
+        single = jsonrpc.canonical_if_ambiguous(raw, payload)
+        odd = (*(() if single is raw else ("duplicate-key",)), *anomalies.in_answer(raw))
+        if odd and exchange.server.parsing == "canonical":
+            with suppress(jsonrpc.NotAMessage):
+                return anomalies.settle(raw).body, odd
+        return single, odd
+
+    def _tell(self, exchange: Exchange, odd: tuple[str, ...]) -> None:
+        """Record what was odd: with the call that waits here, else by itself."""
+        call = next(iter(exchange.open_calls()), None)
+        for name in odd:
+            if call is not None:
+                call.mark(name)
+            else:
+                self._ground.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
+
     def _unreadable(self, exchange: Exchange) -> bytes | None:
         """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
         calls = exchange.open_calls()
@@ -251,7 +275,7 @@ class Answers:
         self._ground.note(finding)
         self._ground.end_on(exchange, call, "blocked", error_type="unreadable")
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
-        return orjson.dumps(reply.server_failed(call.rpc_id, text))
+        return lossless.canonical(reply.server_failed(call.rpc_id, text))
 
     def _acted(self, exchange: Exchange, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
         """The bytes to send for an answer after its verdict, and whether it was refused."""
@@ -265,7 +289,7 @@ class Answers:
                 return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), False
             text = reply.refusal_text(_CANNOT_REDACT, verdict.rule)
         refused = reply.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
-        return orjson.dumps(refused), True
+        return lossless.canonical(refused), True
 
     def _valid_redaction(self, call: Call, judged: Judged) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from sidecar import limits
-from sidecar.decode import mcp
+from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Scan, Span, Verdict
 from sidecar.intercept import noted
@@ -360,7 +360,7 @@ def _finding_columns(finding: Finding) -> dict[str, Any]:
 
 def _id_text(said: Any) -> str:
     value = said.get("id") if isinstance(said, dict) else None
-    return "" if value is None else orjson.dumps(value).decode()[:200]
+    return "" if value is None else lossless.canonical(value).decode("utf-8", "replace")[:200]
 
 
 def _json(record: dict[str, Any]) -> bytes:

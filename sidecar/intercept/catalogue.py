@@ -7,10 +7,8 @@ listens on (MCP 2024-11-05 to 2025-11-25), or on an open ``subscriptions/listen`
 
 from typing import Any, Final
 
-import orjson
-
 from sidecar import limits
-from sidecar.decode import mcp, sse
+from sidecar.decode import lossless, mcp, sse
 from sidecar.events import Caller, Message
 from sidecar.intercept.calls import Call
 from sidecar.intercept.exchange import Exchange
@@ -87,7 +85,7 @@ class Catalogue:
         if stream.inject is None:
             return
         notice = {"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed", **({"params": params} if params else {})}
-        raw, now = orjson.dumps(notice), self._ground.clock()
+        raw, now = lossless.canonical(notice), self._ground.clock()
         stream.inject(sse.message_event(raw))
         session = self._ground.session_of(stream, caller, now)
         message = Message(

@@ -45,6 +45,8 @@ class Exchange:
     status: int = 0
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: bytes = b""
+    anomalies: tuple[str, ...] = ()
+    """What two parsers might have read differently in its body, before that was settled (``decode.anomalies``)."""
     set_headers: dict[str, str] = field(default_factory=dict)
     """Request headers to replace, where they mirror a value that was redacted in the body."""
     calls: dict[tuple[str, object], Call] = field(default_factory=dict)

@@ -9,9 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
 from sidecar import limits
+from sidecar.decode import lossless
 from sidecar.decode.jsonrpc import id_key, loose_key
 from sidecar.intercept.calls import Call
 from sidecar.intercept.exchange import Exchange
@@ -117,7 +116,7 @@ class Links:
 
     def remember_schema(self, server: str, tool: str, schema: Any) -> None:
         """Keep what a tool promises of its structured results; one that is too large promises what cannot be checked."""
-        self._schemas[server, tool] = schema if len(orjson.dumps(schema)) <= limits.SCHEMA_BYTES_MAX else False
+        self._schemas[server, tool] = schema if len(lossless.canonical(schema)) <= limits.SCHEMA_BYTES_MAX else False
 
     def schema(self, server: str, tool: str) -> Any:
         """The ``outputSchema`` of a tool as last listed, or None."""

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import orjson
-
-from sidecar.decode import sse
+from sidecar.decode import lossless, sse
 from sidecar.intercept.exchange import Exchange, session_in
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -68,7 +66,7 @@ class Listening:
         if stream is None or stream.inject is None:
             return False
         for message in messages:
-            stream.inject(sse.message_event(orjson.dumps(message)))
+            stream.inject(sse.message_event(lossless.canonical(message)))
         return True
 
 

@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
 from sidecar import limits
+from sidecar.act.redact import marked
 from sidecar.decode import lossless, mcp
 from sidecar.detect.text import mark
 from sidecar.events import Message, Span
@@ -20,6 +21,7 @@ CALLED_BY: Final = {
 }
 
 _SENTINEL: Final = ("=?base64?", "?=")
+_ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/=]*)\?=")
 
 
 def output_schemas(method: str, payload: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -72,35 +74,57 @@ def kept_briefly(raw: bytes, payload: Any) -> bytes:
 
 def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> dict[str, str]:
     """The ``Mcp-Name`` and ``Mcp-Param-*`` headers to replace, because they repeat a redacted value (MCP 2026-07-28)."""
+    mirrors = {name: _decoded(value) for name, value in headers.items() if _is_mirror(name)}
+    if not mirrors:
+        return {}
+    redactions = list(redactions)
+    texts = {span.leaf.path: span.leaf.text for span in redactions}
+    # A header repeats a whole value, so it becomes what that value becomes; only where it repeats none it is searched.
+    whole = {texts[path]: new for path, new in marked(redactions, mark).items()}
     changed: dict[str, str] = {}
-    for name, value in headers.items():
-        if name != "mcp-name" and not name.startswith("mcp-param-"):
-            continue
-        text = before = _decoded(value)
-        for span in redactions:
+    for name, before in mirrors.items():
+        text = whole.get(before, before)
+        for span in redactions if text == before else ():
             text = text.replace(span.value, mark(span))
         if text != before:
             changed[name] = _encoded(text)
     return changed
 
 
+def mismatches(headers: Mapping[str, str], facts: mcp.Facts) -> list[str]:
+    """The anomalies of headers that repeat what a message says of itself; modern servers refuse it then (MCP 2026-07-28)."""
+    found = []
+    method, name, revision = headers.get("mcp-method"), headers.get("mcp-name"), headers.get("mcp-protocol-version")
+    if (method is not None and method != facts.method) or (name is not None and _decoded(name) != facts.tool):
+        found.append("header-mismatch")
+    if facts.protocol and facts.method != "initialize" and revision != facts.protocol:
+        found.append("revision-mismatch")
+    return found
+
+
 def unmirrored(headers: Mapping[str, str], payload: Any) -> list[str]:
     """What stands in headers that repeat a body and is not in the body: it would travel past whoever reads only that."""
-    mirrors = [value for name, value in headers.items() if name == "mcp-name" or name.startswith("mcp-param-")]
+    mirrors = [value for name, value in headers.items() if _is_mirror(name)]
     if not mirrors:
         return []
-    said = orjson.dumps(payload).decode()
-    return [text for text in map(_decoded, mirrors) if orjson.dumps(text).decode()[1:-1] not in said]
+    said = json.dumps(payload)
+    return [text for text in map(_decoded, mirrors) if json.dumps(text)[1:-1] not in said]
+
+
+def _is_mirror(name: str) -> bool:
+    return name == "mcp-name" or name.startswith("mcp-param-")
 
 
 def _decoded(value: str) -> str:
-    opening, closing = _SENTINEL
-    if not (value.startswith(opening) and value.endswith(closing)):
-        return value
+    """A header's text with every encoded part plain; a header that stands twice has two such parts."""
+    return _ENCODED.sub(_plain, value) if _SENTINEL[0] in value else value
+
+
+def _plain(found: re.Match[str]) -> str:
     try:
-        return base64.b64decode(value[len(opening) : -len(closing)], validate=True).decode()
+        return base64.b64decode(found[1], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        return value
+        return found[0]
 
 
 def _encoded(text: str) -> str:

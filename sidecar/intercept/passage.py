@@ -15,7 +15,7 @@ from sidecar.decode.http1 import HOP_BY_HOP, Fields
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.intercept.doorway import Doorway, TargetDoorway
-from sidecar.intercept.encodings import decoded
+from sidecar.intercept.encodings import decoded, undo
 from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 from sidecar.intercept.reply import unreadable
 from sidecar.intercept.routes import FOR_THE_PROXY, Routes
@@ -56,7 +56,7 @@ class Passage:
 
     def to_server(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The request's head as the server should see it; a body that is changed takes its digests with it."""
-        drop = HOP_BY_HOP | DIGESTS if is_changed else HOP_BY_HOP
+        drop = HOP_BY_HOP | DIGESTS | {"content-encoding"} if is_changed else HOP_BY_HOP
         said = {"accept-encoding": "identity", "content-length": str(len(exchange.body)), **exchange.set_headers}
         if exchange.method == "OPTIONS":
             # A preflight is a browser's question about headers; what it answers is in headers too.
@@ -78,20 +78,20 @@ class Passage:
         if exchange.status < 200:
             # A 101 would open a tunnel nobody judges, and clients take other interim responses for the final one.
             return "it sent an interim response, which is not passed on"
-        is_encoded = exchange.response_headers.get("content-encoding", "identity").lower() != "identity"
-        if exchange.is_event_stream and is_encoded:
-            return "its event stream is compressed although it was asked not to"
+        if exchange.is_event_stream:
+            try:
+                undo(_encoding(exchange))
+            except ValueError as error:
+                return str(error)
         return ""
 
     def whole(self, exchange: Exchange, raw: bytes) -> bool:
         """The response's body is whole: judge it. Whether it was replaced; ``exchange.answer`` may be set; never raises."""
         self.over(exchange)
         try:
-            encoding = exchange.response_headers.get("content-encoding", "identity")
-            exchange.response_body = decoded(raw, encoding.strip().lower())
+            exchange.response_body = decoded(raw, _encoding(exchange)) if raw and exchange.is_mcp else raw
         except ValueError as error:
-            exchange.failure = exchange.failure or str(error)
-        before = exchange.response_body
+            exchange.failure = exchange.failure or f"its response cannot be read: {error}"
         try:
             if exchange.failure:
                 self.waist.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
@@ -99,13 +99,12 @@ class Passage:
                 self.waist.response(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
-        return exchange.response_body is not before
+        return exchange.response_body is not raw
 
     def to_client(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The response's head as the client should see it, without what frames its body."""
         is_stream = exchange.is_event_stream
-        drop = _TO_CLIENT | DIGESTS if is_changed or is_stream else _TO_CLIENT
-        drop = drop | {"content-encoding"} if is_changed else drop
+        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or is_stream else _TO_CLIENT
         kept = []
         for name, value in fields:
             low = name.lower()
@@ -175,6 +174,7 @@ class EventStream:
         self._passage = passage
         self._exchange = exchange
         self._splitter = Splitter(limits.EVENT_BYTES_MAX)
+        self._plain = undo(_encoding(exchange))
         self.is_broken = False
         """Nothing of the stream can be judged any more, so nothing more of it is passed on."""
 
@@ -182,6 +182,10 @@ class EventStream:
         """The bytes to send now; none while no event is whole."""
         if self.is_broken:
             return b""
+        try:
+            chunk = self._plain(chunk) if self._plain is not None else chunk
+        except ValueError as error:
+            return self._broken(f"its event stream cannot be read: {error}")
         try:
             event = self._passage.waist.event
             return b"".join([event(self._exchange, raw) for raw in self._splitter.feed(chunk)])
@@ -205,6 +209,10 @@ class EventStream:
         self._exchange.is_resumable = False
         self._exchange.failure = reason
         return self._passage.closed(self._exchange, reason)
+
+
+def _encoding(exchange: Exchange) -> str:
+    return exchange.response_headers.get("content-encoding", "identity").strip().lower()
 
 
 def here(exchange: Exchange, location: str) -> str:

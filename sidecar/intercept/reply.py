@@ -6,9 +6,7 @@ a tool result with ``isError`` reaches the model; positive error codes carry no 
 
 from typing import Any, Final
 
-import orjson
-
-from sidecar.decode import jsonrpc, mcp
+from sidecar.decode import jsonrpc, lossless, mcp
 from sidecar.decode.sse import message_event
 from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 
@@ -45,7 +43,7 @@ def refused(exchange: Exchange, methods: list[str], payload: Any) -> Answer:
     A refused handshake is a 403: a JSON-RPC error would only make the client fall back to an older revision.
     """
     status = 403 if any(method in mcp.HANDSHAKES for method in methods) else 200
-    return in_accepted_form(exchange, status, orjson.dumps(payload))
+    return in_accepted_form(exchange, status, lossless.canonical(payload))
 
 
 def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Answer:
@@ -58,7 +56,7 @@ def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Answer:
 
 def unreadable(refusal_: jsonrpc.Refusal, status: int = 400) -> Answer:
     """The answer to bytes that are no message: as servers give it, an error without an id."""
-    return Answer(status, orjson.dumps(unread(refusal_, None)))
+    return Answer(status, lossless.canonical(unread(refusal_, None)))
 
 
 def unread(refusal_: jsonrpc.Refusal, rpc_id: Any) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def server_failed(rpc_id: Any, text: str) -> dict[str, Any]:
 
 def declined(rpc_id: Any, text: str) -> bytes:
     """What the server reads in place of a client's answer that may not reach it."""
-    return orjson.dumps({"jsonrpc": "2.0", "id": rpc_id, "error": {"code": USER_REJECTED, "message": text}})
+    return lossless.canonical({"jsonrpc": "2.0", "id": rpc_id, "error": {"code": USER_REJECTED, "message": text}})
 
 
 def ping(rpc_id: Any) -> bytes:
@@ -92,7 +90,7 @@ def ping(rpc_id: Any) -> bytes:
 
     So nobody is asked, and both sides' tables of open ids stay balanced.
     """
-    return orjson.dumps({"jsonrpc": "2.0", "id": rpc_id, "method": "ping"})
+    return lossless.canonical({"jsonrpc": "2.0", "id": rpc_id, "method": "ping"})
 
 
 def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
@@ -100,4 +98,4 @@ def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Answe
     if not ids:
         return unreadable(jsonrpc.Refusal(SERVER_FAILED, "failed", text), status)
     errors = [server_failed(each, text) for each in ids]
-    return Answer(status, orjson.dumps(errors if exchange.is_batch else errors[0]))
+    return Answer(status, lossless.canonical(errors if exchange.is_batch else errors[0]))

@@ -6,19 +6,30 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.decode import jsonrpc, lossless, mcp
+from sidecar.decode import anomalies, jsonrpc, lossless, mcp
+from sidecar.decode.anomalies import TEXTS
 from sidecar.errors import StoreError
 from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
-from sidecar.intercept.exchange import Answer, Exchange
+from sidecar.intercept.encodings import decoded
+from sidecar.intercept.exchange import JSON, Answer, Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted, with_finding
 from sidecar.intercept.links import peer_of
 
 log = logging.getLogger("sidecar.intercept")
 
+_CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^;"\s]*)')
+_ASCII_LIKE: Final = frozenset(("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252"))
+"""Charsets in which JSON begins with the same bytes, so that a body that does not is none."""
 _UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
+
+
+def _message_in(value: Any) -> Any:
+    """The value where it is a message, or what a server could take for one; None for other objects (OAuth's are JSON too)."""
+    is_message = isinstance(value, dict) and not value.keys().isdisjoint(("jsonrpc", "method", "result", "error"))
+    return value if is_message or not isinstance(value, dict) else None
 
 
 class Requests:
@@ -64,21 +75,38 @@ class Requests:
     def _value_of(self, exchange: Exchange) -> Any:
         """The JSON of a body that is an MCP message, or None when it is another kind of request (OAuth's, for example)."""
         content_type = exchange.headers.get("content-type", "").lower()
-        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
-            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "encoded", "the body is encoded; send it plain")
-        if "charset" in content_type and not _UTF8.fullmatch(content_type):
-            raise jsonrpc.NotAMessage(jsonrpc.PARSE_ERROR, "charset", "the body is not in UTF-8")
-        is_json = not content_type or "json" in content_type or jsonrpc.looks_like_json(exchange.body)
+        encoding = exchange.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "identity" and ("charset" not in content_type or _UTF8.fullmatch(content_type)):
+            try:
+                return _message_in(jsonrpc.read_strictly(exchange.body))
+            except jsonrpc.NotAMessage:
+                # Another look tells what exactly is odd about it.
+                pass
+        return self._settled(exchange, content_type, encoding)
+
+    def _settled(self, exchange: Exchange, content_type: str, encoding: str) -> Any:
+        """The JSON of a body that a strict reader does not take, where there is one form of it that all read alike."""
         try:
-            value = jsonrpc.read_strictly(exchange.body)
-        except jsonrpc.NotAMessage:
-            if is_json:
-                raise
+            body = decoded(exchange.body, encoding, limits.REQUEST_BYTES_MAX)
+        except ValueError:
+            raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "encoded", TEXTS["encoded"]) from None
+        is_json = not content_type or "json" in content_type or jsonrpc.looks_like_json(body)
+        charsets = _CHARSET.findall(content_type)
+        if content_type.count("charset") != len(charsets) or len(charsets) > 1:
+            raise jsonrpc.NotAMessage(jsonrpc.PARSE_ERROR, "charset", TEXTS["charset"])
+        if not is_json and _ASCII_LIKE.issuperset(charsets):
             return None
-        is_message = isinstance(value, list) or (
-            isinstance(value, dict) and not value.keys().isdisjoint(("jsonrpc", "method", "result", "error"))
-        )
-        return value if is_message or not isinstance(value, dict) else None
+        settled = anomalies.settle(body, *charsets)
+        found = (*(("encoded",) if encoding != "identity" else ()), *settled.anomalies)
+        if not found:
+            return _message_in(settled.value)
+        if exchange.server.parsing == "refuse":
+            code = jsonrpc.INVALID_REQUEST if found[0] in ("encoded", "duplicate-key") else jsonrpc.PARSE_ERROR
+            raise jsonrpc.NotAMessage(code, found[0], TEXTS[found[0]])
+        exchange.anomalies = found
+        exchange.body = settled.body
+        exchange.set_headers["content-type"] = JSON
+        return _message_in(settled.value)
 
     def _require_messages(self, exchange: Exchange, members: list[Any]) -> None:
         """Raises ``NotAMessage`` when a member is no message, or one that peers would take for different ones."""
@@ -122,14 +150,13 @@ class Requests:
         elif judged.verdict.redactions:
             exchange.body = redacted(judged)
             call.attribute("request_sent_bytes", str(len(exchange.body)))
-            exchange.set_headers = lists.mirrored_headers(exchange.headers, judged.verdict.redactions)
+            exchange.set_headers |= lists.mirrored_headers(exchange.headers, judged.verdict.redactions)
         self._forwarded(exchange, call, kind, judged)
 
     def _batch(self, exchange: Exchange, members: list[Any]) -> None:
         """Members are judged one by one; if one is refused, none is passed on (revision 2025-03-26)."""
         taken = []
-        for member in members:
-            raw = lossless.canonical(member)
+        for member, raw in zip(members, lossless.members(exchange.body), strict=True):
             taken.append((*self._take(exchange, member, raw), raw))
         if any(judged.verdict.action == "block" for judged, _, _ in taken):
             refusals = []
@@ -194,6 +221,8 @@ class Requests:
             **known,
         )
         call.origin, call.round = task, round_
+        for name in (*exchange.anomalies, *lists.mismatches(exchange.headers, facts)):
+            call.mark(name)
         if twice is not None:
             call.substituted = twice.substituted
         return judged, call

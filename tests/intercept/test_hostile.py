@@ -2,9 +2,12 @@
 
 import gzip
 import json
+import zlib
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 
 from sidecar.intercept.encodings import decoded
 from tests.intercept.conftest import ACCESS, SECRETS, aws_key
@@ -216,12 +219,18 @@ def test_a_fault_while_answering_still_ends_the_call(play: Any) -> None:
 
 def test_content_codings_are_bounded() -> None:
     """Only codings every client reads alike are undone, and never beyond the bound."""
-    assert decoded(gzip.compress(b"x" * 1000), "gzip") == b"x" * 1000
+    plain = b"x" * 1000
+    packed = [("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain)), ("deflate", zlib.compress(plain)[2:-4])]
+    for encoding, raw in [*packed, ("br", brotli.compress(plain)), ("zstd", zstandard.compress(plain)), ("identity", plain)]:
+        assert decoded(raw, encoding) == plain
     for raw, encoding in (
         (b"abc", "gzip"), (gzip.compress(b"x")[:-4], "gzip"), (gzip.compress(b"x") + b"more", "gzip"),
-        (b"eA==", "base64"), (b"x", "rot13"), (b"x", "br"), (gzip.compress(b"\0" * (65 << 20)), "gzip"),
+        (b"eA==", "base64"), (b"x", "rot13"), (b"x", "br"), (b"x", "zstd"), (b"x", "deflate"),
+        (gzip.compress(b"\0" * (65 << 20)), "gzip"), (brotli.compress(b"\0" * (65 << 20)), "br"),
+        (zstandard.compress(b"\0" * (65 << 20)), "zstd"), (brotli.compress(b"x" * 99)[:-2], "br"),
+        (zstandard.compress(b"x" * 99)[:-2], "zstd"), (zstandard.compress(b"x") + b"more", "zstd"),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="its response is"):
+        with pytest.raises(ValueError, match="it is"):
             decoded(raw, encoding)
 
 
