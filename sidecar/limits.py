@@ -11,6 +11,12 @@ REQUEST_BYTES_MAX: Final = 16 * MIB
 RESPONSE_BYTES_MAX: Final = 64 * MIB
 """One buffered response body. Larger results are refused, because what is not held cannot be judged."""
 
+CLIENT_EVENT_BYTES_MAX: Final = MIB
+"""The largest event the Python client takes; an event that was smaller must not grow past it."""
+
+EVENT_FRAME_BYTES: Final = 512
+"""Room for what an event holds beside its data: its name, its id and line ends."""
+
 EVENT_BYTES_MAX: Final = 8 * MIB
 """One event of an event stream. The Python client refuses events over 1 MiB, so this is generous."""
 

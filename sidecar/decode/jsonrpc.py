@@ -22,7 +22,7 @@ INVALID_REQUEST: Final = -32600
 
 _NAMES: Final = frozenset(("jsonrpc", "id", "method", "params", "result", "error", "name", "arguments", "uri"))
 
-_NUMERIC_ID_CHARS_MAX: Final = 40
+_NUMERIC_ID_CHARS_MAX: Final = 16
 _EXACT_MAX: Final = 2**53
 _ROUNDED_MAX: Final = 10**300
 
@@ -180,11 +180,9 @@ def loose_key(value: Any) -> tuple[str, Any]:
     """A key under which ``1``, ``1.0`` and ``"1"`` are one id, as clients have it when they match an answer."""
     if isinstance(value, str):
         try:
-            value = int(value) if len(value) <= _NUMERIC_ID_CHARS_MAX else value
+            return ("int", int(value)) if len(value) <= _NUMERIC_ID_CHARS_MAX else ("str", value)
         except ValueError:
             return ("str", value)
-    if isinstance(value, str):
-        return ("str", value)
     if isinstance(value, int) and abs(value) > _EXACT_MAX:
         # Some parsers round integers of this size, and answer with the rounded one.
         value = float(value) if abs(value) < _ROUNDED_MAX else value

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
 from sidecar.events import Message
 from sidecar.intercept import lists, reply
@@ -296,9 +297,12 @@ class Answers:
         message = judged.message
         schema = self._links.schema(call.server.name, message.tool) if message.method == "tools/call" else None
         try:
-            return redacted(judged, True if schema is None else schema)
+            sent = redacted(judged, True if schema is None else schema)
         except ValueError:
             return None
+        before, most = len(judged.raw), limits.CLIENT_EVENT_BYTES_MAX
+        has_outgrown = call.is_streamed and before <= most and len(sent) > max(before, most - limits.EVENT_FRAME_BYTES)
+        return None if has_outgrown else sent
 
     def _listed(self, exchange: Exchange, call: Call, message: Message, sent: bytes, now: float) -> bytes:
         if call.method not in mcp.LISTS:
