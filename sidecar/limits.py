@@ -215,3 +215,7 @@ OTHER_HOSTS_WRITE_S: Final = 60.0
 
 HOST_CHARS_MAX: Final = 253
 """A host's name in full (RFC 1035 §2.3.4)."""
+
+EMBEDDED_MAX: Final = 100
+"""Requests embedded in one result, or answers in one request, that are judged as messages of their own; more are judged as
+part of the message around them."""

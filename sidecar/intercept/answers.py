@@ -10,7 +10,7 @@ from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
 from sidecar.intercept.catalogue import Catalogue
-from sidecar.intercept.exchange import Exchange, session_in
+from sidecar.intercept.exchange import Answer, Exchange, session_in
 from sidecar.intercept.from_server import FromServer
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted
@@ -208,6 +208,9 @@ class Answers:
         if call.method == "initialize" and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
         sent, is_refused = self._acted(exchange, call, judged, now)
+        if is_refused and call.method in mcp.HANDSHAKES and not exchange.is_event_stream:
+            # An error on 200 would only make the client fall back to another revision.
+            exchange.answer = Answer(403, sent)
         if not is_open:
             if call.is_ended:
                 self._ground.replayed(call)

@@ -14,7 +14,7 @@ import orjson
 from sidecar import limits
 from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
-from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Scan, Span, Verdict
+from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Path, Scan, Span, Verdict
 from sidecar.intercept import noted
 from sidecar.settings import Server
 
@@ -154,6 +154,13 @@ class Judged:
     verdict: Verdict
     spent_s: float = 0.0
     """How long it took to look at it and decide."""
+    declined: tuple[Path, ...] = ()
+    """Answers embedded in it that the server may not have, and reads as declined."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something of it may not pass as it is."""
+        return bool(self.verdict.redactions or self.declined)
 
 
 class Ledger:

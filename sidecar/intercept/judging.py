@@ -11,8 +11,12 @@ from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import mark, walk
-from sidecar.events import Finding, Message, Mode, Scan, Span, Verdict
+from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
+from sidecar.intercept import embedded
 from sidecar.intercept.calls import Judged
+from sidecar.policy.access import ask
+from sidecar.policy.facts import Facts
+from sidecar.policy.fields import DEFAULT_ENTRY
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet
 from sidecar.policy.state import State
@@ -41,8 +45,17 @@ class Judging:
         began = time.perf_counter()
         scan = self._engine.scan(walk(message.payload))
         said = _without_opaque(scan) if scan.spans else scan
-        verdict = judge(self._policies.current, message, said, self._state, now, self.fingerprint, self._cap)
-        return Judged(message, raw, scan, verdict, time.perf_counter() - began)
+        declined: tuple[Path, ...] = ()
+        if found := embedded.parts(message):
+            verdict = self._verdict(message, embedded.without(said, found), now)
+            within = [(part, self._verdict(part.message, part.own(said), now)) for part in found]
+            verdict, declined = embedded.joined(verdict, within)
+        else:
+            verdict = self._verdict(message, said, now)
+        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined)
+
+    def _verdict(self, message: Message, scan: Scan, now: float) -> Verdict:
+        return judge(self._policies.current, message, scan, self._state, now, self.fingerprint, self._cap)
 
     def unjudged(self, message: Message, raw: bytes) -> Judged:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
@@ -56,6 +69,13 @@ class Judging:
     def lists(self, policies: PolicySet, message: Message, now: float) -> bool:
         """The same under other policies than those in force."""
         return is_listed(policies, message, now, self._cap)
+
+    def denial(self, message: Message, now: float) -> str:
+        """The entry of ``access`` that denies this by name, as one of a whole server does; empty when there is none."""
+        if self._cap != "enforce":
+            return ""
+        remarks = ask(self._policies.current.enforced, Facts(message, now))
+        return next((each.rule for each in remarks if each.is_denial and each.rule != DEFAULT_ENTRY), "")
 
     def finds_in(self, texts: list[str]) -> bool:
         """Whether a detector recognises a value in texts that belong to no message."""
@@ -108,7 +128,8 @@ def redacted(judged: Judged, schema: Any = True) -> bytes:
     if isinstance(judged.message.payload, str):
         return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
     values = stand_ins(judged.message.payload, schema, spans, mark) if schema is not True else {}
-    return redact_bytes(judged.raw, spans, mark, values)
+    sent = redact_bytes(judged.raw, spans, mark, values)
+    return embedded.with_declines(sent, judged.declined) if judged.declined else sent
 
 
 def with_finding(judged: Judged, finding: Finding) -> Judged:

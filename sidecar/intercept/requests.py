@@ -13,7 +13,7 @@ from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
 from sidecar.intercept.encodings import decoded
-from sidecar.intercept.exchange import JSON, Answer, Exchange
+from sidecar.intercept.exchange import EVENT_STREAM, JSON, Answer, Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import redacted, with_finding
 from sidecar.intercept.links import peer_of
@@ -43,6 +43,8 @@ class Requests:
         exchange.began = self._ground.timer()
         if exchange.method in ("GET", "DELETE", "HEAD", "OPTIONS"):
             exchange.is_mcp = exchange.method in ("GET", "DELETE")
+            if exchange.method == "GET" and EVENT_STREAM in exchange.headers.get("accept", ""):
+                self._refuse_stream(exchange)
             if exchange.method == "DELETE" and exchange.mcp_session:
                 self._end_session(exchange)
             return
@@ -71,6 +73,17 @@ class Requests:
             for call in [*exchange.open_calls(), *exchange.notifications]:
                 self._ground.end(call, "blocked", error_type="not_recorded")
             exchange.answer = self._ground.failure(exchange, ids, text, 503)
+
+    def _refuse_stream(self, exchange: Exchange) -> None:
+        """A caller to whom the whole server is denied does not listen to it either; clients take 405 for "has none"."""
+        now = self._ground.clock()
+        client, version, _ = self._ground.links.clients.get(peer_of(exchange)) or ("", "", "")
+        caller = Caller(client=client, client_version=version, address=exchange.address)
+        asked = Message(server=exchange.server.name, direction="request", kind="request", method="", caller=caller)
+        if rule := self._ground.judging.denial(asked, now):
+            title = f"A stream of server '{exchange.server.name}' was refused to a caller it is denied to"
+            self._ground.note(replace(wire_finding("stream", title), rule=rule, kind="access"))
+            exchange.answer = Answer(405)
 
     def _value_of(self, exchange: Exchange) -> Any:
         """The JSON of a body that is an MCP message, or None when it is another kind of request (OAuth's, for example)."""
@@ -147,7 +160,7 @@ class Requests:
             return
         if call.substituted and kind in ("result", "error"):
             exchange.body = reply.declined(call.rpc_id, call.substituted)
-        elif judged.verdict.redactions:
+        elif judged.is_changed:
             exchange.body = redacted(judged)
             call.attribute("request_sent_bytes", str(len(exchange.body)))
             exchange.set_headers |= lists.mirrored_headers(exchange.headers, judged.verdict.redactions)
@@ -171,11 +184,11 @@ class Requests:
                 refusals.append(reply.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
             exchange.answer = self._ground.refused(exchange, [], refusals) if refusals else reply.swallowed()
             return
-        if any(judged.verdict.redactions or call.substituted for judged, call, _ in taken):
+        if any(judged.is_changed or call.substituted for judged, call, _ in taken):
             parts = [
                 reply.declined(call.rpc_id, call.substituted)
                 if call.substituted
-                else (redacted(judged) if judged.verdict.redactions else raw)
+                else (redacted(judged) if judged.is_changed else raw)
                 for judged, call, raw in taken
             ]
             exchange.body = b"[" + b",".join(parts) + b"]"

@@ -183,7 +183,7 @@ def stream_of(play: Play) -> tuple[Exchange, Callable[[bytes], bytes], Callable[
     exchange = play.post(call())
     exchange.status = 200
     exchange.response_headers = {"content-type": "text/event-stream"}
-    stream = Passage(play.waist, [play.server]).stream(exchange)
+    stream = Passage(play.waist, [play.server]).stream(exchange, lambda _: None)
     return exchange, stream.feed, stream.end
 
 

@@ -62,8 +62,8 @@ def test_case_08_09_10_11_or_passed_on_as_what_was_judged(
     assert exchange.answer is None and exchange.body == plain
     assert exchange.set_headers["content-type"] == "application/json"
     sidecar.answer(exchange, result())
-    finding = sidecar.findings[0]
-    assert (finding["rule"], finding["action"], finding["title"]) == (f"wire.{name}", "log", TEXTS[name])
+    row = sidecar.calls[0]
+    assert name in row["anomalies"] and name in TEXTS
     assert (sidecar.calls[0]["status"], sidecar.calls[0]["verdict"], sidecar.calls[0]["tool"]) == ("ok", "allow", "get")
 
 
@@ -131,8 +131,7 @@ def test_case_09_an_odd_answer_passes_and_is_told(play: Any, name: str, answer: 
     """One client refuses it and another reads what we read, so it passes as it came, or rewritten where that is asked for."""
     sidecar = play()
     assert sidecar.answer(sidecar.post(call()), answer) is answer
-    assert [row["rule"] for row in sidecar.findings] == [f"wire.{name}"] and sidecar.findings[0]["action"] == "log"
-    assert sidecar.calls[0]["status"] == "ok"
+    assert (sidecar.calls[0]["status"], sidecar.calls[0]["anomalies"]) == ("ok", [name])
     again = canonical(sidecar)
     assert again.answer(again.post(call()), answer) == (rewritten or answer)
 
@@ -190,11 +189,10 @@ def test_case_20_headers_that_say_something_else(play: Any) -> None:
         ({"mcp_name": "delete_all"}, "header-mismatch"), ({"mcp_name": "=?base64?%%?="}, "header-mismatch"),
         ({"mcp_name": "get, get"}, "header-mismatch"), ({"mcp_protocol_version": "2025-11-25"}, "revision-mismatch"),
     ):  # fmt: skip
-        before = len(sidecar.findings)
         exchange = modern(sidecar, **headers)
         assert exchange.answer is None
         sidecar.answer(exchange, result())
-        assert [row["rule"] for row in sidecar.findings[before:]] == ([f"wire.{name}"] if name else [])
+        assert sidecar.calls[-1].get("anomalies", []) == ([name] if name else [])
 
 
 @pytest.mark.parametrize("times", [1, 2])
