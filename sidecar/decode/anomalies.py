@@ -66,7 +66,8 @@ def settle(data: bytes, charset: str = "") -> Settled:
     except ValueError:
         raise jsonrpc.NotAMessage(jsonrpc.PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
     jsonrpc.require_bounded(value)
-    jsonrpc.require_spelt(value)
+    if any(map(jsonrpc.is_misspelt, value if isinstance(value, list) else [value])):
+        raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "misspelt-key", jsonrpc.MISSPELT)
     if is_twice:
         anomalies.append("duplicate-key")
     if _SURROGATE.search(text.encode("utf-8", "surrogatepass")) and _has_lone_surrogate(value):
@@ -75,15 +76,22 @@ def settle(data: bytes, charset: str = "") -> Settled:
     return Settled(value, body, tuple(anomalies))
 
 
-def in_answer(data: bytes) -> Iterator[str]:
+def in_answer(data: bytes) -> tuple[str, ...]:
     """The anomalies of a JSON text that a server sent, but for equal keys. Costs next to nothing where there is none."""
+    has_escape = b"\\u" in data
+    if data.isascii() and not has_escape and b"NaN" not in data and b"Infinity" not in data:
+        return ()
+    return tuple(_in_answer(data, has_escape))
+
+
+def _in_answer(data: bytes, has_escape: bool) -> Iterator[str]:
     if data.startswith(BOM_UTF8):
         yield "byte-order-mark"
     if not data.isascii() and not _is_utf8(data):
         yield "invalid-utf8"
     if (b"NaN" in data or b"Infinity" in data) and not _is_strict(data):
         yield "not-a-number"
-    if b"\\u" in data and _SURROGATE.search(data) and _has_lone_surrogate(jsonrpc.read_leniently(data)):
+    if has_escape and _SURROGATE.search(data) and _has_lone_surrogate(jsonrpc.read_leniently(data)):
         yield "lone-surrogate"
 
 

@@ -19,6 +19,7 @@ from sidecar.events import Kind
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
+MISSPELT: Final = "a key of the message differs from JSON-RPC's only by its case"
 
 _NAMES: Final = frozenset(("jsonrpc", "id", "method", "params", "result", "error", "name", "arguments", "uri"))
 
@@ -62,9 +63,10 @@ def read_strictly(body: bytes) -> Any:
         keys = require_bounded(value)
         if _key_ends(body) != keys and _has_equal_keys(body):
             raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
-    require_spelt(value)
     for message in value if isinstance(value, list) else (value,):
-        if isinstance(message, dict) and type(message.get("id")) is float:
+        if is_misspelt(message):
+            raise NotAMessage(INVALID_REQUEST, "misspelt-key", MISSPELT)
+        if type(message) is dict and type(message.get("id")) is float:
             # An integer of more than 64 bits is read as a fraction, and an id must keep its digits.
             return json.loads(body, parse_int=bounded_int)
     return value
@@ -82,13 +84,6 @@ def require_bounded(value: Any) -> int:
     if members > limits.JSON_LEAVES_MAX:
         raise NotAMessage(INVALID_REQUEST, "too-many", f"the body has more than {limits.JSON_LEAVES_MAX} members")
     return keys
-
-
-def require_spelt(value: Any) -> None:
-    """Raises ``NotAMessage`` when a message is spelt so that only some servers find its method, name or arguments."""
-    for message in value if isinstance(value, list) else (value,):
-        if is_misspelt(message):
-            raise NotAMessage(INVALID_REQUEST, "misspelt-key", "a key of the message differs from JSON-RPC's only by its case")
 
 
 def read_leniently(data: bytes) -> Any:

@@ -254,7 +254,9 @@ class Answers:
         if not isinstance(payload, dict | list):
             return raw, ()
         single = jsonrpc.canonical_if_ambiguous(raw, payload)
-        odd = (*(() if single is raw else ("duplicate-key",)), *anomalies.in_answer(raw))
+        odd = anomalies.in_answer(raw)
+        if single is not raw:
+            odd = ("duplicate-key", *odd)
         if odd and exchange.server.parsing == "canonical":
             with suppress(jsonrpc.NotAMessage):
                 return anomalies.settle(raw).body, odd

@@ -45,13 +45,10 @@ class Part:
 def parts(message: Message) -> list[Part]:
     """The messages embedded in a result or a request; nearly always none."""
     payload = message.payload
-    if not isinstance(payload, dict):
-        return []
-    is_result = message.direction == "response" and message.kind == "result"
+    is_result = message.kind == "result" and message.direction == "response"
     outer, name = ("result", "inputRequests") if is_result else ("params", "inputResponses")
-    holder = payload.get(outer)
-    entries = holder.get(name) if isinstance(holder, dict) else None
-    if not isinstance(entries, dict):
+    holder = payload.get(outer) if type(payload) is dict else None
+    if type(holder) is not dict or name not in holder or not isinstance(entries := holder[name], dict):
         return []
     return [
         _question(message, (outer, name, key), value) if is_result else _answer(message, (outer, name, key), value)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -107,8 +106,8 @@ def unmirrored(headers: Mapping[str, str], payload: Any) -> list[str]:
     mirrors = [value for name, value in headers.items() if _is_mirror(name)]
     if not mirrors:
         return []
-    said = json.dumps(payload)
-    return [text for text in map(_decoded, mirrors) if json.dumps(text)[1:-1] not in said]
+    said = lossless.canonical(payload)
+    return [text for text in map(_decoded, mirrors) if lossless.canonical(text)[1:-1] not in said]
 
 
 def _is_mirror(name: str) -> bool:

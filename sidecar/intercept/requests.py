@@ -234,7 +234,10 @@ class Requests:
             **known,
         )
         call.origin, call.round = task, round_
-        for name in (*exchange.anomalies, *lists.mismatches(exchange.headers, facts)):
+        if facts.protocol or "mcp-method" in exchange.headers:
+            for name in lists.mismatches(exchange.headers, facts):
+                call.mark(name)
+        for name in exchange.anomalies:
             call.mark(name)
         if twice is not None:
             call.substituted = twice.substituted
