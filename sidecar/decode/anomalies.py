@@ -25,8 +25,6 @@ TEXTS: Final = {
     "duplicate-key": "an object in the body has the same key twice",
     "lone-surrogate": "the body escapes half a character, which some parsers refuse and others pass",
     "not-a-number": "the body holds NaN or Infinity, which are no JSON",
-    "header-mismatch": "a header that mirrors the body says something else than the body",
-    "revision-mismatch": "the MCP-Protocol-Version header and the body name different revisions",
 }
 """Every anomaly by its name, which is also its rule (``wire.<name>``) in the record."""
 

@@ -90,15 +90,10 @@ def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> 
     return changed
 
 
-def mismatches(headers: Mapping[str, str], facts: mcp.Facts) -> list[str]:
-    """The anomalies of headers that repeat what a message says of itself; modern servers refuse it then (MCP 2026-07-28)."""
-    found = []
-    method, name, revision = headers.get("mcp-method"), headers.get("mcp-name"), headers.get("mcp-protocol-version")
-    if (method is not None and method != facts.method) or (name is not None and _decoded(name) != facts.tool):
-        found.append("header-mismatch")
-    if facts.protocol and facts.method != "initialize" and revision != facts.protocol:
-        found.append("revision-mismatch")
-    return found
+def is_mismatched(headers: Mapping[str, str], facts: mcp.Facts) -> bool:
+    """Whether headers that repeat what a message says of itself say something else; modern servers then refuse it."""
+    method, name = headers.get("mcp-method"), headers.get("mcp-name")
+    return (method is not None and method != facts.method) or (name is not None and _decoded(name) != facts.tool)
 
 
 def unmirrored(headers: Mapping[str, str], payload: Any) -> list[str]:

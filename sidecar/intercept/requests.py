@@ -234,9 +234,8 @@ class Requests:
             **known,
         )
         call.origin, call.round = task, round_
-        if facts.protocol or "mcp-method" in exchange.headers:
-            for name in lists.mismatches(exchange.headers, facts):
-                call.mark(name)
+        if lists.is_mismatched(exchange.headers, facts):
+            call.mark("header-mismatch")
         for name in exchange.anomalies:
             call.mark(name)
         if twice is not None:

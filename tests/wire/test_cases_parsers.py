@@ -187,7 +187,7 @@ def test_case_20_headers_that_say_something_else(play: Any) -> None:
     for headers, name in (
         ({}, ""), ({"mcp_name": "=?base64?Z2V0?="}, ""), ({"mcp_method": "tools/list"}, "header-mismatch"),
         ({"mcp_name": "delete_all"}, "header-mismatch"), ({"mcp_name": "=?base64?%%?="}, "header-mismatch"),
-        ({"mcp_name": "get, get"}, "header-mismatch"), ({"mcp_protocol_version": "2025-11-25"}, "revision-mismatch"),
+        ({"mcp_name": "get, get"}, "header-mismatch"), ({"mcp_protocol_version": "2025-11-25"}, "version-mismatch"),
     ):  # fmt: skip
         exchange = modern(sidecar, **headers)
         assert exchange.answer is None
