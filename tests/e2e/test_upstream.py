@@ -107,7 +107,7 @@ def test_a_server_that_is_down(sidecar: Installation) -> None:
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc",
             "encoding",
         ),
-        (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n\r\nabc", "compressed"),
+        (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: br\r\n\r\nabc", "content coding"),
     ],
 )
 def test_a_server_that_talks_nonsense(front: Installation, raw: RawServer, answer: bytes, word: str) -> None:
