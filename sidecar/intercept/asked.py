@@ -35,7 +35,7 @@ class Asked(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = None
         self._reason = ""
-        self._has_head = self._is_done = self._ends_with_connection = self._has_more = self._is_kept = False
+        self._has_head = self._is_done = self._ends_with_connection = self._has_more = self._is_kept = self._is_interim = False
         self._head_bytes = 0
         self._chunks: list[bytes] = []
         self.fields: Fields = []
@@ -126,7 +126,14 @@ class Asked(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole, and the parser still knows whether the connection may be used again."""
-        if not self._has_head:
+        if self._has_head:
+            return
+        self._is_interim = 100 <= self._parser.get_status_code() < 200 and self._parser.get_status_code() != 101
+        if self._is_interim:
+            # Nobody asked for it, and clients do without (RFC 9110 §15.2). A 101 would end HTTP, so it is no such one.
+            self.fields = []
+            self._reason = ""
+        else:
             self._has_head = True
             self._is_kept = self._parser.should_keep_alive()
 
@@ -136,8 +143,8 @@ class Asked(asyncio.Protocol):
             self._chunks.append(data)
 
     def on_message_complete(self) -> None:
-        """The response is whole."""
-        self._is_done = True
+        """The response is whole, unless it only announced another."""
+        self._is_done = not self._is_interim
 
     def _tell(self, had_head: bool) -> None:
         """Tell the asker what one read has brought."""

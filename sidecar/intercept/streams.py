@@ -12,6 +12,7 @@ from mitmproxy import flow as mitm_flow
 from mitmproxy.connection import Connection
 from mitmproxy.http import HTTPFlow
 from mitmproxy.net.http.http1 import expected_http_body_size
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -104,10 +105,24 @@ class SidecarStream(HttpStream):
         self._route = route
 
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:
-        """The first that happens with a request, so its way is chosen here: bounds already depend on it."""
+        """The first that happens with a request, so its way is chosen here: bounds already depend on it.
+
+        A response whose length can be read in two ways is refused, and the client gets our answer instead of a page.
+        """
         if request:
             self._route(self.flow)
-        return (yield from super().check_invalid(request))
+        if request or OTHER in self.flow.metadata:
+            return (yield from super().check_invalid(request))
+        assert self.flow.response is not None
+        try:
+            validate_headers(self.flow.response)
+        except ValueError:
+            broken = "HTTP/1 protocol error: ambiguous length"
+            yield commands.CloseConnection(self.flow.server_conn)
+            code = ErrorCode.RESPONSE_VALIDATION_FAILED
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, broken, code))
+            return True
+        return False
 
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
         """Refuse a body over its bound, by its declared length or as soon as that much has arrived."""

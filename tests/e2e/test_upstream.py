@@ -1,6 +1,7 @@
 """A server that is down, slow or talks nonsense: the client gets a clear error at once, and the call is recorded."""
 
 import asyncio
+import gzip
 import json
 import socketserver
 import threading
@@ -147,6 +148,63 @@ def test_a_stream_in_one_byte_pieces_arrives_whole(front: Installation, raw: Raw
     raw.answer = head + b"".join(b"1\r\n%c\r\n" % byte for byte in events) + b"0\r\n\r\n"
     status, body, _ = post(front.url, LIST)
     assert status == 200 and body == events
+
+
+def test_trailers_and_interim_responses_do_no_harm(front: Installation, raw: RawServer) -> None:
+    """A server may send either; the client gets the answer they surround."""
+    answer = b'{"jsonrpc":"2.0","id":5,"result":{}}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    raw.answer = early + head + b"%x\r\n%s\r\n0\r\nx-sum: 1\r\n\r\n" % (len(answer), answer)
+    status, body, _ = post(front.url, LIST)
+    assert status == 200 and body == answer
+
+
+def test_a_switch_of_protocols_is_refused(front: Installation, raw: RawServer) -> None:
+    """A 101 would open a tunnel nobody judges."""
+    raw.answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
+    status, body, _ = post(front.url, LIST)
+    assert status == 502 and b"interim" in body
+
+
+def test_a_response_with_two_lengths_is_refused_in_json(front: Installation, raw: RawServer) -> None:
+    """Two readers would find its end in two places; the client reads an error with its id, not a page."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n"
+    raw.answer = head + b"connection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    status, body, headers = post(front.url, LIST)
+    assert status == 502 and headers["content-type"] == "application/json" and json.loads(body)["id"] == 5
+
+
+def test_a_compressed_stream_is_judged_and_arrives_plain(front: Installation, raw: RawServer) -> None:
+    """A server that compresses events although it was asked not to is read all the same, and its secrets are taken out."""
+    key = "AK" + "IA" + "QX7RN4WZT2LKJ5YB"
+    event = b'data: {"jsonrpc":"2.0","id":5,"result":{"content":[{"type":"text","text":"%s"}]}}\n\n' % key.encode()
+    packed = gzip.compress(event)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"
+    raw.answer = head + b"".join(b"1\r\n%c\r\n" % byte for byte in packed) + b"0\r\n\r\n"
+    status, body, headers = post(front.url, LIST)
+    assert status == 200 and "content-encoding" not in headers
+    assert body == event.replace(key.encode(), b"[secrets.aws-key]")
+
+
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b": x\n\n")[:-9] + b"broken" * 9, gzip.compress(b": x\n\n") + b"more", b"none"]
+)
+def test_a_stream_that_is_not_in_its_coding_ends_with_an_error(front: Installation, raw: RawServer, packed: bytes) -> None:
+    """What cannot be unpacked cannot be judged: the open request gets an error."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n"
+    raw.answer = head + packed
+    _, body, _ = post(front.url, LIST)
+    assert json.loads(body.split(b"data: ")[-1])["error"]["code"] == -32000
+
+
+def test_a_small_stream_that_unpacks_to_a_large_event_is_stopped(front: Installation, raw: RawServer) -> None:
+    """A bomb of a hundred megabytes in one event meets the bound of an event before it is held."""
+    packed = gzip.compress(b"data: " + b"a" * (100 << 20) + b"\n\n")
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n"
+    raw.answer = head + packed
+    _, body, _ = post(front.url, LIST)
+    assert b"longer than 8 MiB" in body and len(body) < 1000
 
 
 def test_a_foreign_host_and_a_foreign_page_are_turned_away(sidecar: Installation) -> None:
