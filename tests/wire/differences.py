@@ -56,10 +56,11 @@ DIFFERENCES = [
         _says("gave no answer"),
     ),
     Difference(
-        "HTTP whose end two readers find in two places, or that is none, is not passed on",
-        "RFC 9112 §6.3, mcp-wire §17.23",
+        "HTTP that two readers read in two ways, or that is none, is not passed on",
+        "RFC 9112 §5.2, §6.3, mcp-wire §17.23",
         frozenset(
-            "chunked-broken length-twice length-twice-different length-and-chunked length-broken head-no-colon not-http".split()
+            "chunked-broken length-twice length-twice-different length-and-chunked length-broken "
+            "head-no-colon head-folded not-http".split()
         ),
         _says("gave no answer"),
     ),

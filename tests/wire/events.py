@@ -1,5 +1,6 @@
 """Event streams: layouts, cuts, endings, what stands before the answer, and questions to the client (mcp-wire §5, §8)."""
 
+import base64
 import itertools
 import json
 import zlib
@@ -268,6 +269,14 @@ RESUMED = {
     "resume-after-reset": lambda a: [chunked(EVENT_STREAM), chunk(event(log(a), more=_cursor(a))), 0.05, "abort"],
 }
 
+
+def given(ask: Ask) -> list[Step]:
+    """A stream in the chunks the call asks for, so that a test may make it up."""
+    chunks = (ask.params.get("arguments") or {}).get("chunks")
+    parts = [base64.b64decode(each) for each in chunks] if chunks is not None else [event(reply(ask))]
+    return [chunked(EVENT_STREAM), *(chunk(part) for part in parts if part), LAST]
+
+
 SILENT = frozenset(
     "sse-cr sse-empty sse-only-comments sse-cut sse-cut-crlf sse-cut-in-json sse-unknown-carries sse-name-capitals sse-batch "
     "sse-reset-before sse-closed-before sse-length-cut sse-status-202 sse-gzip-flushed".split()
@@ -284,6 +293,7 @@ SHAPES = [
         for group in (LAYOUTS, CUTS, HTTP, FLOWS)
         for name, steps in group.items()
     ),
+    Shape("given", given),
     *(Shape(name, steps, eras=("handshake",)) for name, steps in QUESTIONS.items()),
     *(Shape(name, steps, eras=("handshake",), resumed=_resumed) for name, steps in RESUMED.items()),
     Shape(

@@ -33,6 +33,7 @@ CLIENTS = {
     "ts2-modern": ("drivers/client_v2.mjs", MODERN),
     "raw": ("", "legacy"),
     "raw-modern": ("", MODERN),
+    "raw-unusual": ("unusual", "legacy"),
 }
 SILENT_S = 2.5
 ORDINARY_S = 30.0
@@ -65,8 +66,8 @@ def run(client: str, port: int, names: Collection[str] = (), patience: float = 1
         for is_silent in (False, True)
         for part in _parts([name for name in shapes_left if SHAPES[name].is_silent is is_silent])
     ]
-    if not script:
-        return _plain(raw_client.run(port, mode, waves), port)
+    if client.startswith("raw"):
+        return _plain(raw_client.run(port, mode, waves, script == "unusual"), port)
     task = json.dumps({"url": f"http://127.0.0.1:{port}/mcp", "mode": mode, "alone": alone, "waves": waves})
     command = [sys.executable, HERE / script] if script.endswith(".py") else [NODE, HERE / script, NPM]
     environ = {**os.environ, "PYTHONWARNINGS": "ignore"}

@@ -14,22 +14,22 @@ _CONNECTION = frozenset(("connection", "keep-alive", "transfer-encoding", "conte
 _THREADS = 24
 
 
-def run(port: int, mode: str, waves: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Call every shape over a connection of its own."""
+def run(port: int, mode: str, waves: list[list[dict[str, Any]]], is_unusual: bool = False) -> dict[str, Any]:
+    """Call every shape over a connection of its own; an unusual head is one that only the sidecar's first carrier takes."""
     shapes = [each for wave in waves for each in wave]
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda each: _call(port, mode, each["name"], each["timeout_s"]), shapes)
+        found = pool.map(lambda each: call(port, request(mode, each["name"], is_unusual), each["timeout_s"]), shapes)
         return {each["name"]: outcome for each, outcome in zip(shapes, found, strict=True)}
 
 
-def request(mode: str, name: str) -> bytes:
+def request(mode: str, name: str, is_unusual: bool = False, arguments: dict[str, Any] | None = None) -> bytes:
     """A ``tools/call`` as bytes; the fixture and the sidecar both see one client without a session."""
-    params: dict[str, Any] = {"name": name, "arguments": {}}
+    params: dict[str, Any] = {"name": name, "arguments": arguments or {}}
     version = "2025-11-25" if mode == "legacy" else mode
-    more = ""
+    more = "te: trailers\r\n" if is_unusual else ""
     if mode != "legacy":
         params["_meta"] = _META
-        more = f"mcp-method: tools/call\r\nmcp-name: {name}\r\n"
+        more += f"mcp-method: tools/call\r\nmcp-name: {name}\r\n"
     body = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nmcp-protocol-version: {version}\r\n{more}content-type: application/json\r\n"
@@ -38,10 +38,11 @@ def request(mode: str, name: str) -> bytes:
     return head.encode() + body
 
 
-def _call(port: int, mode: str, name: str, timeout_s: float) -> dict[str, Any]:
+def call(port: int, asked: bytes, timeout_s: float) -> dict[str, Any]:
+    """One request on a connection of its own, and what came back."""
     with socket.create_connection(("127.0.0.1", port), 10) as wire:
         wire.settimeout(timeout_s)
-        wire.sendall(request(mode, name))
+        wire.sendall(asked)
         data = b""
         try:
             while not _is_whole(data) and (more := wire.recv(1 << 20)):

@@ -13,7 +13,8 @@ NOTICED = {
     "python-modern": "event-1-mib-less-1 event-1000-kib-unicode sse-gzip sse-cr sse-lf-crlf-cr".split(),
     "ts1": (
         "json-number-1e400 json-number-minus-1e400 json-number-nan json-number-infinity event-of-number-1e400 "
-        "schema-huge-number sse-gzip sse-gzip-flushed sse-lf-crlf-cr status-400-error status-404-error status-429-retry-after status-500-json"
+        "schema-huge-number sse-gzip sse-gzip-flushed sse-lf-crlf-cr status-400-error "
+        "status-404-error status-429-retry-after status-500-json"
     ).split(),
 }
 """Shapes whose outcome changes for an application, by its client."""
