@@ -98,6 +98,11 @@ def read_leniently(data: bytes) -> Any:
         return text
 
 
+def parsed_bytes(data: bytes) -> int:
+    """About how many bytes of memory a JSON text takes once it is parsed; a little too many where texts hold braces."""
+    return 2 * len(data) + 232 * data.count(b"{") + 88 * data.count(b"[") + 40 * data.count(b",")
+
+
 def looks_like_json(data: bytes) -> bool:
     """Whether a peer with another parser might read JSON in bytes that are none to us: in another encoding, or deeper."""
     start = data[:64].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sidecar import limits
 from sidecar.decode.http1 import HOP_BY_HOP, Fields
-from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal
+from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal, parsed_bytes
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.intercept.doorway import Doorway, TargetDoorway
 from sidecar.intercept.encodings import decoded, undo
@@ -90,6 +90,8 @@ class Passage:
         self.over(exchange)
         try:
             exchange.response_body = decoded(raw, _encoding(exchange)) if raw and exchange.is_mcp else raw
+            if len(exchange.response_body) > limits.EVENT_BYTES_MAX and exchange.is_mcp:
+                _check_weight(exchange.response_body)
         except ValueError as error:
             exchange.failure = exchange.failure or f"its response cannot be read: {error}"
         try:
@@ -213,6 +215,11 @@ class EventStream:
 
 def _encoding(exchange: Exchange) -> str:
     return exchange.response_headers.get("content-encoding", "identity").strip().lower()
+
+
+def _check_weight(body: bytes) -> None:
+    if parsed_bytes(body) > limits.RESPONSE_PARSED_BYTES_MAX:
+        raise ValueError("it has more members than can be judged")
 
 
 def here(exchange: Exchange, location: str) -> str:
