@@ -64,9 +64,15 @@ class Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Read the request, send the result."""
-        while b"\r\n\r\n" not in (data := self.request.recv(1 << 16)):
-            if not data:
+        with self.request.makefile("rb") as request:
+            length = 0
+            while (line := request.readline()).strip():
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            if not line:
                 return
+            # What is left unread would reset the connection when it is closed.
+            request.read(length)
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {self.server.bytes}\r\n\r\n"
         self.request.sendall(head.encode())
         for piece in result(self.server.kind, self.server.mib):

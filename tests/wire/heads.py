@@ -221,7 +221,7 @@ SILENT = frozenset("status-202-empty status-202-accepted status-202-result type-
 FATAL = frozenset(
     "chunked-cut chunked-broken length-short-of length-twice-different length-and-chunked length-broken closed-without-a-byte "
     "reset-without-a-byte reset-in-body head-no-colon head-bare-lf not-http gzip-cut gzip-only-in-name "
-    "gzip-trailing-garbage gzip-twice zstd brotli deflate-raw".split()
+    "gzip-trailing-garbage gzip-twice zstd brotli deflate-raw closed-unannounced".split()
 )
 
 SHAPES = [

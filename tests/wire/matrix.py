@@ -72,7 +72,7 @@ def run(client: str, port: int, names: Collection[str] = (), patience: float = 1
     command = [sys.executable, HERE / script] if script.endswith(".py") else [NODE, HERE / script, NPM]
     environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, input=task, capture_output=True, text=True, timeout=300, env=environ, check=False)
-    assert done.returncode == 0, f"{client}: {done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{client} at port {port}: {done.stderr[-3000:]}"
     return _plain(json.loads(done.stdout), port)
 
 
