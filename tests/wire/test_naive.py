@@ -1,9 +1,11 @@
 """The fixture has teeth: a proxy that parses and writes out again, as people write it first, does not pass."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.conformance import peers, suite
 from tests.e2e.conftest import Installation
 from tests.wire import matrix
 from tests.wire.naive import NaiveProxy
@@ -50,3 +52,18 @@ def test_bytes_change_through_a_re_encoder(wire: WireServer, naive: NaiveProxy) 
     names = [name for name in matrix.shapes_for("raw") if name.startswith(("json-", "event-of-"))]
     direct, through = (matrix.run("raw", port, names) for port in (wire.port, naive.port))
     assert len([name for name in names if direct[name] != through[name]]) >= 240
+
+
+def test_a_conformance_suite_notices_nothing_of_it(tmp_path: Path) -> None:
+    """Every check passes through the re-encoder too, so conformance alone does not say that nobody notices a proxy."""
+    if not suite.is_installed():
+        pytest.skip("the conformance suite is not installed here; scripts/test-tools installs it where npm is allowed")
+    with peers.fixture_server(tmp_path) as port:
+        proxy = NaiveProxy(port)
+        try:
+            direct, through = (suite.of_server(f"http://127.0.0.1:{each}/mcp", "2025-11-25") for each in (port, proxy.port))
+        finally:
+            proxy.close()
+    passed, checks = suite.total(direct)
+    assert passed == checks > 50
+    assert through == direct
