@@ -1,8 +1,18 @@
-"""``python -m sidecar`` is the command ``sidecar``."""
+"""``sidecar``, and ``python -m sidecar``: every command, with a way of its own for ``wrap``, which must start at once."""
 
 import sys
 
-from sidecar.cli import main
+
+def main() -> int:
+    """Run the command line; returns its exit code."""
+    if sys.argv[1:2] == ["wrap"]:
+        from sidecar.stdio import wrap
+
+        return wrap.main(sys.argv[2:])
+    from sidecar import cli
+
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

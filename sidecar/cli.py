@@ -60,7 +60,12 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         _config(command)
         command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+        if name == "up":
+            command.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
         command.set_defaults(run=function)
+
+    # Told here for the list of commands; it is carried out before anything of this is imported (sidecar.__main__).
+    commands.add_parser("wrap", help="a server over stdio through the sidecar")
 
     check = commands.add_parser("check", help="are the policies valid?")
     check.add_argument("paths", nargs="*", metavar="FILE|FOLDER", help="default: the policy folder of the settings")
@@ -112,7 +117,8 @@ def _config(command: argparse.ArgumentParser) -> None:
 def _up(args: argparse.Namespace) -> int:
     from sidecar import up
 
-    return up.run(settings.load(args.config))
+    loaded = settings.load(args.config)
+    return up.run_in_background(loaded) if args.background else up.run(loaded)
 
 
 def _proxy(args: argparse.Namespace) -> int:

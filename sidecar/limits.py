@@ -223,3 +223,30 @@ part of the message around them."""
 
 RESPONSE_PARSED_BYTES_MAX: Final = 1536 * MIB
 """What one response may take once it is parsed, as estimated before it is: tiny objects take thirty times their text."""
+
+STDIO_LINE_BYTES_MAX: Final = 64 * MIB
+"""One line over stdio, like a response over HTTP: what is not held cannot be judged."""
+
+STDIO_LINE_HEAD_BYTES: Final = 4 * KIB
+"""What is kept of both ends of a longer line, to tell which request it belongs to."""
+
+GATE_WAIT_S: Final = 20.0
+"""How long a line waits for the proxy to start or to come back, before it is refused (or passed, if so asked)."""
+
+GATE_RETRY_S: Final = 5.0
+"""How long after such a failure lines are refused at once; then it is tried again."""
+
+GATE_NOTES_MAX: Final = 10_000
+"""Open calls a wrap process can tell a new proxy about."""
+
+GATE_NOTE_BYTES_MAX: Final = 64 * KIB
+"""One of them; of a longer one the arguments are left out."""
+
+SOCKET_PATH_BYTES_MAX: Final = 100
+"""A Unix socket's path. The kernel's field has 108 bytes on Linux and 104 on macOS, its final zero included."""
+
+BACKGROUND_RETRY_S: Final = 60.0
+"""How long a background sidecar waits before it tries again what could not run, a page whose port is taken, say."""
+
+CANCELLED_ANSWER_S: Final = 5.0
+"""How long the answer to a cancelled call over stdio may still come as its answer."""

@@ -30,7 +30,8 @@ class Server(_Model):
     name: Name
     listen: Address = ""
     """A listener that stands for it; not needed where ``forward`` or ``transparent`` brings its traffic."""
-    upstream: Upstream
+    upstream: Upstream = ""
+    """Left out, with ``listen``, for a server over stdio, which ``sidecar wrap --server`` names."""
     ca: str = ""
     """A PEM file with the only authorities its certificate may come from, instead of the public ones."""
     hosts: tuple[str, ...] = Field(default=(), strict=False)
@@ -45,6 +46,18 @@ class Server(_Model):
     body): refused, or passed on as the one plain JSON text that was judged. Either way the record names the anomaly."""
     answer_within: float = Field(default=0, ge=0, strict=False)
     """Seconds until the first byte of an answer; 0 waits as long as the client does."""
+
+    @model_validator(mode="after")
+    def _whole_or_none(self) -> "Server":
+        if self.listen and not self.upstream:
+            text = f"server {self.name} has 'listen' but no 'upstream'; add for example 'upstream: http://127.0.0.1:8001'"
+            raise ValueError(f"{text}, or take 'listen' out too if the server speaks over stdio")
+        return self
+
+    @property
+    def is_stdio(self) -> bool:
+        """Whether it is started by its client through ``sidecar wrap``, so that there is no address of it."""
+        return not self.upstream
 
     @property
     def host(self) -> str:
@@ -91,7 +104,8 @@ class StoreAddress(_Model):
 class Settings(_Model):
     """Everything that can be set, with a default that is right for most."""
 
-    servers: tuple[Server, ...] = Field(min_length=1, strict=False)
+    servers: tuple[Server, ...] = Field(default=(), strict=False)
+    """None is needed where all are started through ``sidecar wrap``, which names them itself."""
     forward: Address = ""
     """Where clients that set a proxy reach the sidecar; traffic for a server's ``upstream`` is judged, other is passed on."""
     transparent: Address = ""
@@ -140,13 +154,13 @@ class Settings(_Model):
         if self.transparent and sys.platform != "linux":
             raise ValueError("'transparent' needs Linux, which tells where redirected traffic was going; use 'forward'")
         if not self.forward and not self.transparent:
-            if mute := [server.name for server in self.servers if not server.listen]:
+            if mute := [server.name for server in self.http_servers if not server.listen]:
                 example = "add 'listen: 127.0.0.1:9001' to it, or 'forward: 127.0.0.1:9080' at the top"
                 raise ValueError(f"nothing brings traffic to server {mute[0]}; {example}")
             return self
         owners: dict[tuple[str, int], str] = {}
-        for server in self.servers:
-            if server.upstream and (first := owners.setdefault(server.target, server.name)) != server.name:
+        for server in self.http_servers:
+            if (first := owners.setdefault(server.target, server.name)) != server.name:
                 where = f"{server.target[0]}:{server.target[1]}"
                 text = f"servers {first} and {server.name} both stand for {where}, so its traffic cannot be told apart"
                 raise ValueError(f"{text}; name it once, or leave 'forward' and 'transparent' out")
@@ -156,6 +170,11 @@ class Settings(_Model):
     def passes_others(self) -> bool:
         """Whether the forward listener passes traffic on for hosts that are no server's."""
         return self.other_hosts == "pass" or (not self.other_hosts and is_loopback(host_port(self.forward)[0]))
+
+    @property
+    def http_servers(self) -> tuple[Server, ...]:
+        """The servers that have an address; the others speak over stdio."""
+        return tuple(server for server in self.servers if not server.is_stdio)
 
     @property
     def store_address(self) -> StoreAddress:

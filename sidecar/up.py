@@ -4,6 +4,7 @@ Each child holds the reading end of a pipe whose writing end only this process h
 went, the pipe ends and the children stop themselves, so none is left behind.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -12,11 +13,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from sidecar import limits
+from sidecar.errors import SettingsError
 from sidecar.settings import Settings
+from sidecar.stdio.place import base_of, hold, holder, let_go, open_run_folder
 
 log = logging.getLogger("sidecar.up")
 
@@ -82,14 +86,56 @@ class _Child:
 
 
 def run(settings: Settings) -> int:
-    """Run all three until SIGINT or SIGTERM; returns 0, or 2 when one of them cannot run with these settings."""
+    """Run all three until SIGINT or SIGTERM; returns 0, or 2 when one of them cannot run with these settings.
+
+    Raises:
+        SettingsError: another process runs a sidecar with these settings.
+    """
+    with _the_only_one(settings):
+        return _run(settings, background=frozenset())
+
+
+def run_in_background(settings: Settings) -> int:
+    """The same for ``sidecar wrap``: the proxy must run; what else cannot, a page whose port is taken, say, is tried again.
+
+    Raises:
+        SettingsError: another process runs a sidecar with these settings.
+    """
+    # The folder of whichever client came first is nothing to hold on to.
+    os.chdir(open_run_folder())
+    with _the_only_one(settings):
+        return _run(settings, background=frozenset({"collect", "review"}))
+
+
+@contextlib.contextmanager
+def _the_only_one(settings: Settings) -> Iterator[None]:
+    """Hold the lock that says who runs the sidecar of these settings."""
+    file = base_of(settings.file) + ".up"
+    try:
+        open_run_folder()
+        lock = hold(file)
+    except OSError as error:
+        log.warning("no lock can be held, so nothing keeps a second sidecar from starting: %s", error)
+        yield
+        return
+    if lock is None:
+        owner = holder(file)
+        text = f"a sidecar runs with these settings already (process {owner}), perhaps started by 'sidecar wrap'"
+        raise SettingsError(f"{settings.file}: error[running]: {text}; use that one, or stop it first: kill {owner}")
+    try:
+        yield
+    finally:
+        let_go(file, lock)
+
+
+def _run(settings: Settings, background: frozenset[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     reading, writing = os.pipe()
     children = {name: _Child(name, _command(name, settings, reading), reading) for name in PROGRAMS}
     try:
-        return _supervise(settings, children, stop)
+        return _supervise(settings, children, background, stop)
     finally:
         for name in _STOP_ORDER:
             children[name].stop()
@@ -101,7 +147,7 @@ def _command(name: str, settings: Settings, lifeline: int) -> list[str]:
     return [sys.executable, "-O", "-m", "sidecar", name, "-c", settings.file, "--lifeline", str(lifeline)]
 
 
-def _supervise(settings: Settings, children: dict[str, _Child], stop: threading.Event) -> int:
+def _supervise(settings: Settings, children: dict[str, _Child], background: frozenset[str], stop: threading.Event) -> int:
     for child in children.values():
         child.start()
     waiting = _doors(settings)
@@ -111,7 +157,9 @@ def _supervise(settings: Settings, children: dict[str, _Child], stop: threading.
             code = child.code()
             if code is None:
                 continue
-            if code == _CANNOT_RUN and child.starts == 1:
+            if code == _CANNOT_RUN and child.name in background:
+                child.pause_s = limits.BACKGROUND_RETRY_S
+            elif code == _CANNOT_RUN and child.starts == 1:
                 # It has said why. With the same settings it would only say so again.
                 return _CANNOT_RUN
             _restart(child, code)
@@ -128,7 +176,7 @@ def _supervise(settings: Settings, children: dict[str, _Child], stop: threading.
 def _restart(child: _Child, code: int) -> None:
     now = time.monotonic()
     if not child.next_start:
-        if now - child.started > _STEADY_S:
+        if now - child.started > _STEADY_S and code != _CANNOT_RUN:
             child.pause_s = 0.5
         log.error("%s ended with code %s and is started again in %.1f s", child.name, code, child.pause_s)
         child.next_start = now + child.pause_s
@@ -146,7 +194,7 @@ def _doors(settings: Settings) -> list[tuple[str, str]]:
         if server.listen
     ]
     if settings.forward:
-        names = ", ".join(server.name for server in settings.servers)
+        names = ", ".join(server.name for server in settings.http_servers)
         doors.append((f"forward: set http://{settings.forward} as the clients' proxy for {names}", settings.forward))
     doors.append((f"page: http://{settings.page}", settings.page))
     if settings.store_address.kind == "chdb":

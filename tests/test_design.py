@@ -20,6 +20,7 @@ ORDER = [
     ["decode"],
     ["settings"],
     ["document"],
+    ["stdio"],
     ["addresses", "events", "limits", "errors"],
 ]
 """Left to right: each may import those after it, and its own."""

@@ -62,7 +62,10 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
             "servers crm and b both stand for 127.0.0.1:8001",
         ),
         (MINIMAL.replace("}", ", ca: missing.pem}"), "2:78: error[invalid]: servers.0.ca: "),
-        ("servers: []\n", "servers"),
+        (
+            "servers:\n  - {name: crm, listen: 127.0.0.1:9001}\n",
+            "2:5: error[invalid]: servers.0: server crm has 'listen' but no 'upstream'; add for example 'upstream: http://127",
+        ),
         ("servers: [", "error[syntax]"),
         ("", "expected settings such as 'servers:'"),
         ("servers: &a [*a]\n", "error[alias]"),
@@ -75,6 +78,14 @@ def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
         load(tmp_path, text)
     assert said in str(caught.value)
     assert str(tmp_path / "sidecar.yaml") in str(caught.value)
+
+
+def test_servers_over_stdio_need_no_address(tmp_path: Path) -> None:
+    """A server that its client starts through ``sidecar wrap`` is named to set something for it, or not at all."""
+    loaded = load(tmp_path, MINIMAL + "  - {name: files, payloads: metadata}\n")
+    assert [(server.name, server.is_stdio) for server in loaded.servers] == [("crm", False), ("files", True)]
+    assert [server.name for server in loaded.http_servers] == ["crm"]
+    assert load(tmp_path, "mode: monitor\n").servers == load(tmp_path, "servers: []\n").servers == ()
 
 
 @given(st.text(max_size=200))

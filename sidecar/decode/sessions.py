@@ -1,8 +1,9 @@
 """Which messages belong to one conversation of one client, across servers, and how sure that is.
 
 Revision 2026-07-28 has no session of its own and earlier ones have one per server, so the session is ours. Its kind tells
-how it is known, best first: ``trace`` (trace id in ``_meta``), ``user`` (verified user and client), ``mcp-session``
-(``Mcp-Session-Id`` of one server), ``client`` (address and self-declared name; ends after half an hour of silence).
+how it is known, best first: ``wrap`` (one process of ``sidecar wrap``, which has one client), ``trace`` (trace id in
+``_meta``), ``user`` (verified user and client), ``mcp-session`` (``Mcp-Session-Id`` of one server), ``client`` (address and
+self-declared name; ends after half an hour of silence).
 """
 
 import hmac
@@ -12,7 +13,7 @@ from typing import Literal
 
 from sidecar import limits
 
-SessionKind = Literal["trace", "user", "mcp-session", "client"]
+SessionKind = Literal["wrap", "trace", "user", "mcp-session", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,11 @@ class Sessions:
         self._known: OrderedDict[tuple[str, ...], Session] = OrderedDict()
 
     def session(
-        self, *, trace_id: str, user: str, client: str, address: str, server: str, mcp_session: str, now: float
+        self, *, trace_id: str, user: str, client: str, address: str, server: str, mcp_session: str, now: float, wrap: str = ""
     ) -> Session:
         """The session of a message seen at ``now`` (unix seconds), from what is known of it; empty strings are unknown."""
+        if wrap:
+            return self._hashed("wrap", wrap)
         if trace_id:
             return self._hashed("trace", trace_id)
         if user:

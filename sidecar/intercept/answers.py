@@ -94,6 +94,32 @@ class Answers:
             return sse.without_message(raw)
         return raw if data is event.data or data == event.data else sse.with_data(raw, data)
 
+    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+        """A line went to a server over stdio: its answer comes as a line that ``listening`` stands for."""
+        for note in exchange.notifications:
+            self._ground.end(note, "notification")
+        for call in exchange.calls.values():
+            call.is_streamed = True
+        listening.calls |= exchange.calls
+
+    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+        """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
+        began = self._ground.timer()
+        if not isinstance(payload, list):
+            return self._message(exchange, payload, raw, began)
+        members = [lossless.canonical(member) for member in payload]
+        parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
+        if parts == members:
+            return raw
+        kept = [part for part in parts if part is not None]
+        return b"[" + b",".join(kept) + b"]" if kept else None
+
+    def unreadable(self, exchange: Exchange) -> bytes | None:
+        """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
+        if len(exchange.open_calls()) != 1:
+            self._ground.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
+        return self._unreadable(exchange)
+
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
@@ -133,8 +159,11 @@ class Answers:
         """The error a client reads in an open stream whose server will not answer any more."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
         status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
+        if exchange.transport == "stdio":
+            error_type = "server_ended"
         self._ground.end_on(exchange, call, status, error_type=error_type, error_message=text)
-        return sse.message_event(lossless.canonical(reply.server_failed(call.rpc_id, text)))
+        said = lossless.canonical(reply.server_failed(call.rpc_id, text))
+        return said + b"\n" if exchange.transport == "stdio" else sse.message_event(said)
 
     def _session_over(self, exchange: Exchange, reason: str) -> bytes:
         """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
@@ -353,7 +382,7 @@ class Answers:
         if isinstance(negotiated, str) and mcp.REVISION.fullmatch(negotiated) and negotiated != call.row["protocol"]:
             call.attribute("protocol_asked", call.row["protocol"])
             call.row["protocol"] = negotiated
-        if exchange.mcp_session or exchange.path_session:
+        if exchange.mcp_session or exchange.path_session or exchange.peer:
             known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
             self._links.clients[peer_of(exchange)] = known
         session = self._ground.session_of(exchange, call.caller, self._ground.clock())

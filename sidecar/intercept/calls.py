@@ -193,7 +193,6 @@ class Ledger:
             "ts": timestamp(now),
             "call_id": new_id(now),
             "node": self._node,
-            "transport": "http",
             "session": message.session,
             "trace_id": facts.trace_id,
             "client": facts.client or message.caller.client,

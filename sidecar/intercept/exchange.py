@@ -1,4 +1,4 @@
-"""One HTTP exchange, whatever carries it: what the carrier tells the rest of the program, and what it is told in return."""
+"""One exchange over HTTP or stdio: what its carrier tells the rest of the program, and what it is told in return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +53,10 @@ class Exchange:
     """The calls this exchange's request opened, by id."""
     notifications: list[Call] = field(default_factory=list)
     """The notifications it carries, until it is known whether they arrived."""
+    peer: str = ""
+    """The wrap process a line came through, which is then the whole id space; empty over HTTP."""
+    user: str = ""
+    """Who sent it, where that is verified: over stdio the user of the operating system."""
     path_session: str = ""
     """The session id of the transport of 2024-11-05, which stands in the path."""
     endpoint: str = ""
@@ -89,13 +93,15 @@ class Exchange:
 
     @property
     def wire_session(self) -> str:
-        """The session id of the wire in whichever transport, or an empty text; as much a secret."""
+        """What the peers of this transport have as a session: its id on the wire, as much a secret, or the wrap process."""
         said = self.endpoint or self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
-        return said or self.path_session
+        return said or self.path_session or self.peer
 
     @property
     def transport(self) -> str:
-        """``sse`` for the two endpoints of 2024-11-05, ``http`` for the one of every later revision."""
+        """``sse`` for the two endpoints of 2024-11-05, ``http`` for the one of every later revision, or ``stdio``."""
+        if self.peer:
+            return "stdio"
         return "sse" if self.endpoint else "http"
 
     def __post_init__(self) -> None:

@@ -107,7 +107,9 @@ class FromServer:
             call = self._ground.related.progressing(exchange, payload)
             if call is not None and not call.is_ended:
                 return call
-        return next(iter(exchange.open_calls()), None)
+        calls = exchange.open_calls()
+        # Over stdio all calls share one stream, so that with several open nobody can tell.
+        return calls[0] if calls and (len(calls) == 1 or not exchange.peer) else None
 
     def _judged(
         self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None
@@ -116,7 +118,8 @@ class FromServer:
         now = self._ground.clock()
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
         client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
-        caller = parent.caller if parent else Caller(client=client, client_version=version, address=exchange.address)
+        stranger = Caller(user=exchange.user, client=client, client_version=version, address=exchange.address)
+        caller = parent.caller if parent else stranger
         session = self._ground.session_of(exchange, caller, now)
         task = self._ground.related.task("server", exchange.server.name, payload)
         is_of_task = task is not None and facts.method.startswith("notifications/tasks")

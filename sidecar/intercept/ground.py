@@ -72,7 +72,7 @@ class Ground:
     def carried(self, exchange: Exchange, protocol: str = "") -> dict[str, str]:
         """The columns that say by what a message came; ``protocol`` where it is known better than by the exchange."""
         known = {"transport": exchange.transport, "protocol": protocol or exchange.protocol, "era": exchange.era}
-        if wire := exchange.wire_session:
+        if (wire := exchange.wire_session) and not exchange.peer:
             known["mcp_session"] = self._sessions.of_wire(exchange.server.name, wire)
         return known
 
@@ -86,6 +86,7 @@ class Ground:
             server=exchange.server.name,
             mcp_session=exchange.wire_session,
             now=now,
+            wrap=exchange.peer,
         )
 
 

@@ -18,6 +18,7 @@ from sidecar.events import Finding
 from sidecar.intercept.ca import open_authority
 from sidecar.intercept.calls import Ledger, new_id, timestamp
 from sidecar.intercept.forward import forward_spec
+from sidecar.intercept.gate import Gate
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import LivePolicies, load_tested
@@ -70,8 +71,9 @@ class _Proxy:
             is_forwarding_when_full=settings.on_full == "forward",
         )
         self._waist = Waist(judging, self._ledger, Sessions(key))
-        self._passage = Passage(self._waist, settings.servers)
+        self._passage = Passage(self._waist, settings.http_servers)
         self._others = Others(lambda metric, value, text: self._ledger.health(metric, value, text, self._waist.ground.clock()))
+        self._gate = Gate(self._waist, {server.name: server for server in settings.servers}, settings.file)
 
     async def run(self) -> int:
         """Listen, serve, stop."""
@@ -80,10 +82,17 @@ class _Proxy:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _quiet_mitmproxy()
+        try:
+            await self._gate.open()
+        except SettingsError:
+            self._outbox.close()
+            raise
         carrier = HttpCarrier(self._passage)
         master = carrier.master = self._listening(carrier)
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
+            self._gate.stop_listening()
+            self._gate.close()
             self._outbox.close()
             raise SettingsError("\n".join(_port_text(self._settings, address, error) for address, error in failed))
         self._record_policies(self._live.current)
@@ -110,15 +119,15 @@ class _Proxy:
     def _listening(self, carrier: HttpCarrier) -> SidecarMaster:
         """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
         settings, hooks = self._settings, carrier.hooks
-        trusted = {server.target: str(path) for server in settings.servers if (path := settings.ca_path(server))}
+        trusted = {server.target: str(path) for server in settings.http_servers if (path := settings.ca_path(server))}
         specs = [forward_spec(settings.forward)] if settings.forward else []
         specs += [transparent_spec(settings.transparent)] if settings.transparent else []
         if not specs:
-            return SidecarMaster(settings.servers, hooks, self._passage, SidecarTls(None, trusted))
+            return SidecarMaster(settings.http_servers, hooks, self._passage, SidecarTls(None, trusted))
         own = [host_port(address) for address in (settings.forward, settings.transparent) if address]
         roads = Roads(self._passage.routes, self._others, own=own, passes_others=settings.passes_others)
         tls = SidecarTls(open_authority(self._data, settings.node).store(), trusted)
-        return SidecarMaster(settings.servers, Passing(roads, hooks).hooks, self._passage, tls, roads, specs)
+        return SidecarMaster(settings.http_servers, Passing(roads, hooks).hooks, self._passage, tls, roads, specs)
 
     async def _keep_up(self) -> None:
         """What listeners for many hosts need now and then: where the servers are, and the record of what went past."""
@@ -130,6 +139,7 @@ class _Proxy:
     async def _drain(self, master: SidecarMaster) -> None:
         """Take no new connections, let calls under way end, cut what is left, and close the record."""
         await master.stop_listeners()
+        self._gate.stop_listening()
         try:
             await self._let_calls_end(master)
         finally:
@@ -137,12 +147,14 @@ class _Proxy:
             self._others.write()
             self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
             self._outbox.close()
+            self._gate.close()
 
     async def _let_calls_end(self, master: SidecarMaster) -> None:
         deadline = self._waist.ground.timer() + _GRACE_S
-        while self._passage.open_calls() and self._waist.ground.timer() < deadline:
+        while self._passage.open_calls() + self._gate.open_calls() and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
         self._waist.ground.is_stopping = True
+        self._gate.cut()
         master.cut_connections()
         deadline = self._waist.ground.timer() + 1
         while not master.is_idle and self._waist.ground.timer() < deadline:
@@ -182,7 +194,7 @@ def _listeners(settings: Settings) -> list[str]:
     lines = [
         f"{server.name}: http://{server.listen} stands for {server.upstream}" for server in settings.servers if server.listen
     ]
-    names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.servers)
+    names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.http_servers)
     if settings.transparent:
         lines.append(f"transparent: {settings.transparent} takes redirected traffic and looks into that for {names}")
     if settings.forward:

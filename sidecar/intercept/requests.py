@@ -32,6 +32,13 @@ def _message_in(value: Any) -> Any:
     return value if is_message or not isinstance(value, dict) else None
 
 
+def _require_line(value: Any) -> None:
+    """Over stdio there is nothing but messages, one a line. Raises ``NotAMessage`` for a value that is none."""
+    if not isinstance(value, dict):
+        text = "over stdio every line is one JSON-RPC message"
+        raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "batch" if isinstance(value, list) else "not-a-message", text)
+
+
 class Requests:
     """The way in of an exchange."""
 
@@ -52,6 +59,8 @@ class Requests:
             exchange.endpoint = stream.endpoint
         try:
             value = self._value_of(exchange)
+            if exchange.peer:
+                _require_line(value)
             if value is None:
                 return
             members = jsonrpc.messages(value)
@@ -255,9 +264,16 @@ class Requests:
     ) -> tuple[Message, dict[str, Any]]:
         header = exchange.headers.get("mcp-protocol-version", "")
         client, version, negotiated = self._ground.links.clients.get(peer_of(exchange)) or ("", "", "")
-        caller = Caller(client=facts.client or client, client_version=facts.client_version or version, address=exchange.address)
+        caller = Caller(
+            user=exchange.user,
+            client=facts.client or client,
+            client_version=facts.client_version or version,
+            address=exchange.address,
+        )
         session = self._ground.session_of(exchange, caller, now, facts.trace_id)
-        exchange.era = mcp.era_of(header, facts.protocol)
+        # A process of stdio has one era, and only its requests say which.
+        if kind == "request" or facts.protocol or not exchange.peer:
+            exchange.era = mcp.era_of(header, facts.protocol)
         claimed = header or facts.protocol or negotiated
         exchange.protocol = claimed if mcp.REVISION.fullmatch(claimed) else ("" if not claimed else "other")
         message = Message(
@@ -333,6 +349,8 @@ class Requests:
             errors = [reply.unread(refusal, each) for each in jsonrpc.ids_in(exchange.body)]
             if errors and self._ground.listening.answer(exchange, errors):
                 return reply.accepted()
+        if exchange.peer:
+            return Answer(400, lossless.canonical(reply.unread(refusal, _sure_id(exchange))))
         return reply.unreadable(refusal)
 
     def _end_session(self, exchange: Exchange) -> None:
@@ -341,3 +359,12 @@ class Requests:
         self._ground.links.clients.pop(peer)
         for call in self._ground.links.waiting_of(peer):
             self._ground.end(call, "no_response", error_type="session_ended")
+
+
+def _sure_id(exchange: Exchange) -> Any:
+    """The id under which a client over stdio waits for the answer to a line that was refused, where it can be told.
+
+    Over HTTP the response itself belongs to the request, and servers give such an error no id.
+    """
+    value = jsonrpc.read_leniently(exchange.body) if exchange.transport == "stdio" else None
+    return value["id"] if isinstance(value, dict) and jsonrpc.kind_of(value) == "request" else None

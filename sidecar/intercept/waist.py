@@ -8,6 +8,7 @@ and judged before it is recorded.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sidecar.decode.jsonrpc import ids_in
 from sidecar.decode.sessions import Sessions
@@ -58,6 +59,18 @@ class Waist:
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event of the response's stream; returns the bytes to send in its place, usually the same."""
         return self._answers.event(exchange, raw)
+
+    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+        """A request over stdio goes on; what it opened is answered by messages of the exchange ``listening``."""
+        self._answers.passed_on(exchange, listening)
+
+    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+        """One message of a server over stdio, parsed and as it came; returns what to send in its place, or None."""
+        return self._answers.message(exchange, payload, raw)
+
+    def unreadable(self, exchange: Exchange) -> bytes | None:
+        """A line of a server over stdio that a client may read as we cannot: an error for the call it may answer, or None."""
+        return self._answers.unreadable(exchange)
 
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """The exchange is over: ``reason`` is empty for a clean end, ``client`` if the client left, else what went wrong.

@@ -100,7 +100,8 @@ def _match(source: Source, match: model.Match, path: Path, servers: Collection[s
     document = source.document
     for name in ("user", "group"):
         if getattr(match, name) is not None:
-            said = f"no identity is verified over HTTP yet, so '{name}' fits nobody in live traffic, only in tests"
+            over_stdio = ": there it is the user of the operating system" if name == "user" else ", where there are no groups"
+            said = f"an identity is verified over stdio only{over_stdio}; over HTTP '{name}' fits nobody yet"
             yield document.problem((*path, name), "no-identity", said, is_warning=True)
     for index, method in enumerate(match.method or ()):
         if not any(fnmatch.fnmatchcase(known, method) for known in METHODS):

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS {database}.calls (
     node LowCardinality(String),
     transport LowCardinality(String),                        -- http, sse (2024-11-05), stdio
     session String CODEC(ZSTD(1)),                           -- ours, spans servers; a keyed hash
-    session_kind LowCardinality(String),                     -- how sure: trace, user, mcp-session, client
+    session_kind LowCardinality(String),                     -- how sure: wrap, trace, user, mcp-session, client
     trace_id String CODEC(ZSTD(1)),
     client LowCardinality(String), client_version LowCardinality(String),   -- self-declared
     client_address LowCardinality(String),

@@ -101,7 +101,7 @@ def _row(row: calls.CallRow) -> Row:
 def _nothing() -> None:
     st.info("No call fits. Choose a longer time or fewer filters, or send a call.", icon=":material/search_off:")
     st.caption("Clients reach the servers through the sidecar at these addresses:")
-    doors = "\n".join(f"{server.name}: http://{server.listen}" for server in parts.settings().servers)
+    doors = "\n".join(f"{server.name}: http://{server.listen}" for server in parts.settings().servers if server.listen)
     st.code(doors, language=None)
 
 

@@ -1,0 +1,1 @@
+"""``sidecar wrap``: a server over stdio, with the proxy asked about every line. Standard library only, and light."""

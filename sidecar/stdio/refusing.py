@@ -1,0 +1,73 @@
+"""What becomes of lines while no sidecar can be reached: refused so that every client reads why, and nothing waits.
+
+The shapes are those of ``sidecar.intercept.reply``, made with the standard library alone.
+"""
+
+import json
+
+UNAVAILABLE = 1503
+"""The code of our refusal, outside of every range that JSON-RPC and MCP reserve."""
+_USER_REJECTED = -1
+_PARSE_ERROR = -32700
+_MODERN = "io.modelcontextprotocol/protocolVersion"
+_BLANK = b" \t\r\n\x0b\x0c\xef\xbb\xbf"
+
+Lines = tuple[bytes, bytes]
+"""What goes onward, and what goes back."""
+
+
+def from_client(line: bytes, why: str) -> Lines:
+    """A request gets a refusal, a client's answer becomes an error for the server, a notification is dropped."""
+    message = _message(line)
+    if message is None:
+        if b"{" not in line and b"[" not in line:
+            return line, b""
+        return b"", _error(None, _PARSE_ERROR, f"sidecar: not passed on, because {why}")
+    if "method" not in message:
+        return _error(message.get("id"), _USER_REJECTED, _text(why)), b""
+    if "id" not in message:
+        return b"", b""
+    return b"", _refusal(message, why)
+
+
+def from_server(line: bytes, why: str) -> Lines:
+    """An answer becomes an error under its id, a server's request is declined, a notification is dropped."""
+    message = _message(line)
+    if message is None:
+        return (b"" if line.lstrip(_BLANK)[:1] == b"{" else line), b""
+    if "id" not in message:
+        return b"", b""
+    if "method" in message:
+        return b"", _error(message["id"], _USER_REJECTED, _text(why))
+    return _error(message["id"], UNAVAILABLE, _text(why)), b""
+
+
+def _text(why: str) -> str:
+    return f"The sidecar that judges this call cannot be reached, so the message was not passed on: {why}."
+
+
+def _message(line: bytes) -> dict[str, object] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refusal(message: dict[str, object], why: str) -> bytes:
+    if message["method"] != "tools/call":
+        return _error(message["id"], UNAVAILABLE, _text(why))
+    result: dict[str, object] = {"content": [{"type": "text", "text": _text(why)}], "isError": True}
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    if isinstance(meta, dict) and _MODERN in meta:
+        result["resultType"] = "complete"
+    return _line({"jsonrpc": "2.0", "id": message["id"], "result": result})
+
+
+def _error(rpc_id: object, code: int, text: str) -> bytes:
+    return _line({"jsonrpc": "2.0", "id": rpc_id, "error": {"code": code, "message": text}})
+
+
+def _line(message: dict[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
