@@ -37,7 +37,7 @@ def is_stray_to_server(body: bytes) -> bool:
 
     Whatever begins like JSON is none to us only because we read more strictly than servers do.
     """
-    return not any(part[:1] in (b"{", b"[") or _VALUES.match(part) for part in _parts(body))
+    return not any(_may_be_message(part) for part in _parts(body))
 
 
 def one_line(body: bytes) -> bytes:
@@ -61,6 +61,13 @@ def _parts(body: bytes) -> Iterator[bytes]:
     for part in _ENDS.split(body):
         if stripped := part.strip(_BLANK):
             yield stripped
+
+
+def _may_be_message(part: bytes) -> bool:
+    if part[:1] == b"[":
+        # Log lines begin so, batches too. What is no JSON as UTF-8 may be some in UTF-16, where every other byte is zero.
+        return part[1:2] == b"\0" or _begins_message(part)
+    return part[:1] == b"{" or _VALUES.match(part) is not None
 
 
 def _begins_message(part: bytes) -> bool:

@@ -145,12 +145,15 @@ class Arrivals:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, help="over HTTP there; without it over stdio")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--sse", action="store_true", help="speak the transport of 2024-11-05")
     parser.add_argument("--cert", help="a PEM file with key and certificate: speak TLS")
     options = parser.parse_args()
     Arrivals.log = options.log
     server.middleware.append(Arrivals())
-    app = server.sse_app() if options.sse else server.streamable_http_app()
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="error", ssl_certfile=options.cert)
+    if options.port is None:
+        server.run("stdio")
+    else:
+        app = server.sse_app() if options.sse else server.streamable_http_app()
+        uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="error", ssl_certfile=options.cert)
