@@ -21,6 +21,14 @@ from tests.e2e.conftest import ROOT, Program, free_port, until
 Popen = subprocess.Popen[bytes]
 
 
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that ended may stay listed until somebody asks how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Home:
     """One user's home with one settings file; its path is short, as a socket's must be."""
 
@@ -67,7 +75,7 @@ class Home:
         """The process of a sidecar that a wrap process started, or 0."""
         for file in self.run.glob("*.up"):
             text = file.read_text()
-            if text.isdigit() and Path(f"/proc/{text}").exists():
+            if text.isdigit() and is_alive(int(text)):
                 return int(text)
         return 0
 
@@ -86,7 +94,7 @@ class Home:
         """End a background sidecar, if there is one."""
         if process := self.background():
             os.kill(process, signal.SIGTERM)
-            until(lambda: not Path(f"/proc/{process}").exists(), "the background sidecar to end")
+            until(lambda: not is_alive(process), "the background sidecar to end")
 
 
 @pytest.fixture(scope="session")
