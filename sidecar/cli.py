@@ -22,6 +22,10 @@ _CANNOT_RUN: Final = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and lets no traceback of a user's mistake out."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["wrap"]:
+        from sidecar.stdio import wrap
+
+        return wrap.main(given[1:])
     args = _parser(given).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", stream=sys.stderr)
     if getattr(args, "lifeline", None) is not None:
@@ -64,7 +68,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
             command.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
         command.set_defaults(run=function)
 
-    # Told here for the list of commands; it is carried out before anything of this is imported (sidecar.__main__).
+    # Here for the list of commands only: it takes its command line apart itself.
     commands.add_parser("wrap", help="a server over stdio through the sidecar")
 
     check = commands.add_parser("check", help="are the policies valid?")

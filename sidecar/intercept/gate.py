@@ -10,6 +10,7 @@ import logging
 import os
 import pwd
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
             self._buffer = whole[end:]
             try:
                 self._take(kind, memoryview(whole)[frames.HEAD.size : end])
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
                 log.error("a wrap process was cut off because it does not speak as it should: %s", type(error).__name__)
                 self.drop()
 

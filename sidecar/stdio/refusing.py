@@ -10,7 +10,6 @@ UNAVAILABLE = 1503
 _USER_REJECTED = -1
 _PARSE_ERROR = -32700
 _MODERN = "io.modelcontextprotocol/protocolVersion"
-_BLANK = b" \t\r\n\x0b\x0c\xef\xbb\xbf"
 
 Lines = tuple[bytes, bytes]
 """What goes onward, and what goes back."""
@@ -34,7 +33,7 @@ def from_server(line: bytes, why: str) -> Lines:
     """An answer becomes an error under its id, a server's request is declined, a notification is dropped."""
     message = _message(line)
     if message is None:
-        return (b"" if line.lstrip(_BLANK)[:1] == b"{" else line), b""
+        return (b"" if b"{" in line else line), b""
     if "id" not in message:
         return b"", b""
     if "method" in message:

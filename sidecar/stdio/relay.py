@@ -250,7 +250,11 @@ def _split(blob: bytes) -> list[bytes]:
 def _keep_only(*descriptors: int) -> None:
     """Close what the client passed on to the server beside the standard ones: a copy here would keep it open."""
     keep = {0, 1, 2, *descriptors}
-    for name in os.listdir("/dev/fd"):
-        if int(name) not in keep:
+    try:
+        given = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        given = [*range(3, 256)]
+    for number in given:
+        if number not in keep:
             with contextlib.suppress(OSError):
-                os.close(int(name))
+                os.close(number)

@@ -46,11 +46,31 @@ def main(arguments: list[str]) -> int:
     except UsageError as error:
         sys.stderr.write(f"sidecar wrap: {error}\n{_USAGE}")
         return _CANNOT_RUN
-    _fill_standard_descriptors()
-    to_server, from_relay = _pipe()
-    to_relay, from_server = _pipe()
-    watched = os.pidfd_open(os.getpid()) if hasattr(os, "pidfd_open") else -1
+    try:
+        # With -m, Python looks for modules in the client's folder first, which may hold anything.
+        sys.path[:] = [folder for folder in sys.path if folder not in ("", os.getcwd())]
+        _fill_standard_descriptors()
+        if os.getpid() == 1:
+            from sidecar.stdio import init
+
+            init.stand_before()
+        to_server, from_server = _with_relay(options)
+    except OSError as error:
+        sys.stderr.write(f"sidecar wrap: no relay can be started: {error.strerror}\n")
+        return _CANNOT_RUN
+    os.dup2(to_server, 0)
+    os.dup2(from_server, 1)
+    os.close(to_server)
+    os.close(from_server)
+    return _become(options.command)
+
+
+def _with_relay(options: Options) -> tuple[int, int]:
+    """Start the relay of this process; what CMD is to have as stdin and stdout."""
+    to_server, from_relay = os.pipe()
+    to_relay, from_server = os.pipe()
     server = os.getpid()
+    watched = _watched(server)
     between = os.fork()
     if between == 0:
         # Twice, so that CMD gets no child it does not know of.
@@ -63,11 +83,17 @@ def main(arguments: list[str]) -> int:
 
         relay.run(options, from_relay, to_relay, server, watched)
     os.waitpid(between, 0)
-    os.dup2(to_server, 0)
-    os.dup2(from_server, 1)
-    for descriptor in (to_server, from_server, from_relay, to_relay):
-        os.close(descriptor)
-    return _become(options.command)
+    os.close(from_relay)
+    os.close(to_relay)
+    return to_server, from_server
+
+
+def _watched(server: int) -> int:
+    """A descriptor that stands for this process and no later one of its number, where the system has such, else -1."""
+    try:
+        return os.pidfd_open(server) if hasattr(os, "pidfd_open") else -1
+    except OSError:
+        return -1
 
 
 def parse(arguments: list[str]) -> Options:
@@ -115,11 +141,6 @@ def _fill_standard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-
-
-def _pipe() -> tuple[int, int]:
-    reading, writing = os.pipe()
-    return reading, writing
 
 
 def _become(command: list[str]) -> int:

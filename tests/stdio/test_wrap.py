@@ -200,6 +200,25 @@ def test_what_a_client_hands_down_reaches_the_server_alone(home: Home) -> None:
     process.communicate(b"", 20)
 
 
+def test_as_process_1_of_a_container_the_last_lines_arrive(home: Home) -> None:
+    """The kernel ends everything with process 1, so it waits for the relay; signals and the exit code come through."""
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("process namespaces may not be made here")
+    code = "import os, sys; os.write(1, b'x' * 300_000); sys.exit(0 if os.getpid() != 1 else 9)"
+    for _ in range(5):
+        done = subprocess.run(
+            [*unshare, *home.command(*python(code))], env=home.environ, capture_output=True, timeout=30, check=False
+        )
+        assert (len(done.stdout), done.returncode) == (300_000, 0)
+    trap = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(42)); print('ready', flush=True); time.sleep(60)"
+    process = subprocess.Popen([*unshare, *home.command(*python(trap))], env=home.environ, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    first = next(int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    os.kill(first, signal.SIGTERM)
+    assert ended(process) == 42
+
+
 def test_no_process_of_ours_stays(home: Home) -> None:
     """The relay goes when its server has gone."""
     process = home.wrap(*python(ECHO))
