@@ -1,6 +1,11 @@
 """Every bound in the program, with its reason. Reaching one is recorded, never silent."""
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Not imported when the program runs: it would take longer than all that a wrap process imports before it.
+    from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -5,7 +5,6 @@ they say). Each asks one thing at a time, so order is kept by waiting for the an
 """
 
 import asyncio
-import json
 import logging
 import os
 import pwd
@@ -13,7 +12,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from sidecar import limits
 from sidecar.errors import SettingsError
@@ -84,24 +83,23 @@ class Gate:
             let_go(self._base + ".lock", self._lock)
             self._lock = None
 
-    def enter(self, connection: "Connection", hello: Mapping[str, Any], user: str) -> Wrapped:
-        """The wrap process a new connection belongs to. Raises ``ValueError`` when it says nothing of the kind."""
-        if hello["version"] != frames.VERSION:
+    def enter(self, connection: "Connection", hello: bytes, user: str) -> tuple[Wrapped, str]:
+        """The wrap process a new connection belongs to, and its way. Raises ``ValueError`` when it may not enter."""
+        version, wrap_id, server, given_way, notes = hello.split(b"\0", 4)
+        if version != frames.VERSION:
             raise ValueError("the sidecar that runs is of another version; restart it")
-        name, wrap = hello["server"], hello["wrap"]
-        if not isinstance(name, str) or not isinstance(wrap, str) or hello["way"] not in (frames.IN, frames.OUT):
-            raise ValueError("this is no greeting of a wrap process")
-        if hello["way"] == frames.OUT:
+        wrap, name, way = wrap_id.decode(), server.decode(), given_way.decode()
+        if way == frames.OUT:
             wrapped, connections = self._wraps[wrap]
             connections.append(connection)
-            return wrapped
+            return wrapped, way
         if wrap in self._wraps:
             for each in [*self._wraps[wrap][1]]:
                 each.drop()
         wrapped = Wrapped(self._waist, self._servers.get(name) or Server(name=name), wrap, user)
-        wrapped.restore(hello["notes"])
+        wrapped.restore([content for _, content in frames.notes_in(memoryview(notes))])
         self._wraps[wrap] = (wrapped, [connection])
-        return wrapped
+        return wrapped, way
 
     def leave(self, connection: "Connection") -> None:
         """A connection is lost, and with it the wrap process it belonged to: one way alone is none."""
@@ -186,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, kind: int, payload: memoryview) -> None:
         if kind == frames.HELLO:
-            self._greet(json.loads(bytes(payload)))
+            self._greet(bytes(payload))
             return
         wrapped = self._wrapped
         if wrapped is None:
@@ -198,18 +196,17 @@ class Connection(asyncio.Protocol):
             (head,) = frames.COUNT.unpack_from(payload)
             said = wrapped.too_long(self._way, bytes(payload[4 : 4 + head]), bytes(payload[4 + head :]))
         elif kind == frames.END:
-            said = wrapped.end(str(json.loads(bytes(payload))["reason"])[: limits.NAME_CHARS_MAX])
+            said = wrapped.end(bytes(payload).decode()[: limits.NAME_CHARS_MAX])
         else:
             raise ValueError("an unknown frame")
         self._send(frames.frame(frames.VERDICT, said))
 
-    def _greet(self, hello: Mapping[str, Any]) -> None:
+    def _greet(self, hello: bytes) -> None:
+        said = ""
         try:
-            self._wrapped = self._gate.enter(self, hello, self._user)
-            self._way = hello["way"]
-            said = "{}"
+            self._wrapped, self._way = self._gate.enter(self, hello, self._user)
         except ValueError as error:
-            said = json.dumps({"error": str(error)})
+            said = str(error)
         self._send(frames.frame(frames.HELLO, said.encode()))
 
     def _send(self, data: bytes) -> None:

@@ -30,7 +30,7 @@ _NOTED = (
 ).split()
 """What a call's row keeps when its proxy dies before its answer."""
 
-_CLIENT_NOTE = "client"
+_CLIENT_NOTE = b"client"
 
 
 class Wrapped:
@@ -127,7 +127,7 @@ class Wrapped:
             detail = f"lines of {self._listening.server.name} that are no messages"
             self._ground.ledger.health("stray_lines", self._stray_lines, detail, self._ground.clock())
 
-    def restore(self, notes: list[str]) -> None:
+    def restore(self, notes: list[bytes]) -> None:
         """Take up what another proxy knew of this process: its client, and calls whose answer is still to come."""
         for note in notes:
             said = orjson.loads(note)
@@ -192,11 +192,11 @@ class Wrapped:
         notes = []
         for call in exchange.calls.values() if exchange is not None and exchange.answer is None else ():
             self._noted[call.id] = call.id
-            notes.append(frames.note(call.id, _note_of(call)))
+            notes.append(frames.note(call.id.encode(), _note_of(call)))
         for key, call in [(key, call) for key, call in listening.calls.items() if call.is_ended]:
             del listening.calls[key]
             if (name := self._noted.pop(call.id, None)) is not None:
-                notes.append(frames.note(name, b""))
+                notes.append(frames.note(name.encode(), b""))
         client = self._ground.links.clients.get(peer_of(listening))
         if (said := (client, listening.era, listening.protocol)) != self._said:
             self._said = said

@@ -6,7 +6,6 @@ before its answer is here, so a lost connection neither loses nor doubles a line
 """
 
 import contextlib
-import json
 import os
 import socket
 import threading
@@ -30,11 +29,10 @@ class Refused(Exception):
 
 
 class Gate:
-    """The gate as both ways of a relay use it; ``process`` is the server's, which names the wrap process."""
+    """The gate as both ways of a relay use it."""
 
-    def __init__(self, server: str, config: str, process: int, say: Callable[[str], None]) -> None:
+    def __init__(self, server: str, config: str, say: Callable[[str], None]) -> None:
         self._server = server
-        self._process = process
         self._config = config
         self._say = say
         self._wrap = os.urandom(16).hex()
@@ -85,7 +83,7 @@ class Gate:
             if not content:
                 self._notes.pop(key, None)
             elif len(self._notes) < limits.GATE_NOTES_MAX:
-                self._notes[key] = content
+                self._notes[key] = frames.note(key, content)
 
     def _lose(self, link: socket.socket) -> None:
         with self._connecting:
@@ -161,15 +159,13 @@ class Gate:
             link.connect(socket_of(self._config))
             if not frames.is_ours(link):
                 raise Refused("the process at the sidecar's socket belongs to another user and is not asked")
-            hello = {"version": frames.VERSION, "wrap": self._wrap, "server": self._server, "process": self._process}
-            notes = [content.decode("utf-8", "replace") for content in [*self._notes.values()]]
-            payload = json.dumps({**hello, "way": way, "notes": notes if way == frames.IN else []}).encode()
-            frames.send(link, [frames.frame(frames.HELLO, payload)])
+            notes = b"".join([*self._notes.values()]) if way == frames.IN else b""
+            frames.send(link, [frames.hello(self._wrap, self._server, way, notes)])
             kind, said = frames.receive(link)
             if kind != frames.HELLO:
                 raise Refused("the process at the sidecar's socket speaks another language than this version")
-            if error := json.loads(bytes(said)).get("error"):
-                raise Refused(str(error))
+            if said:
+                raise Refused(bytes(said).decode())
         except BaseException:
             link.close()
             raise
@@ -188,7 +184,7 @@ def long_frame(head: bytes, tail: bytes) -> list[bytes]:
 
 def end_frame(reason: str) -> list[bytes]:
     """The END frame: ``client`` when the client left, else why the server is gone."""
-    return [frames.frame(frames.END, json.dumps({"reason": reason}).encode())]
+    return [frames.frame(frames.END, reason.encode())]
 
 
 def say_on_stderr(server: str) -> Callable[[str], None]:

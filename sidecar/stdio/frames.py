@@ -1,10 +1,10 @@
 """What a wrap process and the gate say to each other: frames with their length before them, over a Unix socket.
 
     frame    length u32 | kind u8 | payload                                                   (little-endian)
-    HELLO    JSON: version, wrap, server, way, notes; answered by HELLO with {} or {"error": …}
+    HELLO    version, wrap, server and way, each ended by a zero byte, then notes; answered by HELLO with why not, or nothing
     LINES    count u32 | length u32 of each | the lines, with their ends
     LONG     head length u32 | head | tail: both ends of a line over the bound
-    END      JSON: why this way is over
+    END      why the server's output is over, as text
     VERDICT  for each line: flags u8, lengths u32 of onward, back and notes | onward | back | notes
 
 ``onward`` goes to the peer the line was meant for, ``back`` to the one it came from; ``PASS`` sends the line itself, so that
@@ -17,7 +17,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 1
+VERSION = b"1"
 HELLO, LINES, LONG, END, VERDICT = range(1, 6)
 PASS = 1
 HEAD = struct.Struct("<IB")
@@ -34,6 +34,11 @@ Verdict = tuple[bool, memoryview, memoryview, memoryview]
 def frame(kind: int, payload: bytes) -> bytes:
     """One frame, whole."""
     return HEAD.pack(len(payload), kind) + payload
+
+
+def hello(wrap: str, server: str, way: str, notes: bytes) -> bytes:
+    """The first frame of a connection."""
+    return frame(HELLO, b"\0".join((VERSION, wrap.encode(), server.encode(), way.encode(), notes)))
 
 
 def lines_head(lines: Sequence[bytes]) -> bytes:
@@ -69,9 +74,9 @@ def verdicts_in(payload: memoryview) -> Iterator[Verdict]:
         yield bool(flags & PASS), payload[first:second], payload[second:third], payload[third:at]
 
 
-def note(key: str, content: bytes) -> bytes:
+def note(key: bytes, content: bytes) -> bytes:
     """One note; empty content ends it."""
-    return key.encode("ascii").ljust(NOTE_KEY_BYTES)[:NOTE_KEY_BYTES] + COUNT.pack(len(content)) + content
+    return key.ljust(NOTE_KEY_BYTES)[:NOTE_KEY_BYTES] + COUNT.pack(len(content)) + content
 
 
 def notes_in(payload: memoryview) -> Iterator[tuple[bytes, bytes]]:

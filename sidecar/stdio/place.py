@@ -5,11 +5,16 @@ The folder is this user's own (0700). Locks in it are held by living processes o
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 
 from sidecar import limits
+
+try:
+    # hashlib loads OpenSSL first, which takes longer than all else that a wrap process does before its first line.
+    from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from hashlib import sha256
 
 _NAME_BYTES_MAX = 24
 """A slash, a key and ``.sock``."""
@@ -40,7 +45,7 @@ def run_folder() -> str:
     folder = os.path.join(state_folder(), "run")
     if len(os.fsencode(folder)) + _NAME_BYTES_MAX <= limits.SOCKET_PATH_BYTES_MAX:
         return folder
-    return f"/tmp/sidecar-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+    return f"/tmp/sidecar-{os.getuid()}-{sha256(os.fsencode(folder)).hexdigest()[:8]}"
 
 
 def open_run_folder() -> str:
@@ -65,7 +70,7 @@ def base_of(config: str) -> str:
     """The path, without its ending, of everything that belongs to one settings file; empty is the default one."""
     real = os.path.realpath(config) if config else ""
     is_default = not real or real == os.path.realpath(default_settings())
-    key = "default" if is_default else hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    key = "default" if is_default else sha256(os.fsencode(real)).hexdigest()[:16]
     return os.path.join(run_folder(), key)
 
 

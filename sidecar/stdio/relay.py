@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from sidecar import limits
-from sidecar.stdio import frames, refusing
+from sidecar.stdio import frames
 from sidecar.stdio.asking import Gate, Unavailable, end_frame, lines_frame, long_frame, say_on_stderr
 from sidecar.stdio.process import Process
 from sidecar.stdio.wrap import Options
@@ -88,7 +88,7 @@ class Relay:
 
     def __init__(self, options: Options, to_server: int, from_server: int, process: Process) -> None:
         self._say = say_on_stderr(options.server)
-        self._gate = Gate(options.server, options.config, process.id, self._say)
+        self._gate = Gate(options.server, options.config, self._say)
         self._is_passing = options.on_unavailable == "pass"
         self._has_said = False
         self._process = process
@@ -118,6 +118,7 @@ class Relay:
         try:
             for batch in _batches(0, self._server.descriptor):
                 self._carry(frames.IN, batch, self._server, self._client)
+                del batch
             self._client_left = True
         except OSError:
             # The server reads no more; a client that goes on writing is to notice, as it would without us.
@@ -129,6 +130,7 @@ class Relay:
         try:
             for batch in _batches(self._from_server, 1):
                 self._carry(frames.OUT, batch, self._client, self._server)
+                del batch
         except OSError:
             self._client_left = True
         os.close(self._from_server)
@@ -149,7 +151,7 @@ class Relay:
         if isinstance(batch, TooLong):
             lines, blob, parts = [b""], b"", long_frame(batch.head, batch.tail)
         else:
-            lines, blob = batch.splitlines(keepends=True) if _is_plain(batch) else _split(batch), batch
+            lines, blob = _split(batch), batch
             parts = lines_frame(lines, blob)
         try:
             verdicts = list(frames.verdicts_in(self._gate.ask(way, parts)))
@@ -174,6 +176,9 @@ class Relay:
             for line in lines:
                 onward.write(line)
             return
+        # Most relays never need it, and all of them would wait for its imports.
+        from sidecar.stdio import refusing
+
         refuse = refusing.from_client if way == frames.IN else refusing.from_server
         for line in lines:
             instead, answer = refuse(line, why)
@@ -200,9 +205,10 @@ def _batches(reading: int, watched: int) -> Iterator["bytes | TooLong"]:
     while chunk := _read(poll, reading, watched):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            blob = b"".join((*held, chunk[:cut])) if held else chunk[:cut]
-            held, size = ([chunk[cut:]], len(chunk) - cut) if cut < len(chunk) else ([], 0)
-            yield blob
+            whole, held = [*held, chunk[:cut]], [chunk[cut:]] if cut < len(chunk) else []
+            size = len(chunk) - cut
+            # Nothing here may keep a large line while it is waited for the next.
+            yield _joined(whole)
             continue
         held.append(chunk)
         size += len(chunk)
@@ -214,6 +220,13 @@ def _batches(reading: int, watched: int) -> Iterator["bytes | TooLong"]:
             yield long
     if held:
         yield b"".join(held)
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    """The pieces as one, and no longer as pieces."""
+    joined = b"".join(pieces) if len(pieces) > 1 else pieces[0]
+    pieces.clear()
+    return joined
 
 
 def _skipped(poll: select.poll, reading: int, watched: int, head: bytes) -> tuple[TooLong, bytes]:
@@ -236,12 +249,10 @@ def _read(poll: select.poll, reading: int, watched: int) -> bytes:
                 raise BrokenPipeError
 
 
-def _is_plain(blob: bytes) -> bool:
-    """Whether LF is all that ``bytes.splitlines`` could split at."""
-    return b"\r" not in blob
-
-
 def _split(blob: bytes) -> list[bytes]:
+    """The lines with their ends, which are LF alone."""
+    if blob.find(b"\n") in (-1, len(blob) - 1):
+        return [blob]
     lines = [line + b"\n" for line in blob.split(b"\n")]
     last = lines.pop()[:-1]
     return [*lines, last] if last else lines

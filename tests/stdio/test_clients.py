@@ -68,7 +68,6 @@ def inspect(command: list[str], home: Home, *arguments: str) -> Any:
     [
         ["--method", "tools/list"],
         ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hi"],
-        ["--method", "resources/list"],
     ],
 )
 def test_the_typescript_client_sees_the_same(home: Home, everything_server: list[str], arguments: list[str]) -> None:

@@ -39,6 +39,14 @@ def alone(homes: Callable[..., Home]) -> Iterator[Home]:
     home.stop()
 
 
+@pytest.fixture(scope="module")
+def started(homes: Callable[..., Home]) -> Iterator[Home]:
+    """A home whose sidecar is started by the first who needs it, and then shared."""
+    home = homes()
+    yield home
+    home.stop()
+
+
 @pytest.fixture
 def broken(homes: Callable[..., Home], tmp_path: Path) -> Home:
     """A home whose sidecar cannot start, because its policy is not valid."""
@@ -46,37 +54,37 @@ def broken(homes: Callable[..., Home], tmp_path: Path) -> Home:
     return homes(policies=tmp_path)
 
 
-def test_twenty_at_once_start_one_sidecar_and_all_are_served(alone: Home) -> None:
+def test_twenty_at_once_start_one_sidecar_and_all_are_served(started: Home) -> None:
     """Whoever misses the proxy starts it, exactly once; proxy, collector and page run, and outlive their clients."""
-    clients = [Client(alone.wrap(*python(ECHO), stderr=subprocess.DEVNULL)) for _ in range(20)]
+    clients = [Client(started.wrap(*python(ECHO), stderr=subprocess.DEVNULL)) for _ in range(20)]
     for number, client in enumerate(clients):
         client.send(call("many", number))
     assert [client.answer(60)["id"] for client in clients] == list(range(20))
-    supervisor = alone.background()
+    supervisor = started.background()
     for client in clients:
         client.close()
-    assert len(alone.sockets()) == 1
-    assert alone.background() == supervisor != 0
-    logs = [log.read_text() for log in alone.run.glob("*.log")]
+    assert len(started.sockets()) == 1
+    assert started.background() == supervisor != 0
+    logs = [log.read_text() for log in started.run.glob("*.log")]
     assert len(logs) == 1 and logs[0].count("ready; policy version") == 1
-    until(lambda: is_open(alone.reader_port), "the collector")
-    until(lambda: alone.rows("SELECT count() FROM calls WHERE tool = 'many' AND status = 'ok'") == [(20,)], "the record")
-    folder = alone.run.parent
-    assert oct(alone.run.stat().st_mode & 0o777) == "0o700" and oct(alone.sockets()[0].stat().st_mode & 0o777) == "0o600"
+    until(lambda: is_open(started.reader_port), "the collector")
+    until(lambda: started.rows("SELECT count() FROM calls WHERE tool = 'many' AND status = 'ok'") == [(20,)], "the record")
+    folder = started.run.parent
+    assert oct(started.run.stat().st_mode & 0o777) == "0o700" and oct(started.sockets()[0].stat().st_mode & 0o777) == "0o600"
     assert not (folder / "default.yaml").exists(), "only made where no settings are named"
     environ = Path(f"/proc/{supervisor}/environ").read_bytes()
     assert b"PYTEST" not in environ, "what a client set for its one server stays there"
 
 
-def test_up_says_that_one_runs_instead_of_fighting_for_its_ports(alone: Home) -> None:
+def test_up_says_that_one_runs_instead_of_fighting_for_its_ports(started: Home) -> None:
     """Typed while a background sidecar runs, it names the process and what to do, and harms nothing."""
-    client = Client(alone.wrap(*python(ECHO)))
+    client = Client(started.wrap(*python(ECHO)))
     client.send(request("ping"))
     assert client.answer(60)["id"] == 1
-    typed = alone.program("up", name="typed")
+    typed = started.program("up", name="typed")
     assert typed.process.wait(30) == 2
-    assert f"a sidecar runs with these settings already (process {alone.background()})" in typed.output
-    proxy = alone.program("proxy", name="second")
+    assert f"a sidecar runs with these settings already (process {started.background()})" in typed.output
+    proxy = started.program("proxy", name="second")
     assert proxy.process.wait(30) == 2
     assert "another proxy" in proxy.output
     client.send(request("ping", 2))

@@ -255,7 +255,8 @@ def test_the_relay_is_light(home: Home, homes: Callable[..., Home]) -> None:
     """Nothing heavy is imported: not argparse, not asyncio, no package from outside the standard library."""
     code = "import sys; import sidecar.__main__, sidecar.stdio.wrap; early = set(sys.modules); import sidecar.stdio.relay; "
     code += "print(sorted(early & {'json', 'socket', 'threading', 'typing', 're'})); "
-    code += "print(sorted({'argparse', 'asyncio', 'dataclasses', 'subprocess', 'logging', 'pydantic'} & set(sys.modules)))"
+    heavy = {"argparse", "asyncio", "dataclasses", "json", "re", "typing", "subprocess", "logging", "pydantic"}
+    code += f"print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
         capture_output=True, text=True, check=True, timeout=20,
