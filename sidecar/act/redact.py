@@ -100,7 +100,8 @@ def _patched_text(raw: bytes, spans: Sequence[Span], mark: Mark, values: Mapping
         return marked(spans, mark)[()].encode()
     changes = _changes(spans, mark, values)
     if any(is_key for _, is_key in changes):
-        _keep_keys_apart(changes, json.loads(raw))
+        # As ``locate`` reads it; of numbers, some of which Python refuses, nothing is asked.
+        _keep_keys_apart(changes, json.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"), parse_int=str))
     places: dict[Place, list[tuple[int, int]]] = defaultdict(list)
     for path, is_key, start, end in occurrences(raw, changes) if changes else ():
         if not is_key:

@@ -105,7 +105,7 @@ def parsed_bytes(data: bytes) -> int:
 
 def looks_like_json(data: bytes) -> bool:
     """Whether a peer with another parser might read JSON in bytes that are none to us: in another encoding, or deeper."""
-    start = data[:64].lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
+    start = data.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
     return start[:1] in (b"{", b"[")
 
 
@@ -117,11 +117,9 @@ def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:
     if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list) or _is_plainly_sound(data, value):
         return data
     keys, _, _ = _measure(value)
-    try:
-        is_ambiguous = _key_ends(data) != keys and _has_equal_keys(data)
-        return lossless.dumps(lossless.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))) if is_ambiguous else data
-    except (ValueError, TypeError, RecursionError):
+    if _key_ends(data) == keys or not _has_equal_keys(data):
         return data
+    return lossless.dumps(lossless.loads(data.decode("utf-8", "replace").removeprefix("\ufeff")))
 
 
 def is_misspelt(value: Any) -> bool:
@@ -260,5 +258,5 @@ def _has_equal_keys(body: bytes) -> bool:
         nonlocal found
         found = found or len({key for key, _ in items}) != len(items)
 
-    json.loads(body, object_pairs_hook=pairs)
+    json.loads(body.decode("utf-8", "replace").removeprefix("\ufeff"), object_pairs_hook=pairs, parse_int=str)
     return found

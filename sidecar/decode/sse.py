@@ -4,6 +4,7 @@ Events are handled as bytes, so a character split by a chunk is whole again befo
 passed on is the event that came.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,11 @@ _LINES: Final = re.compile(rb"\r\n|\n|\r")
 _USUAL_NAMES: Final = (b"message", b"endpoint")
 _FIELDS: Final = (b"data", b"event", b"id", b"retry")
 _BOM: Final = b"\xef\xbb\xbf"
+_PYTHON_BREAK: Final = re.compile(rb"[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""Where Python's ``str.splitlines`` ends a line and the standard does not."""
+
+WITHHELD: Final = b": withheld\n\n"
+"""A comment in place of an event that is not passed on."""
 
 
 class EventTooLong(Exception):
@@ -40,14 +46,16 @@ class Event:
 class Splitter:
     """Cuts a stream into raw events, terminator included. ``bytes_max`` bounds what is held for one event.
 
-    The raw events joined are the stream. Where a chunk ends inside a CRLF that closes an event, its LF opens the next one,
-    as an empty line that no client reads.
+    The raw events joined are the stream, without the byte order marks before it: clients skip none, one or two of them and
+    then read different first lines, so none is passed on. Where a chunk ends inside a CRLF that closes an event, its LF
+    opens the next one, as an empty line that no client reads.
     """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._held = bytearray()
         self._searched = 0
+        self._has_begun = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that end within this chunk, in order.
@@ -56,6 +64,12 @@ class Splitter:
             EventTooLong: more than ``bytes_max`` bytes are held and no event ends.
         """
         self._held += chunk
+        if not self._has_begun:
+            while self._held.startswith(_BOM):
+                del self._held[: len(_BOM)]
+            if _BOM.startswith(self._held):
+                return []
+            self._has_begun = True
         found = []
         start = 0
         while match := _END.search(self._held, max(start, self._searched)):
@@ -82,7 +96,7 @@ def parse(raw: bytes) -> Event:
     name = ""
     event_id: bytes | None = None
     beside: list[bytes] = []
-    for line in _LINES.split(raw.removeprefix(_BOM)):
+    for line in _LINES.split(raw):
         field, colon, value = line.partition(b":")
         if colon:
             value = value.removeprefix(b" ")
@@ -99,13 +113,37 @@ def parse(raw: bytes) -> Event:
     return Event(b"\n".join(data), name, event_id, b"\n".join(beside))
 
 
+def is_ambiguous(raw: bytes) -> bool:
+    """Whether Python clients that break lines where ``str.splitlines`` does read a message here that the standard does not.
+
+    JSON may hold such characters within its texts, and then those clients read no JSON at all, as without us.
+    """
+    if _PYTHON_BREAK.search(raw) is None:
+        return False
+    event = parse(raw)
+    ours = event.data.decode("utf-8", "replace") if event.name in ("", "message") else ""
+    name, data = "", list[str]()
+    for line in (*raw.decode("utf-8", "replace").splitlines(), ""):
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            data.append(value)
+        elif field == "event":
+            name = value
+        elif not line:
+            said = "\n".join(data) if name in ("", "message") else ""
+            if said != ours and _is_structure(said):
+                return True
+            name, data = "", []
+    return False
+
+
 def with_data(raw: bytes, data: bytes) -> bytes:
     """The event with other data: every line that is not data stays as it is, the data becomes one line per line of ``data``."""
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
-    prefix = _BOM if raw.startswith(_BOM) else b""
-    kept = [line for line in _LINES.split(raw.removeprefix(_BOM)) if line and line.partition(b":")[0] != b"data"]
+    kept = [line for line in _LINES.split(raw) if line and line.partition(b":")[0] != b"data"]
     lines = [*kept, *(b"data: " + line for line in data.split(b"\n"))]
-    return prefix + newline.join(lines) + newline + newline
+    return newline.join(lines) + newline + newline
 
 
 def bare(raw: bytes) -> bytes:
@@ -114,9 +152,8 @@ def bare(raw: bytes) -> bytes:
     if event.name and event.name.encode() not in _USUAL_NAMES:
         return without_message(raw)
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
-    prefix = _BOM if raw.startswith(_BOM) else b""
-    kept = [line for line in _LINES.split(raw.removeprefix(_BOM)) if line and line.partition(b":")[0] in _FIELDS]
-    return prefix + newline.join([*kept, b"", b""]) if kept else b": withheld\n\n"
+    kept = [line for line in _LINES.split(raw) if line and line.partition(b":")[0] in _FIELDS]
+    return newline.join([*kept, b"", b""]) if kept else WITHHELD
 
 
 def message_event(data: bytes) -> bytes:
@@ -127,4 +164,13 @@ def message_event(data: bytes) -> bytes:
 def without_message(raw: bytes) -> bytes:
     """What to send in place of an event that is withheld: its cursor if it had one, else a comment."""
     event_id = parse(raw).id
-    return b"id: " + event_id + b"\ndata:\n\n" if event_id is not None else b": withheld\n\n"
+    return b"id: " + event_id + b"\ndata:\n\n" if event_id is not None else WITHHELD
+
+
+def _is_structure(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True

@@ -71,6 +71,9 @@ class Answers:
         for call in exchange.calls.values():
             call.is_streamed = True
         exchange.is_resumable |= event.has_id and exchange.era == "handshake"
+        if sse.is_ambiguous(raw):
+            refused = self._unreadable(exchange)
+            return sse.WITHHELD if refused is None else sse.message_event(refused)
         if event.beside and self._judging.finds_in([beside := event.beside.decode("utf-8", "replace")]):
             changed = self._from_server.beside(exchange, raw, beside)
             if changed != raw:

@@ -11,7 +11,7 @@ from mitmproxy.http import Headers, HTTPFlow, Response
 from sidecar import limits
 from sidecar.decode.http1 import Fields, by_name
 from sidecar.intercept.exchange import Answer, Exchange
-from sidecar.intercept.passage import DIGESTS, EventStream, Passage, here, plain_reason, refusal
+from sidecar.intercept.passage import DIGESTS, EventStream, Passage, here, in_utf8, plain_reason, refusal
 from sidecar.intercept.reply import unreadable
 from sidecar.intercept.routes import FORWARDED, SERVER
 from sidecar.intercept.server import Hooks, SidecarHandler, SidecarMaster
@@ -92,6 +92,8 @@ class HttpCarrier:
         if location := exchange.response_headers.get("location"):
             response.headers["location"] = here(exchange, location)
         if not exchange.is_event_stream:
+            if content_type := response.headers.get("content-type"):
+                response.headers["content-type"] = in_utf8(exchange, content_type)
             return
         fields = self._passage.to_client(exchange, fields, False)
         if flow.request.http_version == "HTTP/1.1":

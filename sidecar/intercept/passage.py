@@ -26,6 +26,7 @@ log = logging.getLogger("sidecar.intercept")
 
 DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
 _ONLY_ONCE: Final = ("content-type", "content-encoding", "mcp-session-id", "mcp-protocol-version", "mcp-method")
+_UTF8: Final = re.compile(r'\s*charset="?(utf-8|utf8|us-ascii)"?\s*', re.IGNORECASE)
 _TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
 
 
@@ -105,8 +106,7 @@ class Passage:
 
     def to_client(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The response's head as the client should see it, without what frames its body."""
-        is_stream = exchange.is_event_stream
-        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or is_stream else _TO_CLIENT
+        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or exchange.is_event_stream else _TO_CLIENT
         kept = []
         for name, value in fields:
             low = name.lower()
@@ -114,8 +114,8 @@ class Passage:
                 continue
             if low == "location":
                 value = here(exchange, value)
-            elif low == "content-type" and is_stream and not value.lower().startswith(EVENT_STREAM):
-                value = EVENT_STREAM
+            elif low == "content-type":
+                value = in_utf8(exchange, value)
             kept.append((name, value))
         return kept
 
@@ -167,6 +167,18 @@ class Passage:
             if twice := [name for name in _ONLY_ONCE if names.count(name) > 1]:
                 return unreadable(refusal(f"the header {twice[0]} stands twice in the request"), 400)
         return None
+
+
+def in_utf8(exchange: Exchange, content_type: str) -> str:
+    """The type of a response as clients should take it: what was judged is UTF-8, and some decode by whatever is said here.
+
+    Event streams and JSON are UTF-8 in any case (WHATWG HTML §9.2.5; RFC 8259 §8.1).
+    """
+    media_type, _, parameters = content_type.partition(";")
+    is_plain = "charset" not in parameters.lower() or _UTF8.fullmatch(parameters) is not None
+    if exchange.is_event_stream:
+        return content_type if is_plain and media_type.strip().lower() == EVENT_STREAM else EVENT_STREAM
+    return content_type if is_plain or not exchange.is_mcp or "json" not in media_type.lower() else media_type.strip()
 
 
 class EventStream:

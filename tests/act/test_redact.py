@@ -188,3 +188,10 @@ def test_redacting_does_not_change_the_payload_it_was_given() -> None:
     spans = spans_in(payload, "SECRET")
     assert redact_value(payload, spans, mark) == {"a": [{"[secrets.aws-key]": "[secrets.aws-key]"}], "b": [1]}
     assert payload == {"a": [{"SECRET": "SECRET"}], "b": [1]}
+
+
+def test_a_key_is_redacted_beside_what_python_would_not_read() -> None:
+    """Wrong UTF-8, a byte order mark or a number of thousands of digits elsewhere in the text are no reason to fail."""
+    raw = b'\xef\xbb\xbf{"SECRET":1,"x":"\xff","n":' + b"1" * 5000 + b"}"
+    span = Span("secrets.aws-key", Leaf(("SECRET",), "SECRET", is_key=True), 0, 6, 0.9)
+    assert redact_bytes(raw, [span], mark) == raw.replace(b"SECRET", b"[secrets.aws-key]")

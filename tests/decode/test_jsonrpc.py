@@ -103,3 +103,18 @@ def test_batches_are_bounded() -> None:
     for batch in ([], [{}] * 1000):
         with pytest.raises(jsonrpc.NotAMessage):
             jsonrpc.messages(batch)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":"\xff","t":1.50,"t":2.50}', b'{"a":"\\ud800","t":1.50,"t":2.50}', b'{"a":%d,"t":1.50,"t":2.50}' % 10**30]
+)
+def test_equal_keys_leave_an_answer_whatever_else_is_in_it(body: bytes) -> None:
+    """Wrong UTF-8, half a surrogate or a large number beside them do not let the first of two equal keys travel on unread."""
+    sent = jsonrpc.canonical_if_ambiguous(body, jsonrpc.read_leniently(body))
+    assert b"1.50" not in sent
+    assert b"2.50" in sent
+
+
+def test_json_after_many_blanks_looks_like_json() -> None:
+    """However much blank stands before it, a text that some client reads as JSON does not pass as plain text."""
+    assert jsonrpc.looks_like_json(b"\xef\xbb\xbf" + b" " * 1000 + b"[" * 5000)

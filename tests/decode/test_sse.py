@@ -56,6 +56,8 @@ def test_any_chunking_gives_the_same_events_and_the_same_bytes(events: list[tupl
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=10))
 def test_hostile_bytes_pass_unharmed(stream: bytes, places: list[int]) -> None:
     """Bytes that are no event stream never raise and never vanish."""
+    while stream.startswith(b"\xef\xbb\xbf"):
+        stream = stream[3:]
     assert read(cut(stream, places))[1] == stream
 
 
@@ -91,3 +93,29 @@ def test_new_data_is_read_back(text: str) -> None:
     """Whatever one line of data holds, the client reads exactly that."""
     assert sse.parse(sse.with_data(b"id: 1\ndata: old\n\n", text.encode())).data == text.encode()
     assert sse.parse(sse.message_event(text.encode())).data == text.encode()
+
+
+@given(st.integers(0, 4), st.lists(st.integers(0, 60), max_size=6))
+def test_byte_order_marks_before_a_stream_are_taken_off(marks: int, places: list[int]) -> None:
+    """Clients skip none, one or two of them; without any, all of them read the first event as it was judged."""
+    stream = b"data: first\n\ndata: second\n\n"
+    pieces, joined = read(cut(b"\xef\xbb\xbf" * marks + stream, places))
+    assert [event.data for event in pieces] == [b"first", b"second"]
+    assert joined == stream
+
+
+@pytest.mark.parametrize("sign", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_line_that_only_some_clients_break_is_known(sign: str) -> None:
+    """Python clients of one kind see a message where the standard has an id, a comment or other data; JSON that only holds
+    the character within a text is none to them, and passes."""
+    for hidden in (
+        f"id: 1{sign}data: {{}}",
+        f": x{sign}data: []",
+        f"data:{sign}data: {{}}",
+        f"event: endpoint{sign}data: {{}}",
+    ):
+        is_named = hidden.startswith("event")
+        assert sse.is_ambiguous(f"{hidden}\n\n".encode()) is not is_named
+        assert sse.is_ambiguous(f"{hidden}{sign}event: message\n\n".encode())
+    assert not sse.is_ambiguous(f'data: {{"text":"a{sign}b"}}\n\n'.encode())
+    assert not sse.is_ambiguous(b"data: {}\n\n")

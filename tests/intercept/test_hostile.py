@@ -246,3 +246,23 @@ def test_a_token_that_is_only_handed_back_is_left_alone(play: Any) -> None:
     again["params"]["arguments"] = {"requestState": aws_key()}
     assert sidecar.post(again).answer is not None, "an argument of that name is an argument"
     assert aws_key().encode() not in sidecar.everything
+
+
+def test_an_id_of_thirty_digits_in_an_answer_is_recorded(play: Any) -> None:
+    """A batch with wrong UTF-8 and such an id is read by some clients; it is judged and recorded like any, by its digits."""
+    sidecar = play()
+    body = b'[{"jsonrpc":"2.0","id":%d,"method":"roots/list"},{"jsonrpc":"2.0","id":1,"result":{"t":"\xff"}}]' % 10**30
+    sidecar.answer(sidecar.post(call()), body)
+    sidecar.waist.stop()
+    assert {row["rpc_id"] for row in sidecar.calls} == {"1", str(10**30)}
+
+
+def test_a_message_only_some_clients_see_is_not_passed_on(play: Any) -> None:
+    """Clients that end lines at U+2028 would read a message in an event's id; they read an error instead."""
+    sidecar = play()
+    send = sidecar.stream(sidecar.post(call()))
+    hidden = json.dumps(result("".join(f"\\u{ord(each):04x}" for each in aws_key()))).replace("\\\\", "\\")
+    got = send(f"id: 1\u2028data: {hidden}\n\n".encode())
+    assert data_of(got)["error"]["code"] == -32000
+    assert b"u0041" not in got
+    assert sidecar.calls[0]["status"] == "blocked"

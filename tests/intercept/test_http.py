@@ -246,3 +246,22 @@ def test_a_head_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
             writer.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("media_type", ["text/event-stream", "application/json"])
+def test_no_client_is_told_another_encoding(tmp_path: Path, media_type: str) -> None:
+    """What was judged is UTF-8; a client that decodes by the header would read something else in the same bytes."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            body = b'{"jsonrpc":"2.0","id":3,"result":{}}'
+            body = body if media_type == "application/json" else b"data: " + body + b"\n\n"
+            said = f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}; charset=utf-7\r\ncontent-length: {len(body)}\r\n\r\n"
+            upstream.send(said.encode() + body)
+            head = (await head_of(reader)).lower()
+            assert f"content-type: {media_type}\r\n".encode() in head
+            writer.close()
+
+    asyncio.run(scenario())
