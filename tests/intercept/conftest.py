@@ -5,12 +5,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from sidecar.decode.sessions import Sessions
 from sidecar.detect.engine import Engine
+from sidecar.events import Mode
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.judging import Judging
@@ -88,7 +89,9 @@ def aws_key() -> str:
 class Play:
     """One sidecar without a network."""
 
-    def __init__(self, folder: Path, *policies: str, payloads: str = "redacted") -> None:
+    def __init__(
+        self, folder: Path, *policies: str, payloads: Literal["redacted", "metadata"] = "redacted", cap: Mode = "enforce"
+    ) -> None:
         folder.mkdir(exist_ok=True)
         for number, text in enumerate(policies):
             (folder / f"{number}.yaml").write_text(text)
@@ -97,7 +100,7 @@ class Play:
         self.injected: list[tuple[Exchange, bytes]] = []
         """What the sidecar sent into an open stream by itself, and into which."""
         self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
-        judging = Judging(SimpleNamespace(current=load_tested(folder, ENGINE)), ENGINE, KEY, "enforce")
+        judging = Judging(SimpleNamespace(current=load_tested(folder, ENGINE)), ENGINE, KEY, cap)
         ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
         self.now = 1_800_000_000.0
         self.waist = Waist(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)
