@@ -202,6 +202,9 @@ class Answers:
             call.is_waiting = True
             if is_over:
                 self._ground.end_on(exchange, call, "no_response", error_type="session_ended")
+            elif self._links.open.get(call.link) is not call:
+                # A later request took its id, so an answer on another stream would be the later one's.
+                self._ground.end_on(exchange, call, "no_response", error_type="duplicate_id")
         exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
@@ -231,7 +234,7 @@ class Answers:
             if payload["method"] == "notifications/subscriptions/acknowledged" and isinstance(payload.get("params"), dict):
                 self._catalogue.subscribed(exchange, payload["params"])
             return self._from_server.notification(exchange, payload, raw, began, is_replay)
-        call, is_open = self._answered(exchange, payload, kind)
+        call, is_open = self._answered(exchange, payload, kind, is_replay)
         if call is None:
             return self._from_server.unknown(exchange, payload, raw, kind or "result", is_replay)
         now = self._ground.clock()
@@ -354,8 +357,11 @@ class Answers:
             call.row["attrs"] = {**call.row.get("attrs", {}), "hidden": str(hidden)}
         return sent
 
-    def _answered(self, exchange: Exchange, payload: Any, kind: Any) -> tuple[Call | None, bool]:
-        """The call a message answers, and whether it closes it."""
+    def _answered(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:
+        """The call a message answers, and whether it closes it.
+
+        A replay on another stream is of what it answered before: its id may be that of a later request by now.
+        """
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         if kind in ("result", "error") and rpc_id is not None:
             call = exchange.calls.get(jsonrpc.id_key(rpc_id))
@@ -363,10 +369,13 @@ class Answers:
                 return call, True
             key = (peer_of(exchange), jsonrpc.loose_key(rpc_id))
             loose = [each for each in exchange.open_calls() if jsonrpc.loose_key(each.rpc_id) == key[1]]
+            before = self._links.answered.get(key)
+            if not loose and is_replay and before is not None:
+                return before, False
             if (call := loose[0] if loose else self._links.open.get(key)) is not None:
                 return call, True
-            if (call := self._links.answered.get(key)) is not None:
-                return call, False
+            if before is not None:
+                return before, False
         # What names no call (an error page, an error without an id, another id) can only be about the one that is open.
         # In a stream the real answer may still come, so there it is judged as that call and closes nothing.
         calls = exchange.open_calls()

@@ -327,3 +327,30 @@ def test_a_day_of_silence_changes_nothing(play: Any) -> None:
     sidecar.waist.closed(exchange, "")
     sidecar.waist.closed(listening, "client")
     assert list(sidecar.waist.ground.listening) == []
+
+
+def test_a_replayed_answer_does_not_close_a_later_call_with_its_id(play: Any) -> None:
+    """A client may use an id again; an answer from before that a resumed stream repeats is not the new call's."""
+    sidecar = play()
+    first = sidecar.post(call(rpc_id=0), mcp_session_id="s")
+    sidecar.stream(first)(event({}, "1"))
+    sidecar.waist.closed(first, "")
+    send = sidecar.stream(sidecar.get(mcp_session_id="s"))
+    send(event(result("old", rpc_id=0), "2"))
+    second = sidecar.post(call(rpc_id=0), mcp_session_id="s")
+    assert data_of(send(event(result("old", rpc_id=0), "2"))) == result("old", rpc_id=0)
+    assert len(sidecar.calls) == 1
+    sidecar.answer(second, result("new", rpc_id=0))
+    assert ["old" in row["response"] for row in sidecar.calls] == [True, False]
+
+
+def test_two_calls_with_one_id_that_wait_elsewhere_both_end(play: Any) -> None:
+    """Of two open calls with one id whose streams were closed for polling, the later gets the answer; the other has an end."""
+    sidecar = play()
+    calls = [sidecar.post(call(), mcp_session_id="s") for _ in range(2)]
+    for exchange in (calls[1], calls[0]):
+        sidecar.stream(exchange)(event({}, "1"))
+        sidecar.waist.closed(exchange, "")
+    assert [(row["status"], row["error_type"]) for row in sidecar.calls] == [("no_response", "duplicate_id")]
+    sidecar.stream(sidecar.get(mcp_session_id="s"))(event(result(), "2"))
+    assert [row["status"] for row in sidecar.calls] == ["no_response", "ok"]
