@@ -12,6 +12,7 @@ from sidecar import limits
 
 _REQUEST_LINE: Final = re.compile(r"(POST|GET|DELETE|OPTIONS) (/[\x21-\x7e]*) HTTP/1\.1")
 _FIELDS: Final = re.compile(r"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+")
+_TEXT: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*+")
 _END: Final = b"\r\n\r\n"
 _UNUSUAL: Final = frozenset(
     ("transfer-encoding", "expect", "upgrade", "te", "trailer", "http2-settings", "proxy-authorization")
@@ -73,6 +74,15 @@ def request_head(data: bytes | bytearray) -> Head | None:
     if connection not in ("keep-alive", "close") or len(length) > 12 or int(length) > limits.REQUEST_BYTES_MAX:
         raise Unusual
     return Head(line[1], line[2], fields, headers, end + len(_END), int(length), connection == "close")
+
+
+def is_sound(status: int, reason: str, fields: Fields) -> bool:
+    """Whether the head of a response can be read in one way only (RFC 9112 §4, RFC 9110 §5.5).
+
+    Parsers let control characters pass in a reason phrase or a value, or a status of more digits than three, and strict
+    clients then read no response at all.
+    """
+    return 100 <= status <= 999 and _TEXT.fullmatch(reason) is not None and all(_TEXT.fullmatch(value) for _, value in fields)
 
 
 def by_name(fields: Fields) -> dict[str, str]:

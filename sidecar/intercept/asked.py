@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import httptools
 
 from sidecar import limits
-from sidecar.decode.http1 import Fields, by_name
+from sidecar.decode.http1 import Fields, by_name, is_sound
 
 _NONSENSE = "it does not speak HTTP as it should"
 
@@ -152,7 +152,7 @@ class Asked(asyncio.Protocol):
         if self._has_head and not had_head:
             headers = by_name(self.fields)
             coding = headers.get("transfer-encoding", "").lower()
-            if coding not in ("", "chunked"):
+            if coding not in ("", "chunked") or not is_sound(parser.get_status_code(), self._reason, self.fields):
                 self._fail(_NONSENSE)
                 return
             self._ends_with_connection = not coding and "content-length" not in headers

@@ -34,6 +34,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
 from sidecar import limits
+from sidecar.decode.http1 import is_sound
 from sidecar.intercept.routes import OTHER
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -107,22 +108,29 @@ class SidecarStream(HttpStream):
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:
         """The first that happens with a request, so its way is chosen here: bounds already depend on it.
 
-        A response whose length can be read in two ways is refused, and the client gets our answer instead of a page.
+        A response with a head that could be read in two ways is answered for, instead of by a page that quotes it.
         """
         if request:
             self._route(self.flow)
-        if request or OTHER in self.flow.metadata:
-            return (yield from super().check_invalid(request))
-        assert self.flow.response is not None
+            return (yield from super().check_invalid(True))
+        if OTHER in self.flow.metadata or self._is_sound():
+            return (yield from super().check_invalid(False))
+        self.flow.error = mitm_flow.Error("Received a head that can be read in two ways")
+        yield commands.CloseConnection(self.flow.server_conn)
+        yield HttpErrorHook(self.flow)
+        yield from self._send_answer()
+        self.flow.live = False
+        return True
+
+    def _is_sound(self) -> bool:
+        response = self.flow.response
+        assert response is not None
         try:
-            validate_headers(self.flow.response)
+            validate_headers(response)
         except ValueError:
-            broken = "HTTP/1 protocol error: ambiguous length"
-            yield commands.CloseConnection(self.flow.server_conn)
-            code = ErrorCode.RESPONSE_VALIDATION_FAILED
-            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, broken, code))
-            return True
-        return False
+            return False
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.fields]
+        return is_sound(response.status_code, response.data.reason.decode("latin-1"), fields)
 
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
         """Refuse a body over its bound, by its declared length or as soon as that much has arrived."""

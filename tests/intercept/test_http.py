@@ -265,3 +265,24 @@ def test_no_client_is_told_another_encoding(tmp_path: Path, media_type: str) -> 
             writer.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "said", [b"200 O\x00K\r\n", b"200 OK\r\nx: a\rb\r\n", b"200 OK\r\nx: \x01\r\n", b"200200 OK\r\n", b"200 OK\r\nx\\y: z\r\n"]
+)
+def test_a_head_strict_clients_would_not_read_is_an_error(tmp_path: Path, said: bytes) -> None:
+    """A response that only lenient parsers read becomes an error with its id, and nothing of it is quoted."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (play, upstream, port):
+            reader, writer = await ask(port)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            upstream.send(b"HTTP/1.1 " + said + b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            assert b" 502 " in await head_of(reader)
+            error = json.loads(await asyncio.wait_for(reader.read(1000), 10))
+            assert error["id"] == 3
+            assert "does not speak HTTP as it should" in error["error"]["message"]
+            assert play.calls[0]["status"] == "upstream_error"
+            writer.close()
+
+    asyncio.run(scenario())
