@@ -23,6 +23,7 @@ PICK = st.integers(0, 30)
 CUTS = st.lists(st.integers(0, 400), max_size=4)
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 METHODS = st.sampled_from(["tools/call", "tools/call", "prompts/get", "tools/list", "tasks/result"])
+KINDS = st.sampled_from(["result", "result", "error", "secret"])
 SECRET = st.sampled_from([False, False, True])
 
 with tempfile.TemporaryDirectory() as folder:
@@ -84,6 +85,54 @@ class TwoPeers(RuleBasedStateMachine):
             before.ended("no_response")
         self.by_id[key] = call
         self.flows.append(Flow(exchange, session, call))
+
+    @rule(which=st.integers(0, 1), rpc_id=IDS, kinds=st.tuples(KINDS, KINDS), is_secret=SECRET)
+    def client_sends_batch(self, which: int, rpc_id: Any, kinds: tuple[str, str], is_secret: bool) -> None:
+        """A batch passes whole or not at all, and each of its calls is recorded by its own answer."""
+        session = self.sessions[which]
+        calls = [Call(self.name(), session, each) for each in (rpc_id, "other")]
+        texts = ("hello", aws_key() if is_secret else "hello")
+        members = [
+            peers.request(call.name, call.rpc_id, "tools/call", text, session) for call, text in zip(calls, texts, strict=True)
+        ]
+        body = b"[ " + b" ,".join(members) + b"]"
+        if any((session, loose_key(call.rpc_id)) in self.by_id for call in calls):
+            return
+        known = len(WIRE.received)
+        exchange = WIRE.exchange("POST", session, body)
+        self.calls += calls
+        if is_secret:
+            assert exchange.answer is not None and len(WIRE.received) == known
+            assert [each["id"] for each in json.loads(exchange.answer.body)] == [call.rpc_id for call in calls]
+            for call in calls:
+                call.ended("blocked")
+            return
+        assert exchange.answer is None and WIRE.received[known:] == [body]
+        said = [self.answer(call, kind) for call, kind in zip(calls, kinds, strict=True)]
+        answers = b"[" + b", ".join(each for each, _ in said) + b"]"
+        got = WIRE.whole(Flow(exchange, session), answers)
+        assert json.loads(got) == json.loads(peers.marked(answers))
+        assert got == answers or "secret" in kinds
+        for call, (_, status) in zip(calls, said, strict=True):
+            call.ended(status)
+
+    @rule(which=st.integers(0, 1), kind=KINDS)
+    def client_has_a_task_done(self, which: int, kind: str) -> None:
+        """A call becomes a task, and its output, which a later call fetches, is judged and recorded as that call's."""
+        task, fetch = self.name(), self.name()
+        made = peers.result(task, 70, "x").replace(
+            b'"content"', f'"task":{{"taskId":"of {task}","status":"working"}},"content"'.encode()
+        )
+        for name, method, body, status in (
+            (task, "tools/call", made, "ok"),
+            (fetch, "tasks/result", *self.answer(Call(fetch, self.sessions[which], 70), kind)),
+        ):
+            asked = peers.request(name, 70, method, "hello", "").replace(b'"about"', f'"taskId":"of {task}","about"'.encode())
+            flow = Flow(WIRE.exchange("POST", self.sessions[which], asked), self.sessions[which])
+            assert WIRE.received[-1] == asked
+            assert WIRE.whole(flow, body) == peers.marked(body)
+            self.calls.append(Call(name, flow.session, 70))
+            self.calls[-1].ended(status)
 
     @precondition(lambda self: len(self.streams()) < 6)
     @rule(which=PICK, resumes=st.booleans())
