@@ -171,7 +171,7 @@ def test_case_11_an_event_stream_nobody_can_read(tmp_path: Path, encoding: str, 
 
 
 EVENTS = [
-    b"\xef\xbb\xbf: a comment first\n\n", b"retry: 100\r\nid: a\r\ndata:\r\n\r\n",
+    b": a comment first\n\n", b"retry: 100\r\nid: a\r\ndata:\r\n\r\n",
     b'data: {"jsonrpc":"2.0",\ndata: "method":"x"}\n\n',
     b'event: other\ndata: {"jsonrpc":"2.0","method":"y"}\n\n', b"id: a\x00b\ndata: {}\n\n", b"data\n\n", b":\n\n", b"\n\n",
     b'data:{"jsonrpc":"2.0","method":"z"}\r\r', b"unknown: field\r\n\r\n", 'data: "é€😀"\n\n'.encode(), b"retry: soon\n\n",
