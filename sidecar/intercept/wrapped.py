@@ -5,6 +5,7 @@ the wrap process, as on the transport of 2024-11-05. A failure of ours refuses; 
 """
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -130,7 +131,7 @@ class Wrapped:
     def restore(self, notes: list[bytes]) -> None:
         """Take up what another proxy knew of this process: its client, and calls whose answer is still to come."""
         for note in notes:
-            said = orjson.loads(note)
+            said = json.loads(note)
             if "row" not in said:
                 self._listening.era, self._listening.protocol = said["era"], said["protocol"]
                 if said["client"]:
@@ -249,10 +250,6 @@ def _note_of(call: Call) -> bytes:
     row = {name: call.row[name] for name in _NOTED if name in call.row}
     caller = {name: getattr(call.caller, name) for name in ("user", "client", "client_version", "address")}
     said = {"id": call.id, "rpc_id": call.rpc_id, "args": call.args, "caller": caller, "started": call.started, "row": row}
-    try:
-        note = orjson.dumps(said) if call.row.get("request_bytes", 0) <= limits.GATE_NOTE_BYTES_MAX else b""
-        if 0 < len(note) <= 2 * limits.GATE_NOTE_BYTES_MAX:
-            return note
-    except (TypeError, ValueError):
-        pass
-    return orjson.dumps({**said, "args": {}})
+    if call.row.get("request_bytes", 0) > limits.GATE_NOTE_BYTES_MAX:
+        said["args"] = {}
+    return lossless.canonical(said)

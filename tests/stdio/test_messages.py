@@ -263,9 +263,9 @@ def test_a_client_that_leaves_is_recorded_as_such(judged: Home) -> None:
 
 def test_a_killed_client_process_leaves_no_open_call(judged: Home) -> None:
     """The wrap process of a call vanished: the record says that, at once."""
-    client = Client(judged.wrap(*python("import sys; print('{}', flush=True); sys.stdin.read()")))
-    client.line()
+    client = Client(judged.wrap(*python("import sys; sys.stdin.readline(); print('got it', flush=True); sys.stdin.read()")))
     client.send(call("orphan", 1))
+    assert client.line() == b"got it\n"
     found = "SELECT count() FROM calls WHERE tool = 'orphan'"
     client.process.kill()
     client.close()
