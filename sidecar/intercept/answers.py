@@ -237,6 +237,7 @@ class Answers:
         call, is_open = self._answered(exchange, payload, kind, is_replay)
         if call is None:
             return self._from_server.unknown(exchange, payload, raw, kind or "result", is_replay)
+        call.is_streamed |= exchange.is_event_stream
         now = self._ground.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._judging.judged(message, raw, now)

@@ -329,12 +329,14 @@ def test_a_day_of_silence_changes_nothing(play: Any) -> None:
     assert list(sidecar.waist.ground.listening) == []
 
 
-def test_a_replayed_answer_does_not_close_a_later_call_with_its_id(play: Any) -> None:
+@pytest.mark.parametrize("is_polled", [True, False])
+def test_a_replayed_answer_does_not_close_a_later_call_with_its_id(play: Any, is_polled: bool) -> None:
     """A client may use an id again; an answer from before that a resumed stream repeats is not the new call's."""
     sidecar = play()
     first = sidecar.post(call(rpc_id=0), mcp_session_id="s")
-    sidecar.stream(first)(event({}, "1"))
-    sidecar.waist.closed(first, "")
+    if is_polled:
+        sidecar.stream(first)(event({}, "1"))
+        sidecar.waist.closed(first, "")
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     send(event(result("old", rpc_id=0), "2"))
     second = sidecar.post(call(rpc_id=0), mcp_session_id="s")
