@@ -10,6 +10,7 @@ from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call, Judged
 from sidecar.intercept.catalogue import Catalogue
+from sidecar.intercept.endings import Endings
 from sidecar.intercept.exchange import Answer, Exchange, session_in
 from sidecar.intercept.from_server import FromServer
 from sidecar.intercept.ground import Ground, wire_finding
@@ -26,8 +27,9 @@ _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot
 class Answers:
     """The way back of an exchange."""
 
-    def __init__(self, ground: Ground, catalogue: Catalogue) -> None:
+    def __init__(self, ground: Ground, catalogue: Catalogue, endings: Endings) -> None:
         self._ground = ground
+        self._endings = endings
         self._links = ground.links
         self._ledger = ground.ledger
         self._judging = ground.judging
@@ -47,7 +49,7 @@ class Answers:
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             if not is_bare:
                 self._replace(exchange, self._from_server.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
-            self._wait_elsewhere(exchange)
+            self._endings.wait_elsewhere(exchange)
             return
         if exchange.response_body:
             payload = jsonrpc.read_leniently(exchange.response_body)
@@ -57,7 +59,7 @@ class Answers:
                 self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
         open_calls = exchange.open_calls()
         if len(open_calls) == 1 and exchange.status == 202:
-            self._wait_elsewhere(exchange)
+            self._endings.wait_elsewhere(exchange)
             return
         for call in open_calls:
             self._ground.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
@@ -123,66 +125,6 @@ class Answers:
             self._ground.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
         return self._unreadable(exchange)
 
-    def closed(self, exchange: Exchange, reason: str) -> bytes:
-        """Ends what the exchange left open, and says what an open stream should still be sent."""
-        tail = b""
-        self._ground.listening.closed(exchange)
-        for note in exchange.notifications:
-            self._ground.end_on(exchange, note, "notification")
-        if exchange.rows_left_out:
-            left_out, exchange.rows_left_out = exchange.rows_left_out, 0
-            self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._ground.clock())
-        if exchange.method == "GET" and exchange.endpoint:
-            return self._session_over(exchange, reason)
-        if exchange.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
-            self._wait_elsewhere(exchange)
-            return tail
-        for call in exchange.open_calls():
-            if self._ground.is_stopping:
-                self._ground.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
-            elif reason == "client" or call.is_cancelled:
-                error_type = "client_left" if reason == "client" else "cancelled"
-                self._ground.end_on(exchange, call, "cancelled", error_type=error_type)
-            elif exchange.is_resumable:
-                self._wait_elsewhere(exchange)
-            else:
-                tail += self._unanswered(exchange, call, reason)
-        return tail
-
-    def failed(self, exchange: Exchange, reason: str, status: int) -> None:
-        """No usable response: an error every client can read, at once, and the call recorded with the reason."""
-        text = f"The server '{exchange.server.name}' gave no answer: {reason}."
-        calls = exchange.open_calls()
-        exchange.answer = self._ground.failure(exchange, [call.rpc_id for call in calls], text, status)
-        for call in [*calls, *exchange.notifications]:
-            error_type = "timeout" if exchange.is_timed_out else "unreachable"
-            self._ground.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
-
-    def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
-        """The error a client reads in an open stream whose server will not answer any more."""
-        text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
-        status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
-        if exchange.transport == "stdio":
-            error_type = "server_ended"
-        self._ground.end_on(exchange, call, status, error_type=error_type, error_message=text)
-        said = lossless.canonical(reply.server_failed(call.rpc_id, text))
-        return said + b"\n" if exchange.transport == "stdio" else sse.message_event(said)
-
-    def _session_over(self, exchange: Exchange, reason: str) -> bytes:
-        """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
-        tail = b""
-        peer = peer_of(exchange)
-        self._links.clients.pop(peer)
-        for call in self._links.waiting_of(peer):
-            if reason == "client" or call.is_cancelled:
-                self._ground.end(call, "cancelled", error_type="client_left" if reason == "client" else "cancelled")
-            elif self._ground.is_stopping or call.row["direction"] == "response":
-                error_type = "sidecar_stopped" if self._ground.is_stopping else "session_ended"
-                self._ground.end(call, "no_response", error_type=error_type)
-            else:
-                tail += self._unanswered(exchange, call, reason)
-        return tail
-
     def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
         """The first event of a stream of 2024-11-05, which tells the client where to post.
 
@@ -194,18 +136,6 @@ class Answers:
         self._ground.listening.named(exchange, said)
         own = own_endpoint(exchange, said)
         return raw if own == said else sse.with_data(raw, own.encode())
-
-    def _wait_elsewhere(self, exchange: Exchange) -> None:
-        """The answer is expected on another exchange; the table of open calls knows what it will answer."""
-        is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._ground.listening.of(exchange) is None
-        for call in exchange.open_calls():
-            call.is_waiting = True
-            if is_over:
-                self._ground.end_on(exchange, call, "no_response", error_type="session_ended")
-            elif self._links.open.get(call.link) is not call:
-                # A later request took its id, so an answer on another stream would be the later one's.
-                self._ground.end_on(exchange, call, "no_response", error_type="duplicate_id")
-        exchange.calls.clear()
 
     def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
         members = lossless.members(exchange.response_body)

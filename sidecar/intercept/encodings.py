@@ -6,7 +6,7 @@ judged. A body that is broken or cut short is not passed on, though some clients
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import brotli
@@ -15,6 +15,11 @@ import zstandard
 from sidecar import limits
 
 _BROKEN: Final = "it is not in the encoding it says"
+_PIECE_BYTES: Final = 256 * limits.KIB
+
+
+class NotInItsCoding(ValueError):
+    """A body is not what its ``Content-Encoding`` says."""
 
 
 def decoded(raw: bytes, encoding: str, bytes_max: int = limits.RESPONSE_BYTES_MAX) -> bytes:
@@ -44,11 +49,11 @@ def decoded(raw: bytes, encoding: str, bytes_max: int = limits.RESPONSE_BYTES_MA
     return body
 
 
-def undo(encoding: str) -> Callable[[bytes], bytes] | None:
+def undo(encoding: str) -> Callable[[bytes], Iterable[bytes]] | None:
     """A function that undoes ``gzip`` or ``deflate`` of an event stream, chunk by chunk; None where there is nothing to undo.
 
-    The function raises ``ValueError`` when the stream is not in that coding, or a chunk becomes larger than an event may be.
-    Raises ``ValueError`` for another coding.
+    It gives a chunk in pieces, so that a bomb meets the bound of one event, and raises ``NotInItsCoding`` when the stream is
+    not in that coding or goes on behind its end. Raises ``ValueError`` for another coding.
     """
     if encoding in ("", "identity"):
         return None
@@ -56,14 +61,18 @@ def undo(encoding: str) -> Callable[[bytes], bytes] | None:
         raise ValueError("its event stream is in a content coding it was asked not to use")
     unpacker = zlib.decompressobj(47)
 
-    def feed(chunk: bytes) -> bytes:
-        try:
-            plain = unpacker.decompress(chunk, limits.EVENT_BYTES_MAX + 1)
-        except zlib.error:
-            raise ValueError(_BROKEN) from None
-        if len(plain) > limits.EVENT_BYTES_MAX or unpacker.unused_data:
-            raise ValueError(_BROKEN)
-        return plain
+    def feed(chunk: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = unpacker.decompress(chunk, _PIECE_BYTES)
+            except zlib.error:
+                raise NotInItsCoding(_BROKEN) from None
+            if unpacker.unused_data:
+                raise NotInItsCoding(_BROKEN)
+            if not piece:
+                return
+            yield piece
+            chunk = unpacker.unconsumed_tail
 
     return feed
 

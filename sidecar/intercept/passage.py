@@ -15,7 +15,7 @@ from sidecar.decode.http1 import HOP_BY_HOP, Fields
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal, parsed_bytes
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.intercept.doorway import Doorway, TargetDoorway
-from sidecar.intercept.encodings import decoded, undo
+from sidecar.intercept.encodings import NotInItsCoding, decoded, undo
 from sidecar.intercept.exchange import EVENT_STREAM, Answer, Exchange
 from sidecar.intercept.reply import unreadable
 from sidecar.intercept.routes import FOR_THE_PROXY, Routes
@@ -196,19 +196,20 @@ class EventStream:
         """The bytes to send now; none while no event is whole."""
         if self.is_broken:
             return b""
+        pieces = [chunk] if self._plain is None else self._plain(chunk)
+        sent = b""
         try:
-            chunk = self._plain(chunk) if self._plain is not None else chunk
-        except ValueError as error:
-            return self._broken(f"its event stream cannot be read: {error}")
-        try:
-            event = self._passage.waist.event
-            return b"".join([event(self._exchange, raw) for raw in self._splitter.feed(chunk)])
+            for piece in pieces:
+                events = self._splitter.feed(piece)
+                sent += b"".join([self._passage.waist.event(self._exchange, raw) for raw in events])
         except EventTooLong:
-            return self._broken(f"an event is longer than {limits.EVENT_BYTES_MAX // limits.MIB} MiB")
+            return sent + self._broken(f"an event is longer than {limits.EVENT_BYTES_MAX // limits.MIB} MiB")
+        except NotInItsCoding as error:
+            return sent + self._broken(f"its event stream cannot be read: {error}")
         except Exception as error:
-            sent = self._broken("the sidecar could not judge an event")
+            sent += self._broken("the sidecar could not judge an event")
             self._passage.refuse_after(error, self._exchange)
-            return sent
+        return sent
 
     def end(self, reason: str) -> bytes:
         """The stream is over, cleanly when ``reason`` is empty; what to send last."""

@@ -29,7 +29,6 @@ from mitmproxy.utils import asyncio_utils
 
 from sidecar import limits
 from sidecar.addresses import host_port
-from sidecar.intercept import trailers
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.plain import PlainFront
 from sidecar.intercept.roads import Roads
@@ -67,7 +66,6 @@ class SidecarMaster(Master):
         specs: Iterable[str] = (),
     ) -> None:
         super().__init__(Options())
-        trailers.install()
         self.passage = passage
         self.fronts: list[PlainFront] = []
         self.proxyserver = Proxyserver()

@@ -23,6 +23,7 @@ from mitmproxy.proxy.layers.http import (
     HttpLayer,
     HTTPMode,
     HttpStream,
+    RegisterHttpConnection,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
@@ -36,6 +37,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from sidecar import limits
 from sidecar.decode.http1 import is_sound
 from sidecar.intercept.routes import OTHER
+from sidecar.intercept.trailers import ClientSide, adopt
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -66,9 +68,16 @@ class SidecarHttpLayer(HttpLayer):
         if isinstance(event, Injected):
             yield from self._inject(event)
             return
+        if isinstance(event, events.Start) and self.context.client.alpn != b"h2":
+            self.connections[self.context.client] = ClientSide(self.context.fork())
         yield from super()._handle_event(event)
         if isinstance(event, events.DataReceived):
             yield from self._bound_head(event.connection)
+
+    def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
+        """A connection to a server is there: from here on it is read by ``ServerSide``."""
+        adopt(self.connections.get(command.connection))
+        yield from super().register_connection(command)
 
     def _inject(self, event: Injected) -> CommandGenerator[None]:
         """Send it, framed as the rest of the response is; nothing if the stream has ended meanwhile."""

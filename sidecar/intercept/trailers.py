@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import h11
 from mitmproxy.proxy import events
-from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
 from mitmproxy.proxy.layers.http._http1 import TBodyReader as BodyReader
 
@@ -70,7 +69,13 @@ class ServerSide(Http1Client):
         yield from _read_body(self, super().read_body, event)
 
 
-def install() -> None:
-    """Have mitmproxy's layers make these connections; it looks its own up by name and offers no other way."""
-    http.Http1Server = ClientSide  # type: ignore[misc]
-    http.Http1Client = ServerSide  # type: ignore[misc]
+def adopt(layer: Layer | None) -> None:
+    """Have a new connection to a server, found below its TLS if it has some, read by ``ServerSide``.
+
+    mitmproxy makes it by the name of its own class and offers no other way; it has read nothing yet.
+    """
+    while layer is not None and type(layer) is not Http1Client:
+        layer = getattr(layer, "child_layer", None)
+    if layer is not None:
+        layer.__class__ = ServerSide
+        layer.state = layer.read_headers

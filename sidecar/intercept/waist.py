@@ -15,6 +15,7 @@ from sidecar.decode.sessions import Sessions
 from sidecar.intercept.answers import Answers
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.catalogue import Catalogue
+from sidecar.intercept.endings import Endings
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.ground import Ground, wire_finding
 from sidecar.intercept.judging import Judging
@@ -38,7 +39,8 @@ class Waist:
         self.ground = Ground(judging, ledger, sessions, clock, timer)
         self._requests = Requests(self.ground)
         self._catalogue = Catalogue(self.ground)
-        self._answers = Answers(self.ground, self._catalogue)
+        self._endings = Endings(self.ground)
+        self._answers = Answers(self.ground, self._catalogue, self._endings)
         self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
 
     def request(self, exchange: Exchange) -> None:
@@ -77,11 +79,11 @@ class Waist:
 
         Returns what should still be sent on an open event stream.
         """
-        return self._answers.closed(exchange, reason)
+        return self._endings.closed(exchange, reason)
 
     def failed(self, exchange: Exchange, reason: str, status: int) -> None:
         """The server gave no usable response; sets the answer for the client and records why."""
-        self._answers.failed(exchange, reason, status)
+        self._endings.failed(exchange, reason, status)
 
     def internal_failure(self, exchange: Exchange, where: str) -> None:
         """A fault of the sidecar: refuse what is open, and record a finding of kind ``error`` that says where."""

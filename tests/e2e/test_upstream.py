@@ -141,7 +141,7 @@ def test_a_stream_that_breaks_off(front: Installation, raw: RawServer) -> None:
 def test_a_stream_in_one_byte_pieces_arrives_whole(front: Installation, raw: RawServer) -> None:
     """However a server cuts its stream, every event arrives, and as it was sent."""
     events = (
-        "\ufeff: hello\r\n\r\nid: 1\r\ndata:\r\n\r\nevent: message\r\n"
+        ": hello\r\n\r\nid: 1\r\ndata:\r\n\r\nevent: message\r\n"
         'data: {"jsonrpc":"2.0","id":5,\r\ndata: "result":{"t":"é🚲"}}\r\n\r\n'
     ).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

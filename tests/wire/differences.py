@@ -88,6 +88,12 @@ DIFFERENCES = [
         frozenset(["interim-100", "head-bare-lf", "x-gzip"]),
         _is_result,
     ),
+    Difference(
+        "Clients skip none, one or two byte order marks before a stream, so none is passed on",
+        "WHATWG HTML §9.2.5",
+        frozenset(["sse-bom"]),
+        _is_result,
+    ),
 ]
 
 IN_BYTES_ONLY = [
@@ -105,6 +111,12 @@ IN_BYTES_ONLY = [
             "deflate-zlib deflate-raw brotli zstd".split()
         ),
         lambda outcome: "content-encoding" not in json.dumps(outcome) and not _says("gave no answer")(outcome),
+    ),
+    Difference(
+        "What was judged is UTF-8, and some clients decode by whatever the content type says, so it says nothing else",
+        "RFC 8259 §8.1",
+        frozenset(["type-charset-utf-16-but-utf-8", "type-charset-latin-1"]),
+        lambda outcome: "charset" not in json.dumps(outcome),
     ),
     Difference(
         "What follows the last whole event is no event to any client, and is not passed on",
