@@ -92,8 +92,9 @@ class HttpCarrier:
         if location := exchange.response_headers.get("location"):
             response.headers["location"] = here(exchange, location)
         if not exchange.is_event_stream:
-            if content_type := response.headers.get("content-type"):
-                response.headers["content-type"] = in_utf8(exchange, content_type)
+            content_type = response.headers.get("content-type", "")
+            if (said := in_utf8(exchange, content_type)) != content_type:
+                response.headers["content-type"] = said
             return
         fields = self._passage.to_client(exchange, fields, False)
         if flow.request.http_version == "HTTP/1.1":

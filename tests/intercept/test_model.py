@@ -224,9 +224,10 @@ class TwoPeers(RuleBasedStateMachine):
         flow = self.silent()[which % len(self.silent())]
         assert flow.call is not None
         self.flows.remove(flow)
-        body, status = self.answer(flow.call, kind)
+        call = self.answered_by(flow.call)
+        body, status = self.answer(call, kind)
         assert WIRE.whole(flow, body) == peers.marked(body)
-        self.end(flow.call, status)
+        self.end(call, status)
 
     @precondition(lambda self: self.silent())
     @rule(which=PICK)
@@ -288,9 +289,7 @@ class TwoPeers(RuleBasedStateMachine):
         flow = flows[which % len(flows)]
         call = flow.call
         assert call is not None
-        if not call.is_open:
-            # A second answer on a stream is that of whichever call of the session has this id now, as clients have it.
-            call = self.by_id.get((call.session, loose_key(call.rpc_id)), call)
+        call = self.answered_by(call)
         body, status = self.answer(call, kind)
         self.sends(flow, body, peers.marked(body), newline, cuts, has_id)
         self.end(call, status)
@@ -388,6 +387,10 @@ class TwoPeers(RuleBasedStateMachine):
             ((_, data, _),) = peers.events(tail.decode())
             assert json.loads(data)["id"] == call.rpc_id and "error" in json.loads(data)
             self.end(call, "upstream_error" if reason else "no_response")
+
+    def answered_by(self, call: Call) -> Call:
+        """Which call an answer on a call's own exchange is for: a second one is whichever call's has the id now, to clients."""
+        return call if call.is_open else self.by_id.get((call.session, loose_key(call.rpc_id)), call)
 
     def answer(self, call: Call, kind: str) -> tuple[bytes, str]:
         """An answer of the server to a call, and how the call is recorded by it."""
