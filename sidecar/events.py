@@ -65,13 +65,17 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a leaf in which a detector recognised a value: ``leaf.text[start:end]``, in characters."""
+    """A stretch of a leaf in which a detector recognised a value: ``leaf.text[start:end]``, in characters.
+
+    ``is_strict_only`` marks what the strict profile alone reports: it looks as if it was written for documentation.
+    """
 
     kind: str
     leaf: Leaf
     start: int
     end: int
     confidence: float
+    is_strict_only: bool = False
 
     @property
     def value(self) -> str:

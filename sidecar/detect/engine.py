@@ -33,6 +33,7 @@ class _Found:
     end: int
     rank: int
     confidence: float
+    is_strict_only: bool = False
 
 
 class Engine:
@@ -95,11 +96,12 @@ class Engine:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             while at < end and (match := pattern.search(data, at, limit)):
                 start, stop = match.span(1)
-                confidence = detector.confidence
+                confidence, candidate = detector.confidence, _candidate(data, start, stop, texts)
                 if detector.check is not None:
-                    confidence *= detector.check(_candidate(data, start, stop, texts))
+                    confidence *= detector.check(candidate)
                 if confidence > 0:
-                    yield _Found(start, stop, rank, round(confidence, 2))
+                    is_doubtful = detector.doubt is not None and detector.doubt(candidate)
+                    yield _Found(start, stop, rank, round(confidence, 2), is_doubtful)
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
 
     def _spans(self, found: list[_Found], data: bytes, texts: Texts) -> Iterator[Span]:
@@ -122,7 +124,7 @@ class Engine:
             byte, char = high, start + _chars(data, low, high)
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
-                yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence)
+                yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence, each.is_strict_only)
 
 
 def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+_SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
 """How far around a value words still speak of it: a line of prose, or a few members of a record."""
 
@@ -21,9 +22,10 @@ BEFORE: Final = before("0-9A-Za-z")
 AFTER: Final = r"(?:[^0-9A-Za-z]|$)"
 
 PLACEHOLDER: Final = re.compile(
-    r"(?i)x{5}|0{10}|\*{3}|\.{3}|your[_-]|[_-]here|change.?me|placeholder|redacted|insert[_-]|[<>{}$]"
+    r"(?i)x{5}|0{10}|\*{3}|\.{3}|\byour[_-]|[_-]here\b|change.?me|placeholder|redacted|insert[_-]"
+    r"|(?:token|key|string|secret|value|goes)_?here|[<>{}$]|#{3}"
 )
-"""What people write where a value belongs."""
+"""What people write where a value belongs: it holds none, so no profile reports it."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Detector:
     in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
     the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
+    ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
     are the vendor's public prefix and may be shown to people.
     """
@@ -66,8 +69,9 @@ class Detector:
     tail: int = 256
     check: Check | None = None
     may_overlap: bool = False
+    doubt: Callable[[Candidate], bool] | None = None
 
 
 def is_filled_in(candidate: Candidate) -> bool:
-    """No placeholder. A vendor's form is not asked whether it looks random, so that examples are found too."""
-    return not PLACEHOLDER.search(candidate.value)
+    """No placeholder and no identifier of small letters; whether it looks random is asked by the default profile only."""
+    return not PLACEHOLDER.search(candidate.value) and _SMALL_LETTERS.fullmatch(candidate.value) is None

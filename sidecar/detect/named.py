@@ -6,34 +6,18 @@ what documentation writes (``user:password@host``) is left alone, and generic fi
 
 import base64
 import re
-from collections import Counter
-from math import log2
 from typing import Final
 
 from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, is_filled_in
+from sidecar.detect.naming import entropy, is_documented, name_of
 
 _COMMON_WORDS: Final = frozenset(
     """password passwd passphrase pass pwd pw secret token user username login admin root guest test example postgres
     mysql mongo redis rabbitmq foo bar baz none null nil true false undefined string str bytes int integer required
     optional prompt hidden masked default empty unknown""".split()
 )
-_HARMLESS: Final = re.compile(
-    r"(?i)(?:next|prev|page|paging|continuation|sync|[cx]srf|progress|delta|resume|cancel|cancellation|start|skip|special"
-    r"|pad|eos|bos|unk|mask|public|idempotency|cache|partition|sort|primary|foreign|object|registry|anti.?forgery"
-    r"|verification|site|design)[_.-]?(?:token|key|secret)|cursor|hash|digest|checksum|sha\d|md5|etag|fingerprint"
-    r"|tokeniz|tokens\b|(?:key|token|secret|password|credentials?)[_.-]?"
-    r"(?:ids?|name|type|file|path|url|uri|arn|version|ref|length)\b"
-)
-"""Names with key, token or secret in them whose values open nothing."""
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
-_SIGNS: Final = " \t\r\n\"'`\\:=?!.|(,>-"
-_NO_NAME: Final = re.compile(r"[^0-9A-Za-z_.-]+")
 _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:pass(?:word|wd)?|pwd?|secret|token)\d?")
-
-
-def entropy(text: str) -> float:
-    """Shannon's entropy of the characters of ``text``, in bits per character."""
-    return -sum(count / len(text) * log2(count / len(text)) for count in Counter(text).values())
 
 
 def _is_aws_secret(candidate: Candidate) -> bool:
@@ -62,21 +46,10 @@ def _is_login(candidate: Candidate) -> bool:
         return False
 
 
-def _name(candidate: Candidate) -> str:
-    """The name that a value stands under; empty when it says that the value is none to hide.
-
-    A line feed alone joins a key to its value where it is the border of two leaves; within one it is prose.
-    """
-    stem = candidate.before.rstrip(_SIGNS).removesuffix(" string").rstrip(_SIGNS)
-    name = _NO_NAME.split(stem)[-1]
-    is_set = any(sign in candidate.before[len(stem) :] for sign in ":=>(,|")
-    return name if (is_set or candidate.is_whole) and not _HARMLESS.search(name) else ""
-
-
 def _is_password(candidate: Candidate) -> float:
     """No word, no code, no prose; in a query, what follows the first & is another value."""
     value = candidate.value.partition("&")[0]
-    if value.lower().rstrip("?") in _COMMON_WORDS or PLACEHOLDER.search(value) or not _name(candidate):
+    if value.lower().rstrip("?") in _COMMON_WORDS or PLACEHOLDER.search(value) or not name_of(candidate):
         return 0
     if re.fullmatch(r"[A-Za-z_.-]+|[0-9.]+|[A-Za-z_]+\.[A-Za-z_]\w*", value) or re.search(
         r"[()\[\]|]|://|^[./~%&@-]|[:=]$", value
@@ -88,7 +61,7 @@ def _is_password(candidate: Candidate) -> float:
 def _is_random(candidate: Candidate) -> float:
     """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer."""
     value = candidate.value.rstrip("=")
-    if not _name(candidate) or _UUID.search(value) or not is_filled_in(candidate):
+    if not name_of(candidate) or _UUID.search(value) or not is_filled_in(candidate) or is_documented(candidate):
         return 0
     if re.search(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key", value):
         return 0
@@ -101,7 +74,11 @@ def _is_random(candidate: Candidate) -> float:
 
 
 _QUOTES: Final = r"""["'`\\]{0,4}"""
-_SET_TO: Final = rf"{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:(?:->|[:=?!.|(,]{{1,4}}>?)[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
+_VALUE: Final = rf"(?:{_QUOTES},?\s{{1,20}}{_QUOTES}(?:[Vv]alue|VALUE))?"
+"""Lists of variables, as of containers, write a name and its value as two members."""
+_SET_TO: Final = (
+    rf"{_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:(?:->|[:=?!.|(,]{{1,4}}>?)[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
+)
 """What stands between a name and its value in JSON, YAML, XML, code and shells; between leaves it is a line feed."""
 _KEY_NAME: Final = (
     r"(?i)(?:(?:api|access|auth|account|private|signing|encryption|master|service|app|application|client|consumer|shared"
@@ -116,7 +93,7 @@ _LOGIN: Final = r"""[^\s:@/'"<>]{0,64}:([^\s@/'"<>\\]{2,128})@"""
 _PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)="
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
 _PASSWORD: Final = (
-    rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
+    rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
     rf"(?:[:=]{{1,3}}>?[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
 )
 
@@ -130,9 +107,6 @@ def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detect
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     _near("aws-secret", "AWS secret access key; no hex, no path", "aws|secret", "[0-9A-Za-z/+]{40}", _is_aws_secret),
-    _near("datadog-key", "API or application key", r"datadog|\bdd_", "[0-9a-f]{32}|[0-9a-f]{40}", is_filled_in),
-    _near("twilio-key", "auth token", "twilio", "[0-9a-f]{32}", is_filled_in),
-    _near("mailgun-key", "older API key", "mailgun", "(?:pub)?key-[0-9a-f]{32}", is_filled_in),
     Detector(
         "secrets.database-url",
         "password in the address of a database or queue; not one that documentation writes there",
@@ -163,7 +137,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "bearer token, or user and password, in an Authorization header",
         gate=_AUTHORIZATION + r"[0-9A-Za-z._~+/-]{12}",
         pattern=_AUTHORIZATION + r"([0-9A-Za-z._~+/-]{12,600}=*)",
-        confidence=0.9,
+        confidence=0.92,
         tail=700,
         check=_is_login,
     ),

@@ -114,7 +114,7 @@ class _Builder:
                 said = f"'{pattern}' names no detector{suggest(pattern, sorted(known))}"
                 self.problems.append(self.source.document.problem((*path, "any", index), "unknown-detector", said))
         where = parse_where(detect.where) if detect.where is not None else None
-        return Seek(frozenset(found), detect.confidence, detect.count, detect.distinct, where)
+        return Seek(frozenset(found), detect.confidence, detect.count, detect.distinct, where, detect.profile)
 
 
 def kinds_named(pattern: str, kinds: Collection[str]) -> set[str]:

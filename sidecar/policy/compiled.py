@@ -10,7 +10,7 @@ from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.policy.expr import Expression
 from sidecar.policy.match import Match
-from sidecar.policy.model import Case
+from sidecar.policy.model import Case, Profile
 from sidecar.policy.where import Where
 
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("request", "response")
@@ -18,13 +18,14 @@ _DIRECTIONS: Final[tuple[Direction, ...]] = ("request", "response")
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """``when.detect``: at least ``count`` spans of these kinds below a path."""
+    """``when.detect``: at least ``count`` spans of these kinds below a path. Without ``profile`` the direction decides."""
 
     kinds: frozenset[str]
     confidence: float
     count: int
     is_distinct: bool
     where: Where | None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from sidecar.policy.fields import (
 
 FORMAT_VERSION: Final = 1
 
+Profile = Literal["strict", "default"]
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -83,9 +85,15 @@ class Access(_Model):
 
 
 class Detect(_Model):
-    """At least ``count`` findings of these detectors, optionally of different values, optionally below a path."""
+    """At least ``count`` findings of these detectors, optionally of different values, optionally below a path.
+
+    ``profile: strict`` also counts credentials that look as if they were written for documentation (``…EXAMPLE``, an
+    alphabet, one character over and over), ``default`` does not. Without it, a rule is strict about what leaves for a
+    server and uses the default profile for what comes back.
+    """
 
     any: Globs
+    profile: Profile | None = None
     confidence: float = Field(default=0.0, ge=0, le=1)
     count: int = Field(default=1, ge=1)
     distinct: bool = False

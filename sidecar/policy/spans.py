@@ -14,9 +14,17 @@ CANNOT_REDACT: Final = "cannot-redact: a value stands where no text can take its
 
 
 def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
-    """The spans that ``when.detect`` asks for; none when there are fewer than it asks for."""
+    """The spans that ``when.detect`` asks for; none when there are fewer than it asks for.
+
+    A rule that names no profile is strict about what leaves, and spares what documentation writes in what comes back.
+    """
     kinds, least = seek.kinds, seek.confidence
-    spans = [span for span in scan.spans if span.kind in kinds and span.confidence >= least]
+    is_strict = seek.profile == "strict" or (seek.profile is None and message.direction == "request")
+    spans = [
+        span
+        for span in scan.spans
+        if span.kind in kinds and span.confidence >= least and (is_strict or not span.is_strict_only)
+    ]
     if spans and seek.where is not None:
         base = base_of(message)
         spans = [span for span in spans if seek.where.covers(span.leaf.path, base)]

@@ -21,6 +21,7 @@ CLASSES: Final = {
     "digits": string.digits,
     "word": string.ascii_letters + string.digits + "_-",
     "base64": string.ascii_letters + string.digits + "+/",
+    "b32": string.ascii_lowercase + "234567",
     "base32": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
 }
 _PLACEHOLDER: Final = re.compile(r"\$\{([a-z0-9_-]+)(?::([0-9]+))?\}")
@@ -91,6 +92,10 @@ def _basic(rng: random.Random) -> str:
     return base64.b64encode(f"ada:{_random_text(rng, CLASSES['az'], 12)}".encode()).decode()
 
 
+def _encoded_text(rng: random.Random) -> str:
+    return base64.b64encode(_random_text(rng, CLASSES["az"], 13).encode()).decode()
+
+
 VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "visa": _card("4", 16),
     "visa_old": _card("4", 13),
@@ -117,5 +122,6 @@ VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "key_end": lambda rng: "-----END " + "PRIVATE KEY-----",
     "discord": _discord,
     "basic": _basic,
+    "b64text": _encoded_text,
     "uuid": lambda rng: "-".join(_random_text(rng, CLASSES["hex"], count) for count in (8, 4, 4, 4, 12)),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.detect import secrets_config
 from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import mark, preview, walk
 from sidecar.document import Document
@@ -23,9 +24,19 @@ AROUND = [
     ("{", "}"), ("\n", "\n"), ("\t", "\t"), (",", ","), (";", ";"), ("|", "|"), ("\\n", "\\n"), ('\\"', '\\"'),
     ('\\\\\\"', '\\\\\\"'), ("%20", "%20"), ("\\u003d", "\\u0026"), ("é", "é"), ("「", "」"), ("x: ", "."), ("😀", "😀"),
 ]  # fmt: skip
-NEEDS_WORDS = {"secrets.aws-secret", "secrets.datadog-key", "secrets.generic", "secrets.password", "secrets.authorization",
-               "secrets.azure-key", "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password"}  # fmt: skip
-"""Kinds whose value alone says nothing."""
+SETTINGS = [
+    ("=", "\n"), (': "', '",'), (":\t'", "'"), ('\\":\\"', '\\",\\"'), ('\\\\\\": \\\\\\"', '\\\\\\"'),
+    (">", "</key>"), (" := `", "`"),
+    (' => "', '";'), ("=", "&n=1"), ("%3D", "%26n"), ("=", " \\\n"), ("|", "|"), (" | ", " | "), ("=", "\\nX=1"), (" is ", "."),
+]  # fmt: skip
+NEEDS_WORDS = {"secrets.aws-secret", "secrets.generic", "secrets.password", "secrets.authorization", "secrets.azure-key",
+               "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password",
+               *(detector.kind for detector in secrets_config.DETECTORS)}  # fmt: skip
+"""Kinds whose value alone says nothing, beside those whose vendor's name must stand near."""
+NEAR = {detector.kind for detector in DETECTORS if detector.pattern.startswith("(?i:")}
+ALONE = ENGINE.kinds - NEEDS_WORDS - {
+    kind for kind in NEAR if all(each.kind != kind or each.pattern.startswith("(?i:") for each in DETECTORS)
+}  # fmt: skip
 
 
 def filled(case: Any) -> Any:
@@ -69,15 +80,27 @@ def test_passes(kind: str, case: Any) -> None:
     assert not [span.confidence for span in found(filled(case), kind)]
 
 
-@pytest.mark.parametrize("kind", sorted(ENGINE.kinds - NEEDS_WORDS))
+@pytest.mark.parametrize("kind", sorted(ALONE))
 def test_is_found_wherever_it_stands(kind: str) -> None:
     """CSV, XML, URLs, JSON in JSON, quotes and other scripts around a value do not hide it."""
-    values = [value for case in map(filled, CASES[kind]["finds"]) for value in marked(case) if found(value, kind)]
+    values = {value: None for case in map(filled, CASES[kind]["finds"]) for value in marked(case) if found(value, kind)}
     assert values
     for value in values:
         for before, after in AROUND:
             spans = [span.value for span in found(before + value + after, kind)]
             assert any(value in span for span in spans), (before, after)
+
+
+@pytest.mark.parametrize("kind", sorted(NEAR))
+def test_a_value_under_a_name_ends_where_other_text_begins(kind: str) -> None:
+    """JSON in JSON, CSV, XML, URLs, shells and YAML set a name and a value in different ways; all are understood."""
+    for value in {
+        value: None for case in map(filled, CASES[kind]["finds"]) for value in marked(case) if not found(value, kind)
+    }:
+        names = [re.match("([0-9A-Z_]+)=«", str(case)) for case in CASES[kind]["finds"]]
+        name = next(found[1] for found in names if found and found[1] != "KEY")
+        for before, after in SETTINGS:
+            assert any(value in span.value for span in found(f"{name}{before}{value}{after}", kind)), (before, after)
 
 
 def test_no_preview_or_mark_shows_more_than_a_public_prefix() -> None:
@@ -87,7 +110,7 @@ def test_no_preview_or_mark_shows_more_than_a_public_prefix() -> None:
         for span in found(unmarked(payload), kind):
             shown = preview(span).removesuffix(f"…({len(span.value)})")
             assert span.value.startswith(shown)
-            assert len(shown) <= max(len(span.value) // 3, 0) or kind == "secrets.slack-webhook"
+            assert len(shown) <= max(len(span.value) // 3, 0) or kind.endswith("-webhook")
             assert mark(span) == f"[{kind}]"
 
 
