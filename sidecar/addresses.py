@@ -37,6 +37,12 @@ def _webhook(text: str) -> str:
     return text
 
 
+def _reference(text: str) -> str:
+    if not text.startswith(("env:", "file:")) or text in ("env:", "file:"):
+        raise ValueError("only env:NAME or file:PATH may stand here; a secret itself does not belong in a file")
+    return text
+
+
 def _name(text: str) -> str:
     if not text.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(text) > 64:
         raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', 64 at most")
@@ -47,6 +53,7 @@ Address = Annotated[str, AfterValidator(_address)]
 Name = Annotated[str, AfterValidator(_name)]
 Upstream = Annotated[str, AfterValidator(_upstream)]
 Webhook = Annotated[str, AfterValidator(_webhook)]
+Reference = Annotated[str, AfterValidator(_reference)]
 
 
 def host_port(address: str) -> tuple[str, int]:

@@ -255,3 +255,9 @@ BACKGROUND_RETRY_S: Final = 60.0
 
 CANCELLED_ANSWER_S: Final = 5.0
 """How long the answer to a cancelled call over stdio may still come as its answer."""
+
+REGISTERED_CHARS_MIN: Final = 8
+"""A registered secret. Shorter text turns up by chance, and then ordinary messages would be hidden or blocked."""
+
+REGISTERED_CHARS_MAX: Final = 32 * KIB
+"""Twice the longest private key; each form of a value is held in memory."""

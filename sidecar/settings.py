@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sidecar.addresses import Address, Name, Upstream, Webhook, host_port, is_loopback
+from sidecar.addresses import Address, Name, Reference, Upstream, Webhook, host_port, is_loopback
 from sidecar.document import Document, model_problems
 from sidecar.errors import Problem, SettingsError
+from sidecar.limits import REGISTERED_CHARS_MAX, REGISTERED_CHARS_MIN
 
 DEFAULT_FILE: Final = "sidecar.yaml"
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
@@ -124,6 +125,8 @@ class Settings(_Model):
     page: Address = "127.0.0.1:8501"
     page_url: str = ""
     """How people reach the page, for links in alerts; by default ``http://`` and ``page``."""
+    secrets: tuple[Reference, ...] = Field(default=(), strict=False)
+    """``env:NAME`` or ``file:PATH``: values to find wherever they turn up, as ``secrets.registered``; read at the start."""
     on_full: Literal["block", "forward"] = "block"
     """What becomes of a call that cannot be recorded (the disk or the outbox is full): refused, or passed on and counted."""
     node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node")
@@ -324,6 +327,28 @@ def resolve_secret(reference: str, environ: Mapping[str, str] = os.environ) -> s
         except OSError as error:
             raise SettingsError(f"{rest} cannot be read ({error.strerror}); create it, or change {reference!r}") from None
     return reference
+
+
+def registered_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The values that ``secrets`` names, read now: one that changes later is known after a restart.
+
+    Raises:
+        SettingsError: one cannot be read, or is too short to be told from other text. No message holds a value.
+    """
+    values = []
+    for reference in settings.secrets:
+        try:
+            value = resolve_secret(reference, environ)
+        except UnicodeDecodeError:
+            raise SettingsError(f"{settings.file}: error[secrets]: {reference} is not text; name a file that is") from None
+        if not REGISTERED_CHARS_MIN <= len(value) <= REGISTERED_CHARS_MAX:
+            said = "is too short to tell from other text" if len(value) < REGISTERED_CHARS_MIN else "is too long for a secret"
+            raise SettingsError(
+                f"{settings.file}: error[secrets]: the value of {reference} {said} "
+                f"({REGISTERED_CHARS_MIN} to {REGISTERED_CHARS_MAX:,} characters); take it out of 'secrets'"
+            )
+        values.append(value)
+    return tuple(values)
 
 
 def open_data(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ import re2
 
 from sidecar.detect import named, personal, secrets
 from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
+from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
 from sidecar.events import Scan, Span
 from sidecar.limits import HITS_PER_DETECTOR_MAX, SPANS_MAX
@@ -42,9 +43,11 @@ class Engine:
     Thread-safe: the database is read-only, and every thread has its own scratch space. ``kinds`` is what it can find.
     """
 
-    def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
-        self.kinds = frozenset(each.kind for each in detectors)
-        self._detectors = tuple(detectors)
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS, registered: Sequence[str] = ()) -> None:
+        """Compile; ``registered`` are secrets to find as they are, by text."""
+        self._detectors = (*detectors, DETECTOR)
+        self.kinds = frozenset(each.kind for each in self._detectors)
+        self._registered = Registered(registered)
         self._patterns = tuple(re2.compile(each.pattern.encode(), _OPTIONS) for each in detectors)
         self._database = hyperscan.Database()
         self._database.compile(
@@ -64,10 +67,10 @@ class Engine:
         data = texts.joined()
         hits: dict[int, list[int]] = {}
         self._database.scan(data, _note, context=hits, scratch=self._scratch())
-        if not hits:
+        found = self._registered_in(data)
+        if not hits and not found:
             return Scan((), len(data), texts.bytes_skipped, texts.skipped)
         is_cut = hits.pop(_CUT, None) is not None
-        found: list[_Found] = []
         for rank in sorted(hits):
             confirmed = list(islice(self._confirmed(rank, hits[rank], data, texts), SPANS_MAX + 1))
             is_cut |= len(confirmed) > SPANS_MAX
@@ -87,6 +90,16 @@ class Engine:
         if scratch is None:
             scratch = self._local.scratch = hyperscan.Scratch(self._database)
         return scratch
+
+    def _registered_in(self, data: bytes) -> list[_Found]:
+        """The registered secrets; their database is apart, because the other one is kept on disk."""
+        if self._registered.database is None:
+            return []
+        scratch = getattr(self._local, "registered", None)
+        if scratch is None:
+            scratch = self._local.registered = hyperscan.Scratch(self._registered.database)
+        rank = len(self._detectors) - 1
+        return [_Found(start, end, rank, DETECTOR.confidence) for start, end in self._registered.found(data, scratch)]
 
     def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Texts) -> Iterator[_Found]:
         """The hits of one detector whose pattern and check agree, each value once."""

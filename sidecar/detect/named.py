@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, is_filled_in
-from sidecar.detect.naming import entropy, is_documented, name_of
+from sidecar.detect.naming import CREDENTIAL, entropy, is_documented, name_of
 
 _COMMON_WORDS: Final = frozenset(
     """password passwd passphrase pass pwd pw secret token user username login admin root guest test example postgres
@@ -22,7 +22,9 @@ _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:
 
 def _is_aws_secret(candidate: Candidate) -> bool:
     """Forty characters drawn from base64: not hex, not a path, not the words and few digits of a name."""
-    value = candidate.value
+    value, name = candidate.value, name_of(candidate)
+    if not CREDENTIAL.search(name) and "aws" not in name.lower():
+        return False
     is_name = sum(map(str.isdigit, value)) < 3 and re.search(r"[a-z]{5}", value)
     return entropy(value) > 4 and not is_name and not re.fullmatch(r"[0-9a-fA-F]+|[A-Za-z/]+", value)
 
@@ -76,14 +78,14 @@ def _is_random(candidate: Candidate) -> float:
 _QUOTES: Final = r"""["'`\\]{0,4}"""
 _VALUE: Final = rf"(?:{_QUOTES},?\s{{1,20}}{_QUOTES}(?:[Vv]alue|VALUE))?"
 """Lists of variables, as of containers, write a name and its value as two members."""
-_SET_TO: Final = (
-    rf"{_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:(?:->|[:=?!.|(,]{{1,4}}>?)[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
-)
+_SIGN: Final = r"(?:->|[:=?!.|(,]{1,4}>?)[ \t]{0,8}|%3[ADad]|[ \t]is[ \t]{1,4}|>\s{0,12}|\n"
+_SET_TO: Final = rf"{_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:{_SIGN}){_QUOTES}"
 """What stands between a name and its value in JSON, YAML, XML, code and shells; between leaves it is a line feed."""
 _KEY_NAME: Final = (
     r"(?i)(?:(?:api|access|auth|account|private|signing|encryption|master|service|app|application|client|consumer|shared"
     r"|storage)[_ .-]?(?:key|token)|secret|token|credential|_key|_pat)[0-9A-Za-z_.-]{0,20}"
 )
+_FLAG: Final = rf"(?i)--[a-z-]{{0,30}}(?:key|token|secret)[ \t]{{1,4}}{_QUOTES}"
 _DATABASE: Final = (
     r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|oracle|clickhouse|cockroachdb|neo4j|bolt"
     r"|nats|snowflake|cassandra|couchbases?)(?:\+[a-z0-9_]{1,12})?://"
@@ -146,6 +148,14 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "random characters under a name with key, token or secret; not cursors, page tokens, digests, UUIDs, ids",
         gate=_KEY_NAME + _SET_TO + "[0-9A-Za-z+/_.~-]{16}",
         pattern=_KEY_NAME + _SET_TO + "([0-9A-Za-z+/_.~-]{16,200}=*)",
+        confidence=0.75,
+        check=_is_random,
+    ),
+    Detector(
+        "secrets.generic",
+        "the same after a flag on a command line",
+        gate=_FLAG + "[0-9A-Za-z+/_.~-]{16}",
+        pattern=_FLAG + "([0-9A-Za-z+/_.~-]{16,200}=*)",
         confidence=0.75,
         check=_is_random,
     ),

@@ -33,6 +33,7 @@ _ID: Final = re.compile(
 )
 _SIGNS: Final = " \t\r\n\"'`\\:=?!.|(,>-"
 _NO_NAME: Final = re.compile(r"[^0-9A-Za-z_.-]+")
+_LAST_WORDS: Final = re.compile(r"(?:[0-9A-Za-z_.-]+ )?[0-9A-Za-z_.-]+\Z")
 _IS: Final = re.compile(r"(?i)(?:\bis|\bwas|\bto)\Z")
 _ESCAPED: Final = re.compile(r"%[2-7][0-9A-Fa-f]|\\u00[2-7][0-9A-Fa-f]")
 _ASCENDING: Final = 10
@@ -74,7 +75,9 @@ def name_of(candidate: Candidate) -> str:
         name = others[-1]
     is_flag = spoken.endswith(f"--{name.lstrip('-')}") and len(text) > len(stem)
     is_set = spoken != stem or is_flag or any(sign in text[len(stem) :] for sign in ":=>(,|")
-    return name if (is_set or candidate.is_whole) and not HARMLESS.search(name) else ""
+    said = _LAST_WORDS.search(spoken)
+    is_harmless = HARMLESS.search(said[0].replace(" ", "_") if said else name)
+    return name if (is_set or candidate.is_whole) and not is_harmless else ""
 
 
 def is_credential_of(vendor: re.Pattern[str], candidate: Candidate) -> bool:

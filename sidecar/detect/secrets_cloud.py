@@ -92,7 +92,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     alone("yandex-key", "Yandex Cloud API key", "AQVN[0-9A-Za-z_-]{35,38}", 0.99, 4),
     alone("yandex-token", "Yandex Cloud IAM token", r"t1\.[0-9A-Za-z=_-]{1,800}\.[0-9A-Za-z_-]{86}={0,2}", 0.99, 3),
     alone("yandex-oauth", "Yandex OAuth token", "y[0-3]_[0-9A-Za-z_-]{50,200}", 0.95, 3),
-    alone("yandex-storage-key", "static key of Yandex storage", "YC[0-9A-Za-z_-]{38}", 0.9, 2),
+    near("yandex-storage-key", "static key of Yandex storage", "yandex", "YC[0-9A-Za-z_-]{38}", inside="0-9A-Za-z_-"),
     near("ibm-cloud-key", "IBM Cloud key", r"\bibm|bluemix|watson", "[0-9A-Za-z_-]{44}", inside="0-9A-Za-z_-"),
     near("linode-token", "Linode token", "linode", "[0-9a-f]{64}"),
     near("hetzner-token", "Hetzner Cloud token", "hetzner|hcloud", "[0-9A-Za-z]{64}"),

@@ -85,7 +85,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     near("expo-token", "Expo token", r"\bexpo(?:_|\b)|\beas\b", "[0-9A-Za-z_-]{40}", inside="0-9A-Za-z_-"),
     prefixed("harness-token", "Harness token", r"[ps]at\.[0-9A-Za-z_-]{22}\.[0-9A-Za-z]{24}\.", AZ, 20, 20, 3),
     prefixed("sonar-token", "SonarQube token", "sq[apu]_", HEX, 40, 40, 4),
-    near("sonar-token", "the older one", "sonar", "[0-9A-Za-z]{40}"),
+    near("sonar-token", "the older one", "sonar", "(?:sq[apu]_)?[0-9A-Za-z]{40}"),
     prefixed("snyk-token", "Snyk token", r"snyk_[a-z]{3}\.[0-9a-z]{8}\.", WORD, 40, 200, 5),
     near("snyk-token", "the older one, a UUID", "snyk", UUID),
     prefixed("deepsource-token", "DeepSource token", "dsp_", HEX, 40, 40, 4),

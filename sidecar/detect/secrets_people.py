@@ -45,7 +45,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "discord-oauth",
         "client secret or id of a Discord application",
         "discord",
-        "[0-9A-Za-z=_-]{32}|[0-9]{18}",
+        "[0-9A-Za-z=_-]{32}|[0-9]{18}|[0-9a-f]{64}",
         inside="0-9A-Za-z_-",
     ),
     alone(
@@ -99,7 +99,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     near("freshdesk-key", "Freshdesk key", "freshdesk|freshworks|freshservice", "[0-9A-Za-z]{20}"),
     alone("hubspot-token", "HubSpot private application token", f"pat-[a-z]{{2}}[0-9]-{UUID}", 0.99, 4),
     near("hubspot-token", "the older key, a UUID", "hubspot|hapikey", UUID),
-    near("messagebird-token", "MessageBird (Bird) key", "message_?bird", f"[0-9A-Za-z]{{25}}|{UUID}"),
+    near("messagebird-token", "MessageBird (Bird) key", "message[_-]?bird", f"[0-9A-Za-z]{{25}}|{UUID}"),
     near("vonage-secret", "Vonage (Nexmo) secret", "vonage|nexmo", "[0-9A-Za-z]{16}"),
     near("plivo-token", "Plivo auth token", "plivo", "[0-9A-Za-z]{40}"),
     alone("telnyx-key", "Telnyx key", "KEY[0-9A-F]{32}_[0-9A-Za-z]{22}", 0.99, 3),
@@ -110,7 +110,9 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     prefixed("pubnub-key", "PubNub secret key", "sec-c-", "[0-9A-Za-z=-]", 36, 60, 6),
     near("pusher-secret", "Pusher secret", "pusher", "[0-9a-f]{20}"),
     prefixed("onesignal-key", "OneSignal key", "os_v2_(?:app|org)_", "[a-z2-7]", 90, 110, 6),
-    alone("sendgrid-key", "SendGrid API key", r"SG\.[0-9A-Za-z_-]{20,24}\.[0-9A-Za-z_-]{39,50}", 0.99, 3),
+    alone(
+        "sendgrid-key", "SendGrid API key", r"SG\.(?:[0-9A-Za-z_-]{20,24}\.[0-9A-Za-z_-]{39,50}|[0-9A-Za-z=_.-]{66})", 0.99, 3
+    ),
     alone("mailgun-key", "Mailgun private or signing key", "[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}", 0.95, 0),
     near("mailgun-key", "older API key", "mailgun", "(?:pub)?key-[0-9a-f]{32}"),
     alone("mailchimp-key", "Mailchimp API key", "[0-9a-f]{32}-us[0-9]{1,2}", 0.99, 0),

@@ -32,7 +32,7 @@ from sidecar.intercept.transparent import transparent_spec
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
 from sidecar.record.outbox import Outbox
-from sidecar.settings import Settings, node_key, open_data
+from sidecar.settings import Settings, node_key, open_data, registered_secrets
 
 log = logging.getLogger("sidecar")
 
@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
         PolicyError: the policies are not valid; without valid ones nothing is passed on.
     """
     data = open_data(settings)
-    engine = Engine()
+    engine = Engine(registered=registered_secrets(settings))
     policies = load_tested(settings.policies_path, engine)
     return asyncio.run(_Proxy(settings, data, engine, policies).run())
 

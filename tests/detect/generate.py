@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import quote
 
 CLASSES: Final = {
     "az": string.ascii_letters + string.digits,
@@ -96,6 +97,11 @@ def _encoded_text(rng: random.Random) -> str:
     return base64.b64encode(_random_text(rng, CLASSES["az"], 13).encode()).decode()
 
 
+REGISTERED: Final = (
+    _random_text(random.Random(7), CLASSES["az"], 18) + '/+"é' + _random_text(random.Random(8), CLASSES["az"], 9)
+)
+"""What the engine of the tests is told to find as it is."""
+
 VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "visa": _card("4", 16),
     "visa_old": _card("4", 13),
@@ -120,6 +126,11 @@ VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "pgp": _private_key("PGP " + "PRIVATE KEY BLOCK"),
     "key_begin": lambda rng: "-----BEGIN " + "PRIVATE KEY-----",
     "key_end": lambda rng: "-----END " + "PRIVATE KEY-----",
+    "registered": lambda rng: REGISTERED,
+    "registered_base64": lambda rng: base64.b64encode(REGISTERED.encode()).decode().rstrip("="),
+    "registered_hex": lambda rng: REGISTERED.encode().hex(),
+    "registered_url": lambda rng: quote(REGISTERED, safe=""),
+    "registered_json": lambda rng: json.dumps(REGISTERED)[1:-1],
     "discord": _discord,
     "basic": _basic,
     "b64text": _encoded_text,

@@ -12,10 +12,10 @@ from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import mark, preview, walk
 from sidecar.document import Document
 from sidecar.events import Span
-from tests.detect.generate import expand
+from tests.detect.generate import REGISTERED, expand
 
 CORPUS = Path(__file__).parents[1] / "corpus"
-ENGINE = Engine()
+ENGINE = Engine(registered=[REGISTERED])
 CASES = {file.stem: Document(file.name, file.read_text()).value for file in sorted(CORPUS.glob("*.yaml"))}
 FINDS = [(kind, case) for kind, cases in CASES.items() for case in cases["finds"]]
 PASSES = [(kind, case) for kind, cases in CASES.items() for case in cases["passes"]]
