@@ -45,11 +45,11 @@ def score(file: Path, names_mistakes: bool) -> int:
             for name in ways:
                 result = _score(chosen, verdicts[name], rows)
                 print(f"| {half} | {name} | {result.recall:.3f} | {result.false:.3f} | {result.others:.3f} | {_US[name]:.0f} |")
-    default = _score(rows, verdicts["default profile"], rows)
+    acted_on = _score(rows, verdicts["default and sure"], rows)
     _print_worst(rows, verdicts["default profile"])
     if names_mistakes:
         _print_mistakes(rows, verdicts["default profile"])
-    return 0 if default.recall >= RECALL_AIM and default.others <= FALSE_AIM else 1
+    return 0 if acted_on.recall >= RECALL_AIM and acted_on.others <= FALSE_AIM else 1
 
 
 _US: Final[dict[str, float]] = {}
@@ -82,6 +82,8 @@ def _ours() -> dict[str, Find]:
     def default_and_sure(text: str) -> bool:
         return any(not span.is_strict_only and span.confidence >= _SURE for span in spans(text))
 
+    for _ in range(200):
+        spans("a text to warm up with")
     return {find.__name__.replace("_", " "): find for find in (default_profile, default_and_sure, strict_profile)}
 
 

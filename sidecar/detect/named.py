@@ -108,7 +108,13 @@ def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detect
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
-    _near("aws-secret", "AWS secret access key; no hex, no path", "aws|secret", "[0-9A-Za-z/+]{40}", _is_aws_secret),
+    _near(
+        "aws-secret",
+        "AWS secret access key; no hex, no path",
+        r"aws|amazon|secret[_-]?(?:access[_-]?)?key",
+        "[0-9A-Za-z/+]{40}",
+        _is_aws_secret,
+    ),
     Detector(
         "secrets.database-url",
         "password in the address of a database or queue; not one that documentation writes there",

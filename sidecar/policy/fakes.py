@@ -99,6 +99,7 @@ _MAKERS: Final[Mapping[str, Callable[[Chance], str]]] = {
         )
     ),
     "stripe_key": _prefixed("sk" + "_live_", _ALNUM, 24),
+    "documented_aws_key": lambda chance: "AK" + "IA" + _some(chance, _UPPER, 9) + "EXAMPLE",
     "card": _card,
     "iban": _iban,
     "ssn": _ssn,

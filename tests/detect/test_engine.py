@@ -145,7 +145,9 @@ def test_nothing_to_find_is_nothing(payload: Any) -> None:
 @pytest.mark.parametrize(
     "unit",
     ["a@b.co ", "a@" + "b.co." * 50, "password=abc123!? ", "secret=token=key_abcdefgh12345678", "4444 ", expand("${visa} "),
-     "eyJhbGciOiJIUzI1NiJ9.", expand("${key_begin}"), "server=a;uid=b;pwd=c4d5e6;", "DE12 3456 7890 1234 5678 ", "aws "],
+     "eyJhbGciOiJIUzI1NiJ9.", expand("${key_begin}"), "server=a;uid=b;pwd=c4d5e6;", "DE12 3456 7890 1234 5678 ", "aws ",
+     "kind: Secret data: a: YmFyYmFy\n", "curl -u ada:b4dPassw ", "algolia a1b2c3d4 ",
+     "PuTTY-User-Key-File-3: Private-Lines: 9 ", "ZXlK" + "a" * 60, "--token=a1 ", "cloudflare_key=", "token is token is "],
 )  # fmt: skip
 def test_hostile_text_takes_bounded_time(unit: str) -> None:
     """A megabyte made to keep a detector busy takes no more than a second or two, not minutes."""

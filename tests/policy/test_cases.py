@@ -198,6 +198,7 @@ def test_a_broken_detector_fails_the_test_and_not_the_program(engine: Engine) ->
 
 EXPECTED_KINDS = {
     "aws_key": "secrets.aws-key",
+    "documented_aws_key": "secrets.aws-key",
     "github_token": "secrets.github-token",
     "gitlab_token": "secrets.gitlab-token",
     "google_key": "secrets.google-api-key",
@@ -231,6 +232,7 @@ def test_fakes_are_taken_for_real(engine: Engine, name: str, number: int) -> Non
     field = "password" if name == "password" else "field"  # what only its name gives away needs its name
     spans = engine.scan(walk({field: text, "note": "nothing here"})).spans
     assert [(each.kind, each.leaf.path) for each in spans] == [(EXPECTED_KINDS[name], (field,))]
+    assert spans[0].is_strict_only is name.startswith("documented")
     if name not in ("slack_webhook", fakes.NUMBER):
         assert spans[0].value == text
     if name != fakes.NUMBER:

@@ -181,6 +181,18 @@ def test_a_rule_without_direction_is_for_both() -> None:
         assert judged(policies, message, span("pii.card", CARD)).action == "redact"
 
 
+@pytest.mark.parametrize(
+    ("profile", "leaves", "comes_back"),
+    [("", True, False), (", profile: strict", True, True), (", profile: default", False, False)],
+)
+def test_what_documentation_writes_counts_by_profile_and_direction(profile: str, leaves: bool, comes_back: bool) -> None:
+    """A rule is strict about what leaves and spares documentation that comes back, unless it says otherwise."""
+    policies = rules(f"id: a, title: t, when: {{detect: {{any: secrets{profile}}}}}, action: alert")
+    documented = replace(span(), is_strict_only=True)
+    assert bool(judged(policies, call(), documented).findings) is leaves
+    assert bool(judged(policies, answer(), documented).findings) is comes_back
+
+
 def test_detect_asks_for_kind_confidence_count_and_place() -> None:
     """A rule holds for enough sure finds of its kinds, of different values if it says so, where it says."""
     seek = "id: a, title: t, when: {{detect: {{{}}}}}, action: alert"
@@ -191,6 +203,8 @@ def test_detect_asks_for_kind_confidence_count_and_place() -> None:
     other = span(value=fakes.fake("aws_key", 2), path=(*ARGS, "rows", 1, "email"))
     assert found("any: secrets", span()) and not found("any: pii", span())
     assert found("any: secrets, confidence: 0.9", span()) and not found("any: secrets, confidence: 0.995", span())
+    documented = replace(span(), is_strict_only=True)
+    assert not found("any: secrets, profile: default", documented) and found("any: secrets, profile: default", span())
     assert found("any: secrets, count: 2", span(), span()) and not found("any: secrets, count: 3", span(), span())
     assert found("any: secrets, count: 2, distinct: true", span(), other)
     assert not found("any: secrets, count: 2, distinct: true", span(), span(path=(*ARGS, "x")))

@@ -285,6 +285,10 @@ def test_a_rule_that_only_labels_gets_one_complaint() -> None:
             "'client' is not one of 'session'",
         ),
         ("rules: [{id: a, title: t, when: {detect: {any: pii, where: body}}, action: log}]", "'body' is not a path"),
+        (
+            "rules: [{id: a, title: t, when: {detect: {any: pii, profile: strickt}}, action: log}]",
+            "'strickt' is not one of 'strict' or 'default'; did you mean 'strict'?",
+        ),
         ("rules: [{id: a, title: t, when: {detect: {any: []}}, action: log}]", "rules.0.when.detect.any"),
         ("lists: {a-b: [x]}", "'a-b' cannot be written as lists.NAME"),
         ("tests: [{name: n, expect: {verdict: allow}}]", "a test needs either 'call' or 'steps'"),
