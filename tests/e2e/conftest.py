@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -121,10 +122,12 @@ class Installation:
             f"  - {{name: fixture, listen: '127.0.0.1:{self.port}', upstream: 'http://127.0.0.1:{upstream_port}'}}\n"
             f"  - {{name: dead, listen: '127.0.0.1:{self.dead_port}', upstream: 'http://127.0.0.1:{free_port()}'}}\n"
             f"policies: {self.policies}\ndata: {self.data}\nreader: '127.0.0.1:{self.reader_port}'\n"
-            f"page: '127.0.0.1:{self.page_port}'\n"
+            f"page: '127.0.0.1:{self.page_port}'\nsecrets: [env:REGISTERED_IN_TESTS]\n"
         )
         if webhook:
             text += f"alerts:\n  - {{webhook: '{webhook}'}}\n"
+        self.registered = " ".join((token_hex(4), token_hex(8)))
+        """A secret that looks like none, known to the programs by its variable only."""
         self.file.write_text(text)
         self.programs: dict[str, Program] = {}
 
@@ -138,7 +141,8 @@ class Installation:
     def command(self, *arguments: str, name: str = "") -> Program:
         """Run ``sidecar`` as a user does."""
         log = self.folder / f"{name or arguments[0]}.log"
-        return Program([sys.executable, "-m", "sidecar", *arguments, "-c", str(self.file)], log, PYTHONPATH=str(ROOT))
+        known = {"PYTHONPATH": str(ROOT), "REGISTERED_IN_TESTS": self.registered}
+        return Program([sys.executable, "-m", "sidecar", *arguments, "-c", str(self.file)], log, **known)
 
     def start_proxy(self) -> Program:
         """The proxy."""

@@ -1,6 +1,7 @@
 """A secret is stopped or taken out, everybody who should know knows, and the secret itself is nowhere."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -85,6 +86,24 @@ def assert_nowhere(sidecar: Installation, webhook: Webhook, key: str) -> None:
         ("the record", repr(sidecar.rows("SELECT * FROM calls") + sidecar.rows("SELECT * FROM findings")).encode()),
     ):
         assert key.encode() not in name.encode() + text, f"the secret is in {name}"
+
+
+def test_a_registered_secret_is_stopped_in_any_form_and_kept_nowhere(
+    sidecar: Installation, fixture_server: tuple[int, Path], webhook: Webhook
+) -> None:
+    """A value that only the settings name, by its variable, does not leave, plain or encoded, and is written nowhere."""
+    value = sidecar.registered
+    encoded = base64.b64encode(f"user:{value}@db".encode()).decode()
+    for text in (f"it is {value}", f"it is {encoded}"):
+        said = asyncio.run(use(sidecar.url, "echo", {"text": text}))
+        assert said.is_error and "secrets.registered" in said.content[0].text
+    until(
+        lambda: sidecar.rows("SELECT count() FROM findings WHERE kind = 'secrets.registered'")[0][0] >= 2,
+        "the findings",
+    )
+    for each in (value, encoded[8:-8]):
+        assert each not in fixture_server[1].read_text()
+        assert_nowhere(sidecar, webhook, each)
 
 
 def test_ordinary_calls_pass_and_are_stored(sidecar: Installation) -> None:
