@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sidecar.addresses import Address, Name, Reference, Upstream, Webhook, host_port, is_loopback
 from sidecar.document import Document, model_problems
 from sidecar.errors import Problem, SettingsError
-from sidecar.limits import REGISTERED_CHARS_MAX, REGISTERED_CHARS_MIN
 
 DEFAULT_FILE: Final = "sidecar.yaml"
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
@@ -327,28 +326,6 @@ def resolve_secret(reference: str, environ: Mapping[str, str] = os.environ) -> s
         except OSError as error:
             raise SettingsError(f"{rest} cannot be read ({error.strerror}); create it, or change {reference!r}") from None
     return reference
-
-
-def registered_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The values that ``secrets`` names, read now: one that changes later is known after a restart.
-
-    Raises:
-        SettingsError: one cannot be read, or is too short to be told from other text. No message holds a value.
-    """
-    values = []
-    for reference in settings.secrets:
-        try:
-            value = resolve_secret(reference, environ)
-        except UnicodeDecodeError:
-            raise SettingsError(f"{settings.file}: error[secrets]: {reference} is not text; name a file that is") from None
-        if not REGISTERED_CHARS_MIN <= len(value) <= REGISTERED_CHARS_MAX:
-            said = "is too short to tell from other text" if len(value) < REGISTERED_CHARS_MIN else "is too long for a secret"
-            raise SettingsError(
-                f"{settings.file}: error[secrets]: the value of {reference} {said} "
-                f"({REGISTERED_CHARS_MIN} to {REGISTERED_CHARS_MAX:,} characters); take it out of 'secrets'"
-            )
-        values.append(value)
-    return tuple(values)
 
 
 def open_data(settings: Settings) -> Path:

@@ -18,6 +18,7 @@ ORDER = [
     ["policy"],
     ["detect"],
     ["decode"],
+    ["secret_values"],
     ["settings"],
     ["document"],
     ["stdio"],

@@ -32,7 +32,8 @@ from sidecar.intercept.transparent import transparent_spec
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
 from sidecar.record.outbox import Outbox
-from sidecar.settings import Settings, node_key, open_data, registered_secrets
+from sidecar.secret_values import registered_secrets
+from sidecar.settings import Settings, node_key, open_data
 
 log = logging.getLogger("sidecar")
 

@@ -14,7 +14,8 @@ from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import walk
 from sidecar.errors import SettingsError
 from sidecar.events import Span
-from sidecar.settings import load, registered_secrets
+from sidecar.secret_values import registered_secrets
+from sidecar.settings import load
 from tests.detect.generate import CLASSES, REGISTERED, expand
 
 ENGINE = Engine(registered=[REGISTERED])
