@@ -107,7 +107,8 @@ class Engine:
         done = 0
         for end in ends:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
-            while at < end and (match := pattern.search(data, at, limit)):
+            stop_at = limit if detector.is_ahead else end
+            while at < stop_at and (match := pattern.search(data, at, limit)):
                 start, stop = match.span(1)
                 confidence, candidate = detector.confidence, _candidate(data, start, stop, texts)
                 if detector.check is not None:

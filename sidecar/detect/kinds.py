@@ -53,6 +53,7 @@ class Detector:
     ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending
     in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
     the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
+    Where ``is_ahead``, the gate is a word, and values are looked for up to ``tail`` after it.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
@@ -70,6 +71,7 @@ class Detector:
     check: Check | None = None
     may_overlap: bool = False
     doubt: Callable[[Candidate], bool] | None = None
+    is_ahead: bool = False
 
 
 def is_filled_in(candidate: Candidate) -> bool:

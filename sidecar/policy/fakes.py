@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sidecar.policy import fakes_personal
+
 _FAKE: Final = re.compile(r"\$\{fake:([^}]*)\}")
 _NAME: Final = re.compile(r"([a-z_]+)(?:#([1-9][0-9]{0,3}))?\Z")
 _ALNUM: Final = string.ascii_letters + string.digits
@@ -104,6 +106,7 @@ _MAKERS: Final[Mapping[str, Callable[[Chance], str]]] = {
     "iban": _iban,
     "ssn": _ssn,
     "email": lambda chance: f"{chance.choice(_PEOPLE)}{chance.randint(2, 999)}@example.org",
+    **fakes_personal.MAKERS,
 }
 
 NUMBER: Final = "card_number"

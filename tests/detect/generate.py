@@ -10,8 +10,14 @@ import random
 import re
 import string
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from urllib.parse import quote
+
+from sidecar.detect.personal import IDS
+from sidecar.detect.personal_ids import Id
+from sidecar.detect.personal_papers import mrz_digit
+from sidecar.policy.fakes_personal import national_id
 
 CLASSES: Final = {
     "az": string.ascii_letters + string.digits,
@@ -101,6 +107,47 @@ REGISTERED: Final = (
     _random_text(random.Random(7), CLASSES["az"], 18) + '/+"é' + _random_text(random.Random(8), CLASSES["az"], 9)
 )
 """What the engine of the tests is told to find as it is."""
+def _national_id(each: Id) -> Callable[[random.Random], str]:
+    return partial(national_id, each)
+
+
+def _wrong_id(each: Id) -> Callable[[random.Random], str]:
+    """A national id in which one digit was mistaken, as its check digits tell."""
+
+    def made(rng: random.Random) -> str:
+        number = national_id(each, rng)
+        places = [at for at in range(len(number) - 1, 0, -1) if number[at].isdigit()]
+        changed = (number[:at] + digit + number[at + 1 :] for at in places for digit in string.digits)
+        return next(other for other in changed if not each.is_issued(other))
+
+    return made
+
+
+def _grouped_by(number: Callable[[random.Random], str], gap: str, *lengths: int) -> Callable[[random.Random], str]:
+    def made(rng: random.Random) -> str:
+        digits, parts = number(rng), []
+        for length in lengths:
+            parts.append(digits[:length])
+            digits = digits[length:]
+        assert not digits
+        return gap.join(parts)
+
+    return made
+
+
+def _zone(rng: random.Random) -> str:
+    """The second line of a passport of Utopia, the state of ICAO's specimens."""
+    number, born, until = f"L{rng.randint(10**7, 10**8 - 1)}", "740812", "320415"
+    line = f"{number}{mrz_digit(number)}UTO{born}{mrz_digit(born)}F{until}{mrz_digit(until)}{'<' * 14}0"
+    return line + mrz_digit(line[:10] + line[13:20] + line[21:43])
+
+
+def _card_zone(rng: random.Random) -> str:
+    number, born, until = f"D{rng.randint(10**7, 10**8 - 1)}", "740812", "320415"
+    first = f"I<UTO{number}{mrz_digit(number)}{'<' * 15}"
+    second = f"{born}{mrz_digit(born)}F{until}{mrz_digit(until)}UTO{'<' * 11}"
+    return f"{first}\n{second}{mrz_digit(first[5:30] + second[:7] + second[8:15] + second[18:29])}"
+
 
 VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "visa": _card("4", 16),
@@ -116,6 +163,27 @@ VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "not_a_card": lambda rng: (number := _card("4", 16)(rng))[:-1] + str((int(number[-1]) + 1) % 10),
     "visa_grouped": _grouped,
     "visa_dashed": lambda rng: _grouped(rng).replace(" ", "-"),
+    "visa_nbsp": lambda rng: _grouped(rng).replace(" ", "\u00a0"),
+    "visa_figure_dash": lambda rng: _grouped(rng).replace(" ", "\u2012"),
+    "visa19": _card("4", 19),
+    "amex_grouped": _grouped_by(_card("37", 15), " ", 4, 6, 5),
+    "diners_grouped": _grouped_by(_card("36", 14), "-", 4, 6, 4),
+    "unionpay19": _card("6231", 19),
+    "unionpay19_grouped": _grouped_by(_card("6231", 19), " ", 4, 4, 4, 4, 3),
+    "maestro12": _card("5018", 12),
+    "maestro12_grouped": _grouped_by(_card("5018", 12), " ", 4, 4, 4),
+    "maestro13": _card("5893", 13),
+    "maestro18": _card("6304", 18),
+    "maestro19": _card("6761", 19),
+    "jcb15": _card("2131", 15),
+    "mir": _card("2202", 16),
+    "zone": _zone,
+    "card_zone": _card_zone,
+    **{kind.removeprefix("pii."): _national_id(each) for kind, each in IDS.items()},
+    **{kind.removeprefix("pii.") + "-wrong": _wrong_id(each) for kind, each in IDS.items()},
+    "iban_no": lambda rng: iban("NO", _random_text(rng, string.digits, 11)),
+    "iban_grouped": _grouped_by(lambda rng: iban("DE", _random_text(rng, string.digits, 18)), " ", 4, 4, 4, 4, 4, 2),
+    "iban_nbsp": _grouped_by(lambda rng: iban("DE", _random_text(rng, string.digits, 18)), "\u00a0", 4, 4, 4, 4, 4, 2),
     "iban_de": lambda rng: iban("DE", _random_text(rng, string.digits, 18)),
     "iban_gb": lambda rng: iban("GB", "NWBK" + _random_text(rng, string.digits, 14)),
     "iban_fr": lambda rng: iban("FR", _random_text(rng, string.digits, 23)),

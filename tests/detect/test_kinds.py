@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.detect import secrets_config
 from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect.personal import IDS
 from sidecar.detect.text import mark, preview, walk
 from sidecar.document import Document
 from sidecar.events import Span
@@ -31,7 +32,8 @@ SETTINGS = [
 ]  # fmt: skip
 NEEDS_WORDS = {"secrets.aws-secret", "secrets.generic", "secrets.password", "secrets.authorization", "secrets.azure-key",
                "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password",
-               *(detector.kind for detector in secrets_config.DETECTORS)}  # fmt: skip
+               *(detector.kind for detector in secrets_config.DETECTORS),
+               *(kind for kind, each in IDS.items() if not each.alone), "pii.birth-date"}  # fmt: skip
 """Kinds whose value alone says nothing, beside those whose vendor's name must stand near."""
 NEAR = {detector.kind for detector in DETECTORS if detector.pattern.startswith("(?i:")}
 ALONE = ENGINE.kinds - NEEDS_WORDS - {
