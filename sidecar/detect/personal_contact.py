@@ -88,7 +88,7 @@ def _is_ip(candidate: Candidate) -> bool:
     return _network(candidate) == "public"
 
 
-def _is_ip_private(candidate: Candidate) -> bool:
+def _is_private_ip(candidate: Candidate) -> bool:
     return _network(candidate) == "private"
 
 
@@ -170,9 +170,9 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     ),
     *_ips("pii.ip", "address on the internet; meant for counting", _V4_GATE, _is_ip),
     *_ips(
-        "pii.ip-private",
+        "pii.private-ip",
         "address of a private, local or reserved network; not of one's own machine",
         _V4_GATE_PRIVATE,
-        _is_ip_private,
+        _is_private_ip,
     ),
 )

@@ -20,7 +20,7 @@ EUROPE: Final[tuple[Id, ...]] = (
         "########@",
         rf"(?:[0-9]{{2}}{S}{_D3}{S}{_D3}|[XYZKLM]{S}[0-9]{{7}}){S}[A-Z]",
         "dni,nif,documento nacional,número fiscal|identidad,tax id,tax number,national id,identity card",
-        alone="(?:[0-9]{8}|[XYZ]-?[0-9]{7})-?[A-HJ-NP-TV-Z]",
+        alone="[0-9XYZ][0-9]{7}-?[A-HJ-NP-TV-Z]",
         alone_sure=0.75,
         module="es.nif",
     ),

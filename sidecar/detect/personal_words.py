@@ -99,18 +99,20 @@ def _is_short(phrase: str) -> bool:
 
 
 def _loose(phrase: str) -> str:
-    """For bytes: short words begin where no letter stands before, or as camel case begins them."""
-    if _is_short(phrase) and phrase.isascii():
-        forms = "|".join(_spelled(form) for form in (phrase, phrase.upper(), phrase.capitalize()))
-        return rf"(?:(?:^|[^0-9A-Za-z])(?:{forms})|[a-z]{_spelled(phrase.capitalize())})(?:[^a-rt-z]|s[^a-z])"
-    return f"(?i:{_spelled(phrase)})"
+    """For bytes: short words begin where no letter or digit stands before, or as camel case begins them."""
+    if not _is_short(phrase):
+        return f"(?i:{_spelled(phrase)})"
+    forms = "|".join(dict.fromkeys(_spelled(form) for form in (phrase, phrase.upper(), phrase.capitalize())))
+    start = rf"(?:(?:^|[^0-9A-Za-z]|\\[nrt])(?:{forms})|[a-z]{_spelled(phrase.capitalize())})"
+    return start + "(?:[^a-rt-z]|s[^a-z])"
 
 
 def _exact(phrase: str) -> str:
     if not _is_short(phrase):
         return f"(?i:{_spelled(phrase)})"
     forms = "|".join(dict.fromkeys(_spelled(form) for form in (phrase, phrase.upper(), phrase.capitalize())))
-    return rf"(?:(?<![^\W\d_])(?:{forms})|(?<=[a-z]){_spelled(phrase.capitalize())})(?:[eE]?[sS](?![^\W\d_])|(?![a-zà-ÿа-я]))"
+    start = rf"(?:(?:(?<![^\W_])|(?<=\\[nrt]))(?:{forms})|(?<=[a-z]){_spelled(phrase.capitalize())})"
+    return start + r"(?:[eE]?[sS](?![^\W\d_])|(?![a-zà-ÿа-я]))"
 
 
 def _spelled(phrase: str) -> str:

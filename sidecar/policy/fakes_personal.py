@@ -21,6 +21,7 @@ _DAY_FIRST: Final = date(1950, 1, 1).toordinal()
 _DAY_LAST: Final = date(1999, 12, 28).toordinal()
 _PART: Final = re.compile(r"\{[A-Za-z.]+\}|.")
 _DAYS: Final = {"{ymd}": "%y%m%d", "{dmy}": "%d%m%y", "{Ymd}": "%Y%m%d", "{dmY}": "%d%m9%y", "{y.m.d}": "%y.%m.%d"}
+_AREAS: Final = (202, 212, 303, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 804, 808, 907)
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -46,8 +47,8 @@ def national_id(each: Id, chance: Chance) -> str:
 
 
 def _phone(chance: Chance) -> str:
-    """A number of the range that Ofcom keeps free for drama: it rings nowhere."""
-    return f"+44 7700 900{chance.randint(100, 999)}"
+    """A number of those that North America keeps free for fiction (555-0100 to 555-0199): it rings nowhere."""
+    return f"+1 {chance.choice(_AREAS)}-555-01{chance.randint(0, 99):02}"
 
 
 def _birth_date(chance: Chance) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.act.redact import redact_value
 from sidecar.detect.engine import Engine
+from sidecar.detect.personal import IDS
 from sidecar.policy import cases, fakes
 from sidecar.policy.cases import Result
 from sidecar.policy.load import load_texts
@@ -214,7 +215,19 @@ EXPECTED_KINDS = {
     "iban": "pii.iban",
     "ssn": "pii.us-ssn",
     "email": "pii.email",
+    "phone": "pii.phone",
+    "birth_date": "pii.birth-date",
+    "passport": "pii.passport",
+    "ip": "pii.ip",
+    **{kind.removeprefix("pii.").replace("-", "_"): kind for kind in IDS},
 }
+FIELDS = {"password": "password", "birth_date": "birth_date"}
+FIELDS |= {
+    name: IDS[kind].words.partition(",")[0].partition("|")[0]
+    for name, kind in EXPECTED_KINDS.items()
+    if kind in IDS and name != "ssn"
+}
+"""What only its name gives away needs its name."""
 
 
 def test_every_fake_has_a_kind() -> None:
@@ -229,7 +242,7 @@ def test_fakes_are_taken_for_real(engine: Engine, name: str, number: int) -> Non
     from sidecar.detect.text import walk
 
     text = fakes.expand(f"${{fake:{name}#{number}}}") if name != fakes.NUMBER else fakes.expand(f"${{fake:{name}}}")
-    field = "password" if name == "password" else "field"  # what only its name gives away needs its name
+    field = FIELDS.get(name, "field")
     spans = engine.scan(walk({field: text, "note": "nothing here"})).spans
     assert [(each.kind, each.leaf.path) for each in spans] == [(EXPECTED_KINDS[name], (field,))]
     assert spans[0].is_strict_only is name.startswith("documented")
