@@ -147,7 +147,9 @@ def test_nothing_to_find_is_nothing(payload: Any) -> None:
     ["a@b.co ", "a@" + "b.co." * 50, "password=abc123!? ", "secret=token=key_abcdefgh12345678", "4444 ", expand("${visa} "),
      "eyJhbGciOiJIUzI1NiJ9.", expand("${key_begin}"), "server=a;uid=b;pwd=c4d5e6;", "DE12 3456 7890 1234 5678 ", "aws ",
      "kind: Secret data: a: YmFyYmFy\n", "curl -u ada:b4dPassw ", "algolia a1b2c3d4 ",
-     "PuTTY-User-Key-File-3: Private-Lines: 9 ", "ZXlK" + "a" * 60, "--token=a1 ", "cloudflare_key=", "token is token is "],
+     "PuTTY-User-Key-File-3: Private-Lines: 9 ", "ZXlK" + "a" * 60, "--token=a1 ", "cloudflare_key=", "token is token is ",
+     "phone 1234567 ", "+1 (234) 567 8",
+     "national id 12345678 ", "nif 12345678A ", "born 1.1.1980 ", "1.2.3.4 ", "邮箱是ada@例子.广告请", "P<UTO" + "A" * 39],
 )  # fmt: skip
 def test_hostile_text_takes_bounded_time(unit: str) -> None:
     """A megabyte made to keep a detector busy takes no more than a second or two, not minutes."""
