@@ -107,6 +107,8 @@ REGISTERED: Final = (
     _random_text(random.Random(7), CLASSES["az"], 18) + '/+"é' + _random_text(random.Random(8), CLASSES["az"], 9)
 )
 """What the engine of the tests is told to find as it is."""
+
+
 def _national_id(each: Id) -> Callable[[random.Random], str]:
     return partial(national_id, each)
 
