@@ -13,7 +13,7 @@ _SHAPE: Final = rf"(\+?\(?[0-9](?:{_GAP}{{0,3}}[0-9]){{6,14}}{_EXTENSION})"
 
 _REGIONS: Final[dict[str, str]] = {
     "phone,telephone,mobile,cell,call,desk,reach,text,dial,fax,tel,contact,whatsapp,sms": "US GB CA AU IN IE NZ ZA",
-    "telefon,handy,mobil,rufnummer,telefax,durchwahl,ring,anrufen": "DE AT CH SE DK NO PL CZ",
+    "telefon,handynummer,mobilnummer,handy,mobil,rufnummer,telefax,durchwahl,ring,anrufen": "DE AT CH SE DK NO PL CZ",
     "téléphone,tél,portable,appelez,appeler": "FR BE CH CA LU",
     "teléfono,móvil,celular,llame,llamar": "ES MX AR CO CL PE",
     "telefone,telemóvel,ligue,ligar": "BR PT",
@@ -32,18 +32,19 @@ _REGIONS: Final[dict[str, str]] = {
 """Words for phones, and countries whose people use them, the larger ones first."""
 _SPOKEN: Final = tuple((words(spoken), tuple(regions.split())) for spoken, regions in _REGIONS.items())
 _LABELS: Final = words(
-    "phone,telephone,mobile,cell,reach,dial,fax,tel,whatsapp,sms,telefon,handy,mobil,rufnummer,telefax,téléphone,tél,"
+    "phone,telephone,mobile,cell,dial,fax,tel,whatsapp,sms,telefon,handynummer,mobilnummer,handy,mobil,rufnummer,telefax,téléphone,tél,"
     "portable,teléfono,móvil,celular,telefone,telemóvel,telefono,cellulare,telefoon,mobiel,gsm,puhelin,telefonszám,cep,"
     "телефон,тел,моб,τηλέφωνο,τηλ,κινητό,电话,手机,電話,手機,携帯,联系方式,전화,휴대폰,연락처,טלפון,נייד,هاتف,جوال"
 )
 _VERBS: Final = words(
-    "call me,call us,call him,call her,please call,call on,call at,desk,answering,messages to,message to,text me,text us,"
+    "reach me,reach us,reach him,reach her,call me,call us,call him,call her,please call,call on,call at,desk,answering,"
+    "messages to,message to,text me,text us,"
     "registered,contact number"
 )
 _ALL: Final = Words(f"(?:{_LABELS.gate}|{_VERBS.gate})", _LABELS.own, _VERBS.own)
 _NO_PHONE: Final = re.compile(
     r"(?:19|20)\d\d[-/.][01]\d[-/.][0-3]\d|[0-3]?\d[-/.][01]?\d[-/.](?:19|20)\d\d"
-    r"|\d{1,3}(?:\.\d{1,3}){3}\Z|\d+\.\d+\Z|(?:19|20)\d\d[-/](?:19|20)?\d\d\Z"
+    r"|\d{1,3}(?:\.\d{1,3}){3}\Z|\d+\.\d+\Z|.*\.\.|(?:19|20)\d\d[-/](?:19|20)?\d\d\Z"
 )
 """Dates, addresses of hosts, decimals, spans of years."""
 _PIECE_BEFORE: Final = re.compile(r"(?:\d[.:/,-]|[$€£¥#+]|[0-9A-Za-z][_-])\Z")
