@@ -17,7 +17,7 @@ _SHORT: Final = 6
 """Words of fewer letters also stand inside other words (``sin`` in ``using``) and are looked at with their borders."""
 _WRITTEN: Final = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss", "œ": "oe"}
 _PLAIN: Final = {"ø": "o", "ł": "l", "ı": "i", "đ": "d", "æ": "a"}  # noqa: RUF001 - Turkish
-_MARK: Final = re.compile(r"(?:\[(?:pii|secrets)\.|^)[a-z0-9.-]*\]")
+_MARK: Final = re.compile(r"(?:\[(?:pii|secrets)\.|^)[a-z0-9.-]*(?: #[0-9a-f]{4})?\]")
 """What stands in place of a value that was taken out names a kind, and says nothing of the number beside it."""
 _OTHER: Final = frozenset(
     """id ids count total hash digest type code at ts time timestamp date version size length len index idx ref amount

@@ -91,8 +91,8 @@ def test_short_words_stand_for_themselves() -> None:
 
 
 def test_a_mark_names_nothing() -> None:
-    """The mark that took the place of an id says nothing of the number beside it."""
-    assert words("bsn").nearness("[pii.nl-bsn] ") == 0
+    """The mark that took the place of an id, in a message or in the record, says nothing of the number beside it."""
+    assert words("bsn").nearness("[pii.nl-bsn] ") == words("bsn").nearness("[pii.nl-bsn #0f3a] ") == 0
 
 
 def test_what_takes_long_to_import_waits_for_the_first_number() -> None:
