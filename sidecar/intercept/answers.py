@@ -81,9 +81,11 @@ class Answers:
             if changed != raw:
                 raw = changed
                 event = sse.parse(raw)
-        if event.name == "endpoint" and exchange.method == "GET" and not exchange.mcp_session:
+        # Some clients read no names of events, so what looks like a message is judged as one under any name.
+        is_named = event.name == "endpoint" and not jsonrpc.looks_like_json(event.data)
+        if is_named and exchange.method == "GET" and not exchange.mcp_session:
             return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
-        if not event.data or event.name == "endpoint":
+        if not event.data:
             return raw
         payload = jsonrpc.read_leniently(event.data)
         is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)

@@ -266,3 +266,23 @@ def test_a_message_only_some_clients_see_is_not_passed_on(play: Any) -> None:
     assert data_of(got)["error"]["code"] == -32000
     assert b"u0041" not in got
     assert sidecar.calls[0]["status"] == "blocked"
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_message_under_the_name_of_an_endpoint_is_judged(play: Any, method: str) -> None:
+    """Clients that read no names of events take it for the answer, so it is redacted like one."""
+    sidecar = play()
+    exchange = sidecar.post(call(), mcp_session_id="s")
+    send = sidecar.stream(exchange if method == "POST" else sidecar.get(mcp_session_id="s"))
+    sent = send(b"event: endpoint\ndata: " + json.dumps(result(aws_key())).encode() + b"\n\n")
+    assert b"[secrets.aws-key]" in sent
+    assert aws_key().encode() not in sent
+
+
+def test_a_message_in_place_of_the_first_endpoint_is_judged(play: Any) -> None:
+    """What asks the client for something is a question of the server, whatever its event is called."""
+    sidecar = play()
+    send = sidecar.stream(sidecar.get("/sse", accept="text/event-stream"))
+    send(b'event: endpoint\ndata: {"jsonrpc": "2.0", "id": 1, "method": "roots/list"}\n\n')
+    sidecar.waist.stop()
+    assert [each["method"] for each in sidecar.calls] == ["roots/list"]
