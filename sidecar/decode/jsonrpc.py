@@ -27,6 +27,16 @@ _NUMERIC_ID_CHARS_MAX: Final = 16
 _EXACT_MAX: Final = 2**53
 _ROUNDED_MAX: Final = 10**300
 
+SKIPPED: Final = (
+    rb"[\x00-\x1a\x1c-\x20\x7f\x85\xa0\xef\xbb\xbf\xff\xfe]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe1\xa0\x8e"
+    rb"|\xe2\x80[\x80-\x8f\xa8-\xaf]|\xe2\x81[\x9f\xa0]|\xe3\x80\x80"
+)
+"""What some reader takes for blank and trims before it reads JSON: marks of byte order, and every space of Unicode.
+
+``trim`` and ``strip`` of the common languages were put together; Java's also takes an escape, which begins coloured text.
+"""
+
+_BEFORE: Final = re.compile(rb"(?:" + SKIPPED + rb")*+[{\[]")
 _KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
 
 Id = str | int | None
@@ -105,8 +115,7 @@ def parsed_bytes(data: bytes) -> int:
 
 def looks_like_json(data: bytes) -> bool:
     """Whether a peer with another parser might read JSON in bytes that are none to us: in another encoding, or deeper."""
-    start = data.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
-    return start[:1] in (b"{", b"[")
+    return _BEFORE.match(data) is not None
 
 
 def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:

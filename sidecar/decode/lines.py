@@ -1,7 +1,8 @@
 """Lines of stdio: which are messages, which are stray text, and which one reader may take for what another does not.
 
 MCP sends one message a line (stdio transport, every revision). Readers differ in what ends a line: LF alone, a bare CR too
-(Python's text files, Java), U+2028 and U+2029 too (Node's readline), or nothing but the end of a JSON value (Go).
+(Python's text files, Java), U+2028 and U+2029 too (Node's readline), all that ``splitlines`` of Python splits at, or nothing
+but the end of a JSON value (Go).
 """
 
 import json
@@ -12,10 +13,10 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from sidecar.decode.jsonrpc import read_leniently
+from sidecar.decode.jsonrpc import SKIPPED, read_leniently
 
-_ENDS: Final = re.compile(rb"\r|\xe2\x80\xa8|\xe2\x80\xa9")
-_BLANK: Final = b" \t\r\n\x0b\x0c\xef\xbb\xbf\xff\xfe\x00"
+_ENDS: Final = re.compile(rb"[\r\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_BLANK: Final = re.compile(rb"(?:\x1b|" + SKIPPED + rb")*+")
 _VALUES: Final = re.compile(rb'(?:"|-?\d|true|false|null).*[{\[]', re.DOTALL)
 """A scalar, and behind it what may be an object: readers without lines take both, one after the other."""
 
@@ -47,8 +48,8 @@ def one_line(body: bytes) -> bytes:
 
 def from_server(body: bytes) -> Line:
     """What a client may make of a server's line, without its end; clients read more leniently than servers."""
-    start = body.lstrip(_BLANK)[:1]
-    if start in (b"{", b"["):
+    start = _blank_bytes(body)
+    if body[start : start + 1] in (b"{", b"["):
         value = read_leniently(body)
         if not isinstance(value, str):
             return Line("message", value)
@@ -59,8 +60,13 @@ def from_server(body: bytes) -> Line:
 
 def _parts(body: bytes) -> Iterator[bytes]:
     for part in _ENDS.split(body):
-        if stripped := part.strip(_BLANK):
+        if stripped := part[_blank_bytes(part) :]:
             yield stripped
+
+
+def _blank_bytes(part: bytes) -> int:
+    blank = _BLANK.match(part)
+    return blank.end() if blank else 0
 
 
 def _may_be_message(part: bytes) -> bool:

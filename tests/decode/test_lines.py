@@ -64,11 +64,29 @@ def test_what_some_server_might_execute_is_not_stray(line: bytes) -> None:
         b"\r[=====>   ] 50%\r[=======> ] 80%",
         b'"jsonrpc": "2.0",',
         b"[1, 2] and more",
+        b"\x1b[32m[INFO]\x1b[0m {ready}",
     ],
 )
 def test_log_lines_of_servers_are_stray(line: bytes) -> None:
     """What servers print beside messages passes as it is."""
     assert from_server(line) is STRAY
+
+
+BLANKS = ["\u00a0", "\u0085", "\u1680", "\u2003", "\u200b", "\u202f", "\u3000", "\x01", "\x0b", "\x1b", "\x1c", "\ufeff "]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_what_a_peer_trims_hides_no_message(blank: str) -> None:
+    """Servers and clients that trim a line before they read it do not read one that nobody judged."""
+    assert not is_stray_to_server(blank.encode() + CALL)
+    assert from_server(blank.encode() + CALL) is not STRAY
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85"])
+def test_what_ends_a_line_for_python_hides_no_message(end: str) -> None:
+    """A peer that splits what it read with ``str.splitlines`` finds no message within ordinary text."""
+    assert not is_stray_to_server(b"log" + end.encode() + CALL)
+    assert from_server(b"log" + end.encode() + CALL) is UNREADABLE
 
 
 @pytest.mark.parametrize(

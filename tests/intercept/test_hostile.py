@@ -101,7 +101,14 @@ def test_no_spelling_of_another_charset_passes(play: Any, content_type: str) -> 
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}', b"\xef\xbb\xbf{}", '{"method":"x"}'.encode("utf-16")]
+    "body",
+    [
+        b'{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}',
+        b"\xef\xbb\xbf{}",
+        '{"method":"x"}'.encode("utf-16"),
+        b'\x0c{"method":"x"}',
+        '\u00a0{"method":"x"}'.encode(),
+    ],
 )
 def test_another_content_type_is_no_way_around(play: Any, body: bytes) -> None:
     """JSON is judged, or refused, under whatever type it is sent."""
