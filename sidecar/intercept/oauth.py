@@ -33,14 +33,15 @@ def is_oauth(exchange: Exchange) -> bool:
     """
     path = exchange.path.partition("?")[0]
     if exchange.method in ("GET", "HEAD"):
-        return _WELL_KNOWN in path or path.rpartition("/")[2] in _ENDPOINTS
+        return not exchange.body and (_WELL_KNOWN in path or path.rpartition("/")[2] in _ENDPOINTS)
     is_encoded = exchange.headers.get("content-encoding", "identity").lower() != "identity"
     if exchange.method != "POST" or path.rpartition("/")[2] not in _ENDPOINTS or is_encoded:
         return False
     if exchange.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return not jsonrpc.looks_like_json(exchange.body)
     value = jsonrpc.read_leniently(exchange.body)
-    return isinstance(value, dict) and value.keys().isdisjoint(("jsonrpc", "method"))
+    # Some servers take "Method" for "method", and some serve MCP under every path.
+    return isinstance(value, dict) and value.keys().isdisjoint(("jsonrpc", "method")) and not jsonrpc.is_misspelt(value)
 
 
 class OAuthWatch:

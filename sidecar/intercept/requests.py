@@ -49,6 +49,9 @@ class Requests:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
         exchange.began = self._ground.timer()
         if exchange.method in ("GET", "DELETE", "HEAD", "OPTIONS"):
+            if exchange.body and (refused := self._misplaced(exchange)):
+                self._refuse_unreadable(exchange, refused)
+                return
             exchange.is_mcp = exchange.method in ("GET", "DELETE")
             if exchange.method == "GET" and EVENT_STREAM in exchange.headers.get("accept", ""):
                 self._refuse_stream(exchange)
@@ -82,6 +85,15 @@ class Requests:
             for call in [*exchange.open_calls(), *exchange.notifications]:
                 self._ground.end(call, "blocked", error_type="not_recorded")
             exchange.answer = self._ground.failure(exchange, ids, text, 503)
+
+    def _misplaced(self, exchange: Exchange) -> jsonrpc.Refusal | None:
+        """Why a body may not go with a method that has none in MCP: some servers would read it all the same."""
+        try:
+            value = self._value_of(exchange)
+        except jsonrpc.NotAMessage as error:
+            return error.refusal
+        text = "a message is sent by POST"
+        return None if value is None else jsonrpc.Refusal(jsonrpc.INVALID_REQUEST, "method", text)
 
     def _refuse_stream(self, exchange: Exchange) -> None:
         """A caller to whom the whole server is denied does not listen to it either; clients take 405 for "has none"."""

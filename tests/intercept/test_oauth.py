@@ -67,6 +67,32 @@ def test_oauths_paths_are_no_way_past(play: Callable[..., Play], path: str, kind
     assert b"Blocked by policy" in exchange.answer.body
 
 
+@pytest.mark.parametrize("path", ["/token", "/mcp/register"])
+def test_another_spelling_on_oauths_paths_is_no_way_past(play: Callable[..., Play], path: str) -> None:
+    """Servers that do not mind the case of keys, and serve MCP under every path, are not sent what nobody judged."""
+    body = b'{"JsonRPC": "2.0", "Id": 1, "Method": "tools/call", "Params": {"name": "t", "arguments": {}}}'
+    exchange = send(play(), "POST", path, body, content_type="application/json")
+    assert exchange.answer is not None
+    assert exchange.answer.status == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS", "HEAD"])
+@pytest.mark.parametrize("path", ["/mcp", "/.well-known/x"])
+def test_a_message_under_another_method_is_refused(play: Callable[..., Play], method: str, path: str) -> None:
+    """A server or framework that looks at the body alone, or follows an overriding header, gets no unjudged message."""
+    made = play()
+    exchange = send(made, method, path, json.dumps(CALL).encode(), content_type="application/json")
+    assert exchange.answer is not None
+    assert exchange.answer.status == 400
+    assert [call["error_type"] for call in made.calls] == ["method"]
+    assert aws_key().encode() not in made.everything
+
+
+def test_a_body_that_is_no_message_passes_with_any_method(play: Callable[..., Play]) -> None:
+    """Clients that send an empty object with their DELETE end their session as without us."""
+    assert send(play(), "DELETE", "/mcp", b"{}", content_type="application/json", mcp_session_id="s").answer is None
+
+
 @pytest.mark.parametrize(
     ("named", "is_told"),
     [
