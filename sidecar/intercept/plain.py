@@ -69,6 +69,7 @@ class PlainClient(asyncio.Protocol):
         self._asked: Asked | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._is_incomplete = self._is_unread = False
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._stream: EventStream | None = None
@@ -90,7 +91,7 @@ class PlainClient(asyncio.Protocol):
         self._buffer += data
         if self._exchange is None:
             self._next_if_free()
-        elif len(self._buffer) > limits.HEADER_BYTES_MAX:
+        if len(self._buffer) > limits.HEADER_BYTES_MAX and not self._is_incomplete:
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -103,14 +104,17 @@ class PlainClient(asyncio.Protocol):
         self._leave_server()
 
     def pause_writing(self) -> None:
-        """The client reads slowly, so the server is read slowly too."""
+        """The client reads slowly, so the server is read slowly too, and no further request is taken."""
+        self._is_unread = True
         if self._asked is not None:
             self._asked.pause()
 
     def resume_writing(self) -> None:
         """The client has read what waited."""
+        self._is_unread = False
         if self._asked is not None:
             self._asked.resume()
+        self._loop.call_soon(self._next_if_free)
 
     def cut(self) -> None:
         """Close the connection at once."""
@@ -128,10 +132,13 @@ class PlainClient(asyncio.Protocol):
             return
         if head is None or len(self._buffer) < head.size + head.body_bytes:
             self._head = head
+            self._is_incomplete = True
+            self._transport.resume_reading()
             if self._patience is None:
                 self._patience = self._loop.call_later(limits.REQUEST_WAIT_S, self.cut)
             return
         self._forget_timer()
+        self._is_incomplete = False
         end = head.size + head.body_bytes
         body = bytes(self._buffer[head.size : end])
         del self._buffer[:end]
@@ -165,9 +172,12 @@ class PlainClient(asyncio.Protocol):
         self._leave_server()
         reader = asyncio.StreamReader(loop=self._loop)
         protocol = asyncio.StreamReaderProtocol(reader, self._front.unusual, loop=self._loop)
+        # Before the reader may pause it on its own account.
+        self._transport.resume_reading()
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         protocol.data_received(bytes(self._buffer))
+        self._buffer.clear()
 
     def _ask(self, data: bytes) -> None:
         if self._asked is not None and self._asked.is_usable:
@@ -299,14 +309,15 @@ class PlainClient(asyncio.Protocol):
         if is_last:
             self._transport.close()
             return
-        self._transport.resume_reading()
+        if len(self._buffer) <= limits.HEADER_BYTES_MAX:
+            self._transport.resume_reading()
         if self._buffer:
             ground = self._passage.waist.ground
             self._seen = (ground.clock(), ground.timer())
             self._loop.call_soon(self._next_if_free)
 
     def _next_if_free(self) -> None:
-        if self._exchange is not None or not self._buffer or self._transport.is_closing():
+        if self._exchange is not None or self._is_unread or not self._buffer or self._transport.is_closing():
             return
         try:
             self._next()

@@ -191,6 +191,27 @@ def test_a_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_client_that_asks_on_and_on_and_reads_nothing_is_held_back(tmp_path: Path) -> None:
+    """A flood of requests whose answers nobody reads fills no memory here, and each is answered once the client reads."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, _, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            many = b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n" * 2_000
+            sent = 0
+            while writer.transport.get_write_buffer_size() < 1_000_000 and sent < 500:
+                writer.write(many)
+                sent += 1
+                await asyncio.sleep(0)
+            assert sent < 500, "the sidecar took 40 MB from a client that read nothing"
+            for _ in range(5_000):
+                assert b"421" in (await head_of(reader)).splitlines()[0]
+                await reader.readuntil(b"}}")
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_asks_to_close_is_closed_after_its_answer(tmp_path: Path) -> None:
     """``Connection: close`` is honoured, and said in the response (RFC 9112 §9.6)."""
 
