@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Collection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from sidecar import limits
 from sidecar.decode.http1 import HOP_BY_HOP, Fields
@@ -27,6 +27,7 @@ log = logging.getLogger("sidecar.intercept")
 DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
 _ONLY_ONCE: Final = ("content-type", "content-encoding", "mcp-session-id", "mcp-protocol-version", "mcp-method")
 _UTF8: Final = re.compile(r'\s*charset="?(utf-8|utf8|us-ascii)"?\s*', re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
 _TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
 
 
@@ -236,13 +237,19 @@ def _check_weight(body: bytes) -> None:
 
 
 def here(exchange: Exchange, location: str) -> str:
-    """Where a redirect leads. One to the server's own address would lead the client past the sidecar."""
-    upstream = exchange.server.upstream
-    if exchange.is_forwarded:
+    """Where a redirect leads. One to the server's own address, however it is written, would lead past the sidecar.
+
+    A server behind a TLS terminator names itself by ``http``, so that is its own address too.
+    """
+    try:
+        there, upstream = urlsplit(location), urlsplit(exchange.server.upstream)
+        ports = (there.port or _PORTS.get(there.scheme or upstream.scheme), upstream.port or _PORTS[upstream.scheme])
+    except ValueError:
         return location
-    if location != upstream and not location.startswith(upstream + "/"):
+    is_server = there.netloc and there.hostname == upstream.hostname and (ports[0] == ports[1] or ports == (80, 443))
+    if exchange.is_forwarded or not is_server:
         return location
-    return f"http://{exchange.headers.get('host') or exchange.server.listen}{location[len(upstream) :]}"
+    return urlunsplit(("http", exchange.headers.get("host") or exchange.server.listen, *there[2:]))
 
 
 def place_of(error: BaseException) -> str:
