@@ -1,6 +1,7 @@
 """Addresses as people write them: checked, explained where they are wrong, and taken apart."""
 
 import ipaddress
+import socket
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -60,6 +61,24 @@ def host_port(address: str) -> tuple[str, int]:
     """``127.0.0.1:80`` taken apart; ``[::1]:80`` gives ``::1``, and no host at all is every address."""
     host, _, port = address.rpartition(":")
     return host.strip("[]") or "0.0.0.0", int(port or 0)
+
+
+def plain_host(host: str) -> str:
+    """One spelling of a host: lower case, no root dot, and an address as it is usually written.
+
+    Resolvers take an IPv4 address as one number, in hexadecimal, octal, or with parts left out (RFC 3986 §7.4), and the one
+    that stands for every address of a machine leads to the machine itself.
+    """
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        ip = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            ip = ipaddress.ip_address(socket.inet_aton(name))
+        except (OSError, UnicodeError):
+            return name
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return "localhost" if ip.is_unspecified else str(ip)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer
 
-from sidecar.addresses import is_loopback
+from sidecar.addresses import is_loopback, plain_host
 from sidecar.intercept.choosing import Expecting
 from sidecar.intercept.routes import FORWARDED, OTHER, REFUSED, SERVER, Others, Routes, other_host
 from sidecar.intercept.streams import SidecarHttpLayer
@@ -26,8 +26,8 @@ class Roads:
 
     def objection(self, host: str, port: int) -> str:
         """Why a client may not reach another host through here, or an empty text."""
-        name = host.strip("[]").rstrip(".").lower()
-        if any(port == own and (name == listen or is_loopback(name)) for listen, own in self._own):
+        name = plain_host(host)
+        if any(port == own and (name == plain_host(listen) or is_loopback(name)) for listen, own in self._own):
             return "this is the sidecar's own address"
         if not self._passes_others:
             return f"{host}:{port} is no server of sidecar.yaml, and other hosts are not passed on here (see other_hosts)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar import limits
-from sidecar.addresses import is_loopback
+from sidecar.addresses import is_loopback, plain_host
 from sidecar.settings import Server
 
 SERVER: Final = "sidecar.server"
@@ -39,7 +39,7 @@ class Routes:
 
     def find(self, host: str, port: int) -> Server | None:
         """The server that stands at an address, or None for any other host."""
-        return self.named(host, port) or self._addresses.get((host.strip("[]"), port))
+        return self.named(host, port) or self._addresses.get((plain_host(host), port))
 
     async def resolve(self) -> None:
         """Learn the addresses of servers that are set by name, so that asking for an address is no way past."""
@@ -53,13 +53,13 @@ class Routes:
                 answers = []
                 found |= {known: owner for known, owner in self._addresses.items() if owner is server}
             for *_, address in answers:
-                found.setdefault((str(address[0]), port), server)
+                found.setdefault((plain_host(str(address[0])), port), server)
         self._addresses = found
 
 
 def _canonical(host: str, port: int) -> Target:
     """One spelling for each host. All names of this machine are one, or asking for another of them would go unjudged."""
-    name = host.strip("[]").rstrip(".").lower()
+    name = plain_host(host)
     return ("localhost" if is_loopback(name) else name), port
 
 

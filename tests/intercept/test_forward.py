@@ -159,7 +159,10 @@ def test_addresses_and_challenges_are_the_servers_own(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("spelling", ["localhost", "127.0.0.1", "LOCALHOST", "localhost.", "[::1]"])
+@pytest.mark.parametrize(
+    "spelling",
+    "localhost 127.0.0.1 LOCALHOST localhost. [::1] 127.1 2130706433 0x7f.1 0.0.0.0 [::] [::ffff:7f00:1]".split(),
+)
 def test_another_spelling_of_this_machine_is_no_way_past(tmp_path: Path, spelling: str) -> None:
     """A server on this machine is the same server, whichever of its names a client uses."""
 
