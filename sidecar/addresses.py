@@ -21,6 +21,10 @@ def _upstream(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} is not an http(s) address; write for example http://127.0.0.1:8001")
     try:
+        _ = parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"the host of {text!r} is no name; a part between two dots is empty or too long") from None
+    try:
         _ = parts.port
     except ValueError:
         raise ValueError(f"the port of {text!r} is not a number up to 65535; mend it") from None

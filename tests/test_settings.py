@@ -58,6 +58,10 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         (MINIMAL + "forward: nine\n", "3:10: error[invalid]: forward: 'nine' is not host:port"),
         (MINIMAL + "other_hosts: all\n", "3:14: error[unknown-value]: other_hosts: 'all' is not one of"),
         (
+            MINIMAL.replace("http://127.0.0.1:8001", "http://crm..example"),
+            "2:51: error[invalid]: servers.0.upstream: the host of 'http://crm..example' is no name",
+        ),
+        (
             MINIMAL + "  - {name: b, upstream: http://127.0.0.1:8001}\nforward: 127.0.0.1:9080\n",
             "servers crm and b both stand for 127.0.0.1:8001",
         ),
