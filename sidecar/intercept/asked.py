@@ -36,7 +36,7 @@ class Asked(asyncio.Protocol):
         self._parser: Any = None
         self._reason = ""
         self._has_head = self._is_done = self._ends_with_connection = self._has_more = self._is_kept = self._is_interim = False
-        self._head_bytes = 0
+        self._head_bytes = self._status = 0
         self._chunks: list[bytes] = []
         self.fields: Fields = []
         self.is_usable = False
@@ -89,7 +89,7 @@ class Asked(asyncio.Protocol):
             if not self._has_head:
                 self._fail(_NONSENSE)
                 return
-            if not self._is_done and self._parser.get_status_code() >= 200:
+            if not self._is_done and self._status >= 200:
                 self._tell(had_head)
                 self._fail(_NONSENSE)
                 return
@@ -117,7 +117,8 @@ class Asked(asyncio.Protocol):
 
     def on_status(self, reason: bytes) -> None:
         """A piece of the reason phrase."""
-        self._reason += reason.decode("latin-1")
+        if not self._has_head:
+            self._reason += reason.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; after the body it is a trailer, which need not be passed on (RFC 9110 §6.5.1)."""
@@ -135,6 +136,8 @@ class Asked(asyncio.Protocol):
             self._reason = ""
         else:
             self._has_head = True
+            # A second response in the same read would take its place in the parser.
+            self._status = self._parser.get_status_code()
             self._is_kept = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
@@ -148,15 +151,15 @@ class Asked(asyncio.Protocol):
 
     def _tell(self, had_head: bool) -> None:
         """Tell the asker what one read has brought."""
-        asker, parser = self._asker, self._parser
+        asker = self._asker
         if self._has_head and not had_head:
             headers = by_name(self.fields)
             coding = headers.get("transfer-encoding", "").lower()
-            if coding not in ("", "chunked") or not is_sound(parser.get_status_code(), self._reason, self.fields):
+            if coding not in ("", "chunked") or not is_sound(self._status, self._reason, self.fields):
                 self._fail(_NONSENSE)
                 return
             self._ends_with_connection = not coding and "content-length" not in headers
-            asker.response_began(parser.get_status_code(), self._reason, headers)
+            asker.response_began(self._status, self._reason, headers)
         if self._chunks and self._asker is asker:
             chunks, self._chunks = self._chunks, []
             asker.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))

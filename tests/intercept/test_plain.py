@@ -191,6 +191,21 @@ def test_a_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_second_response_changes_nothing_of_the_first(tmp_path: Path) -> None:
+    """A client reads the status and the reason that the server gave its answer, whatever the server says behind it."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(port, listing(1)))
+            await asked(upstream)
+            upstream.send(answer(result(1)) + b"HTTP/1.1 403 Never\r\ncontent-length: 0\r\n\r\n")
+            assert (await head_of(reader)).startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_asks_on_and_on_and_reads_nothing_is_held_back(tmp_path: Path) -> None:
     """A flood of requests whose answers nobody reads fills no memory here, and each is answered once the client reads."""
 
