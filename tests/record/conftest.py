@@ -23,17 +23,11 @@ from sidecar.record.outbox import Outbox
 from sidecar.record.rows import timestamp
 from sidecar.record.store import reader
 from sidecar.settings import Settings, load
+from tests.e2e.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0
 _numbers = itertools.count(1)
-
-
-def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until[T](condition: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
