@@ -4,12 +4,16 @@ The shapes are those of ``sidecar.intercept.reply``, made with the standard libr
 """
 
 import json
+import re
 
 UNAVAILABLE = 1503
 """The code of our refusal, outside of every range that JSON-RPC and MCP reserve."""
 _USER_REJECTED = -1
 _PARSE_ERROR = -32700
 _MODERN = "io.modelcontextprotocol/protocolVersion"
+
+_NAME = re.compile(r'\s*[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+_LAST_ID = re.compile(rb',\s*"id"\s*:\s*("[^"\\]*"|-?\d+)\s*(?:,\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*)*\}\s*\Z')
 
 Lines = tuple[bytes, bytes]
 """What goes onward, and what goes back."""
@@ -39,6 +43,29 @@ def from_server(line: bytes, why: str) -> Lines:
     if "method" in message:
         return b"", _error(message["id"], _USER_REJECTED, _text(why))
     return _error(message["id"], UNAVAILABLE, _text(why)), b""
+
+
+def long_line(head: bytes, tail: bytes, is_from_client: bool, why: str) -> Lines:
+    """The same for a line that was too long to be held, of which only both ends are known; it cannot even be passed on."""
+    message = _members(head)
+    if "id" not in message and (match := _LAST_ID.search(tail)):
+        message["id"] = json.loads(match[1])
+    refuse = from_client if is_from_client else from_server
+    return refuse(json.dumps(message).encode(), why) if message else (b"", b"")
+
+
+def _members(head: bytes) -> dict[str, object]:
+    """The members an object begins with, up to the one that does not end here; of that one only the name is kept."""
+    text, members, decode = head.decode("utf-8", "replace"), dict[str, object](), json.JSONDecoder().raw_decode
+    at = 0
+    while match := _NAME.match(text, at):
+        name = json.loads(match[1])
+        members[name] = None
+        try:
+            members[name], at = decode(text, match.end())
+        except (ValueError, RecursionError):
+            break
+    return members
 
 
 def _text(why: str) -> str:

@@ -156,7 +156,10 @@ class Relay:
         try:
             verdicts = list(frames.verdicts_in(self._gate.ask(way, parts)))
         except Unavailable as error:
-            self._without_gate(way, lines, str(error), onward, back)
+            if isinstance(batch, TooLong):
+                self._refuse_long(way, batch, str(error), onward, back)
+            else:
+                self._without_gate(way, lines, str(error), onward, back)
             return
         if all(is_passed for is_passed, _, _, _ in verdicts):
             for _, _, _, notes in verdicts:
@@ -167,6 +170,14 @@ class Relay:
             self._gate.remember(notes)
             onward.write(line if is_passed else instead)
             _answer(back, answer)
+
+    def _refuse_long(self, way: str, batch: TooLong, why: str, onward: _End, back: _End) -> None:
+        """What was too long to be held cannot be passed on, whatever is to become of other lines."""
+        from sidecar.stdio import refusing
+
+        instead, answer = refusing.long_line(batch.head, batch.tail, way == frames.IN, f"{why}, and the line is too long")
+        onward.write(instead)
+        _answer(back, answer)
 
     def _without_gate(self, way: str, lines: list[bytes], why: str, onward: _End, back: _End) -> None:
         if self._is_passing:
