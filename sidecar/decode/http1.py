@@ -53,7 +53,7 @@ def request_head(data: bytes | bytearray) -> Head | None:
     """
     end = data.find(_END, 0, limits.HEADER_BYTES_MAX)
     if end < 0:
-        if len(data) >= limits.HEADER_BYTES_MAX or not data[:1].isalpha():
+        if len(data) >= limits.HEADER_BYTES_MAX or not data[:1].isalpha() or b"\n\n" in data:
             raise Unusual
         return None
     text = data[:end].decode("latin-1")

@@ -57,6 +57,7 @@ def test_half_a_head_waits(length: int) -> None:
         (b"Host: a:1", b"Host: a:1\r\n: nameless"),
         (b"POST", b"\x16\x03\x01"),
         (b"POST", b"\r\nPOST"),
+        (b"\r\n", b"\n"),
     ],
 )
 def test_whatever_is_unusual_is_left_to_others(change: tuple[bytes, bytes]) -> None:
