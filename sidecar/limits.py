@@ -261,3 +261,6 @@ REGISTERED_CHARS_MIN: Final = 8
 
 REGISTERED_CHARS_MAX: Final = 32 * KIB
 """Twice the longest private key; each form of a value is held in memory."""
+
+EVENT_TIMES_MAX: Final = 100
+"""Events of one stream whose times are recorded with its call; how many there were is always counted."""

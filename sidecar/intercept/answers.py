@@ -67,7 +67,8 @@ class Answers:
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
         began = self._ground.timer()
-        exchange.first_at = exchange.first_at or began
+        if len(exchange.events_at) < limits.EVENT_TIMES_MAX:
+            exchange.events_at.append(began)
         event = sse.parse(raw)
         exchange.event_id = event.id
         for call in exchange.calls.values():

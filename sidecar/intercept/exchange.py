@@ -70,8 +70,8 @@ class Exchange:
     failure: str = ""
     """Why the sidecar itself gave the server up."""
     headers_at: float = 0.0
-    first_at: float = 0.0
-    """When the head of the response came, and its first event, on the clock of ``started``."""
+    events_at: list[float] = field(default_factory=list)
+    """When the head of the response came, and its first events, on the clock of ``started``."""
     event_id: bytes | None = None
     """Of the event that is being read."""
     subscribed: frozenset[str] = frozenset()

@@ -38,9 +38,11 @@ class Ground:
     def end_on(self, exchange: Exchange, call: Call, status: str, **known: Any) -> None:
         """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
         if exchange.started == call.started:
-            for name, at in (("headers_us", exchange.headers_at), ("first_us", exchange.first_at)):
-                if at:
-                    call.row[name] = max(0, int((at - call.started) * 1e6))
+            came = [max(0, int((at - call.started) * 1e6)) for at in (exchange.headers_at or call.started, *exchange.events_at)]
+            call.row["headers_us"] = came[0]
+            if exchange.events_at:
+                call.row["first_us"] = came[1]
+                call.row["attrs"] = {**call.row.get("attrs", {}), "events_us": ",".join(map(str, came[1:]))}
         self.end(call, status, http_status=exchange.status, **known)
 
     def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Answer:

@@ -61,7 +61,7 @@ def test_a_stateless_call_tells_it_with_every_request(play: Any) -> None:
 
 
 def test_the_times_of_a_stream_are_recorded(play: Any) -> None:
-    """When the head came, when the first event, when the end, and how long the decision took of it."""
+    """When the head came, when each event, when the end, and how long the decision took of it."""
     sidecar = play()
     exchange = sidecar.post(call())
     sidecar.now += 1
@@ -73,6 +73,8 @@ def test_the_times_of_a_stream_are_recorded(play: Any) -> None:
     send(b"id: 9\ndata: " + json.dumps(result()).encode() + b"\n\n")
     (row,) = sidecar.calls
     assert 1_000_000 <= row["headers_us"] < 2_000_000 <= row["first_us"] < 3_000_000 <= row["duration_us"]
+    first, second = map(int, row["attrs"]["events_us"].split(","))
+    assert first == row["first_us"] and first + 1_000_000 <= second <= row["duration_us"]
     assert row["decision_us"] > 0
     assert (row["events"], len(row["attrs"]["event_id"])) == (1, 16)
 
