@@ -54,7 +54,8 @@ class Answers:
         if exchange.response_body:
             payload = jsonrpc.read_leniently(exchange.response_body)
             if isinstance(payload, list):
-                self._batch(exchange, payload, began)
+                said = self._batch(exchange, payload, exchange.response_body, began)
+                exchange.response_body = b"[]" if said is None else said
             else:
                 self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
         open_calls = exchange.open_calls()
@@ -90,14 +91,8 @@ class Answers:
             return raw
         payload = jsonrpc.read_leniently(event.data)
         is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)
-        if isinstance(payload, list):
-            members = lossless.members(event.data)
-            parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
-            if parts == members:
-                return raw
-            kept = [part for part in parts if part is not None]
-            return sse.with_data(raw, b"[" + b",".join(kept) + b"]") if kept else sse.without_message(raw)
-        data = self._message(exchange, payload, event.data, began, is_replay)
+        take = self._batch if isinstance(payload, list) else self._message
+        data = take(exchange, payload, event.data, began, is_replay)
         if data is None:
             return sse.without_message(raw)
         return raw if data is event.data or data == event.data else sse.with_data(raw, data)
@@ -113,14 +108,8 @@ class Answers:
     def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
         began = self._ground.timer()
-        if not isinstance(payload, list):
-            return self._message(exchange, payload, raw, began)
-        members = [lossless.canonical(member) for member in payload]
-        parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
-        if parts == members:
-            return raw
-        kept = [part for part in parts if part is not None]
-        return b"[" + b",".join(kept) + b"]" if kept else None
+        take = self._batch if isinstance(payload, list) else self._message
+        return take(exchange, payload, raw, began)
 
     def unreadable(self, exchange: Exchange) -> bytes | None:
         """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
@@ -140,11 +129,14 @@ class Answers:
         own = own_endpoint(exchange, said)
         return raw if own == said else sse.with_data(raw, own.encode())
 
-    def _batch(self, exchange: Exchange, payload: list[Any], began: float) -> None:
-        members = lossless.members(exchange.response_body)
-        parts = [self._message(exchange, *pair, began) for pair in zip(payload, members, strict=True)]
-        if parts != members:
-            exchange.response_body = b"[" + b",".join(part for part in parts if part is not None) + b"]"
+    def _batch(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
+        """A batch towards the client, member by member: the bytes to send, ``raw`` itself where none changed, None for none."""
+        members = lossless.members(raw)
+        parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
+        if parts == members:
+            return raw
+        kept = [part for part in parts if part is not None]
+        return b"[" + b",".join(kept) + b"]" if kept else None
 
     def _replace(self, exchange: Exchange, data: bytes | None) -> None:
         if data is None:
