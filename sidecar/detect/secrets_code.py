@@ -58,7 +58,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     ),
     prefixed("pypi-token", "PyPI upload token, a macaroon", "pypi-Ag[EI]", WORD, 50, 500, 5),
     prefixed("rubygems-key", "RubyGems API key", "rubygems_", HEX, 48, 48, 9),
-    prefixed("crates-token", "crates.io token", "cio", AZ, 32, 32, 3, 0.95),
+    prefixed("crates-token", "token of Cargo's package registry", "cio", AZ, 32, 32, 3, 0.95),
     alone("nuget-key", "NuGet key", "oy2[0-9a-z]{43}", 0.99, 3),
     prefixed("packagist-token", "Packagist token", "packagist_[ou][ru]t_", HEX, 68, 68, 10),
     prefixed("clojars-token", "Clojars token", "CLOJARS_", AZ, 60, 60, 8),

@@ -13,6 +13,7 @@ from sidecar.limits import JSON_DEPTH_MAX
 
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+# It matches everywhere, be it nothing, so a match of it is never None.
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 

@@ -20,6 +20,7 @@ _STRING: Final = re.compile(
 )
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN: Final = re.compile(r"[^,\]}#\r\n]+")
+# It matches everywhere, be it nothing, so a match of it is never None.
 _BLANK: Final = re.compile(r"[ \t]*")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")

@@ -11,8 +11,9 @@ import pytest
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
+from tests.conformance.client import Memory
 from tests.e2e.certificates import issue
 from tests.e2e.conftest import Program, free_port, is_open, until
 from tests.e2e.test_forward import Forwarding
@@ -60,29 +61,9 @@ def proxied(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> Guarded:
     return guarded
 
 
-class Storage:
-    """What a client keeps."""
-
-    def __init__(self) -> None:
-        self.tokens: OAuthToken | None = None
-        self.client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
-
-
-async def sign_in_and_call(url: str) -> tuple[str, Storage]:
+async def sign_in_and_call(url: str) -> tuple[str, Memory]:
     """The SDK's own OAuth client, with a browser that consents at once."""
-    storage, visited = Storage(), []
+    storage, visited = Memory(), []
 
     async def browser(address: str) -> None:
         async with httpx2.AsyncClient() as client:
