@@ -1,6 +1,7 @@
 """One connection to a server, kept for the requests of one client connection; llhttp reads what comes back."""
 
 import asyncio
+import select
 from typing import Any, Protocol
 
 import httptools
@@ -35,12 +36,18 @@ class Asked(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = None
         self._reason = ""
-        self._has_head = self._is_done = self._ends_with_connection = self._has_more = self._is_kept = self._is_interim = False
+        self._has_head = self._is_done = self._ends_with_connection = False
+        self._has_more = self._keeps_alive = self._is_interim = False
         self._head_bytes = self._status = 0
         self._chunks: list[bytes] = []
+        self._arrived = select.poll()
         self.fields: Fields = []
         self.is_usable = False
         """Whether it is connected and waits for no response."""
+
+    def is_kept(self) -> bool:
+        """Whether another request may be sent; not when bytes or an end have arrived that the event loop has yet to tell of."""
+        return self.is_usable and not self._arrived.poll(0)
 
     def ask(self, data: bytes) -> None:
         """Send one request, head and body."""
@@ -73,6 +80,7 @@ class Asked(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The server is there."""
         self._transport = transport
+        self._arrived.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.is_usable = True
 
     def data_received(self, data: bytes) -> None:
@@ -138,7 +146,7 @@ class Asked(asyncio.Protocol):
             self._has_head = True
             # A second response in the same read would take its place in the parser.
             self._status = self._parser.get_status_code()
-            self._is_kept = self._parser.should_keep_alive()
+            self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -164,7 +172,7 @@ class Asked(asyncio.Protocol):
             chunks, self._chunks = self._chunks, []
             asker.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if self._is_done and self._asker is asker:
-            self.is_usable = self._is_kept and not self._has_more
+            self.is_usable = self._keeps_alive and not self._has_more
             if not self.is_usable:
                 self._transport.close()
             asker.response_done(self._reason)

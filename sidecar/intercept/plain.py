@@ -180,9 +180,11 @@ class PlainClient(asyncio.Protocol):
         self._buffer.clear()
 
     def _ask(self, data: bytes) -> None:
-        if self._asked is not None and self._asked.is_usable:
+        if self._asked is not None and self._asked.is_kept():
             self._asked.ask(data)
         else:
+            if self._asked is not None:
+                self._asked.leave()
             self._connecting = self._loop.create_task(self._connect(data))
 
     async def _connect(self, data: bytes) -> None:
