@@ -65,17 +65,28 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a leaf in which a detector recognised a value: ``leaf.text[start:end]``, in characters."""
+    """A stretch of a leaf in which a detector recognised a value: ``leaf.text[start:end]``, in characters.
+
+    Where the value stands encoded, the stretch is all of the encoded run, ``via`` says how it was read (``base64>gzip``) and
+    ``plain`` what it was read as.
+    """
 
     kind: str
     leaf: Leaf
     start: int
     end: int
     confidence: float
+    via: str = ""
+    plain: str = ""
 
     @property
     def value(self) -> str:
         """The value itself. It may never reach a log, a record, an alert or an error."""
+        return self.plain or self.stretch
+
+    @property
+    def stretch(self) -> str:
+        """What stands in the message: the value, or what it was read from. As secret as the value."""
         return self.leaf.text[self.start : self.end]
 
 
@@ -87,6 +98,11 @@ class Scan:
     bytes_scanned: int = 0
     bytes_skipped: int = 0
     skipped: tuple[str, ...] = ()
+    bytes_unwrapped: int = 0
+    """What encoded stretches were undone to, and looked at beside ``bytes_scanned``."""
+    detectors: int = 0
+    """How many detectors looked; which ones, the version of the engine says."""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -10,15 +10,20 @@ import hyperscan
 import re2
 
 from sidecar.detect import named, personal, secrets
+from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
 from sidecar.detect.text import Texts
+from sidecar.detect.views import Left, Surface, View, view
 from sidecar.events import Scan, Span
-from sidecar.limits import HITS_PER_DETECTOR_MAX, SPANS_MAX
+from sidecar.limits import ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
 
 DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
 _CUT: Final = -1
+_CUT_GATES: Final = -2
+_FIRST_GATE: Final = 10_000
+"""Numbers of gates in the database begin here, those of detectors at 0."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
 _OPTIONS: Final = re2.Options()
@@ -33,6 +38,8 @@ class _Found:
     end: int
     rank: int
     confidence: float
+    via: str = ""
+    plain: str = ""
 
 
 class Engine:
@@ -45,12 +52,13 @@ class Engine:
         self.kinds = frozenset(each.kind for each in detectors)
         self._detectors = tuple(detectors)
         self._patterns = tuple(re2.compile(each.pattern.encode(), _OPTIONS) for each in detectors)
+        expressions = [each.gate.encode() for each in detectors] + [each.pattern.encode() for each in GATES]
         self._database = hyperscan.Database()
         self._database.compile(
-            expressions=[each.gate.encode() for each in detectors],
-            ids=list(range(len(detectors))),
-            elements=len(detectors),
-            flags=[0] * len(detectors),
+            expressions=expressions,
+            ids=[*range(len(detectors)), *range(_FIRST_GATE, _FIRST_GATE + len(GATES))],
+            elements=len(expressions),
+            flags=[0] * len(expressions),
         )
         self._local = threading.local()
 
@@ -61,24 +69,87 @@ class Engine:
         specific kinds.
         """
         data = texts.joined()
-        hits: dict[int, list[int]] = {}
-        self._database.scan(data, _note, context=hits, scratch=self._scratch())
+        hits = self._hits(data)
         if not hits:
             return Scan((), len(data), texts.bytes_skipped, texts.skipped)
-        is_cut = hits.pop(_CUT, None) is not None
+        left = Left()
+        found, is_cut = self._found(texts, hits)
+        found += self._hidden(texts, hits, found, left)
+        if len(found) > SPANS_MAX:
+            found = sorted(found, key=lambda each: each.rank)[:SPANS_MAX]
+            is_cut = True
+        spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
+        is_cut |= len(spans) > SPANS_MAX
+        skipped = (*texts.skipped, *sorted(left.skipped), *(("spans",) if is_cut else ()))
+        return Scan(spans[:SPANS_MAX], len(data), texts.bytes_skipped + left.bytes_skipped, skipped, left.bytes_done)
+
+    def _hits(self, data: bytes) -> dict[int, list[int]]:
+        """Where in ``data`` gates of detectors and of encodings end, by their number."""
+        hits: dict[int, list[int]] = {}
+        self._database.scan(data, _note, context=hits, scratch=self._scratch())
+        return hits
+
+    def _found(self, surface: Surface, hits: dict[int, list[int]]) -> tuple[list[_Found], bool]:
+        """What detectors confirm on one surface, without overlap, and whether there was more than is looked at."""
+        is_cut, data = _CUT in hits, surface.joined()
         found: list[_Found] = []
         for rank in sorted(hits):
-            confirmed = list(islice(self._confirmed(rank, hits[rank], data, texts), SPANS_MAX + 1))
-            is_cut |= len(confirmed) > SPANS_MAX
-            found += confirmed
-        kept = _without_overlap(found)
-        if len(kept) > SPANS_MAX:
-            kept = sorted(sorted(kept, key=lambda each: each.rank)[:SPANS_MAX], key=lambda each: each.start)
-            is_cut = True
-        spans = tuple(islice(self._spans(kept, data, texts), SPANS_MAX + 1)) if kept else ()
-        is_cut |= len(spans) > SPANS_MAX
-        skipped = (*texts.skipped, "spans") if is_cut else texts.skipped
-        return Scan(spans[:SPANS_MAX], len(data), texts.bytes_skipped, skipped)
+            if 0 <= rank < _FIRST_GATE:
+                confirmed = list(islice(self._confirmed(rank, hits[rank], data, surface), SPANS_MAX + 1))
+                is_cut |= len(confirmed) > SPANS_MAX
+                found += confirmed
+        return _without_overlap(found), is_cut
+
+    def _hidden(self, texts: Texts, hits: dict[int, list[int]], plain: list[_Found], left: Left) -> list[_Found]:
+        """What stands in encoded stretches, as stretches of the message's own text."""
+        found: dict[tuple[str, int, int, str], _Found] = {}
+        surface: Surface = texts
+        for depth in range(ENCODING_DEPTH_MAX + 1):
+            if _CUT_GATES in hits:
+                left.skip("encoded", 0)
+            gates = _gates(hits, surface)
+            if not gates:
+                break
+            if depth == ENCODING_DEPTH_MAX:
+                left.skip("encoding-depth", len(surface.joined()))
+                break
+            made = view(surface, gates, left)
+            if not made:
+                break
+            hits, surface = self._hits(made.joined()), made
+            for each in self._found(made, hits)[0]:
+                for inner in self._traced(each, made):
+                    kind = self._detectors[inner.rank].kind
+                    key = (kind, inner.start, inner.end, inner.plain)
+                    if key not in found and not self._is_known(inner, kind, plain):
+                        found[key] = inner
+        return list(found.values())
+
+    def _traced(self, found: _Found, made: View) -> Iterator[_Found]:
+        """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""
+        data = made.joined()
+        if not made.is_fresh(found.start) and not made.is_fresh(found.end - 1):
+            return
+        ranges, ways = [(found.start, found.end)], []
+        at: Surface = made
+        while isinstance(at, View):
+            traced = [at.sources(start, end) for start, end in ranges]
+            ranges = [each for sources, _ in traced for each in sources]
+            ways += sorted({way for _, way in traced if way})
+            at = at.parent
+        plain = data[found.start : found.end].decode("utf-8", "replace") if ways else ""
+        via = ">".join(reversed(ways))
+        for start, end in ranges:
+            yield replace(found, start=start, end=end, via=via, plain=plain)
+
+    def _is_known(self, inner: _Found, kind: str, plain: list[_Found]) -> bool:
+        """Whether it was found without undoing anything: the same kind there, or the same letters as another kind."""
+        return any(
+            each.start <= inner.start and inner.end <= each.end and self._detectors[each.rank].kind == kind
+            if inner.via
+            else each.start < inner.end and inner.start < each.end
+            for each in plain
+        )
 
     def _scratch(self) -> hyperscan.Scratch:
         """This thread's working memory; a shared one makes scans of two threads fail."""
@@ -87,7 +158,7 @@ class Engine:
             scratch = self._local.scratch = hyperscan.Scratch(self._database)
         return scratch
 
-    def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Texts) -> Iterator[_Found]:
+    def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Surface) -> Iterator[_Found]:
         """The hits of one detector whose pattern and check agree, each value once."""
         detector, pattern = self._detectors[rank], self._patterns[rank]
         done = 0
@@ -113,16 +184,18 @@ class Engine:
             for each in found
             for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1)
         ]
+        parts.sort(key=lambda part: part[:3])
         leaves = texts.leaves({index for index, *_ in parts})
         last, byte, char = -1, 0, 0
         for index, low, high, each in parts:
             if index != last:
                 last, byte, char = index, starts[index], 0
             start = char + _chars(data, byte, low)
-            byte, char = high, start + _chars(data, low, high)
+            byte, char, end = low, start, start + _chars(data, low, high)
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
-                yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence)
+                kind = self._detectors[each.rank].kind
+                yield Span(kind, leaves[index], start, end, each.confidence, via=each.via, plain=each.plain)
 
 
 def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
@@ -133,7 +206,20 @@ def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
     elif len(ends) < HITS_PER_DETECTOR_MAX:
         ends.append(end)
     else:
-        hits[_CUT] = ends
+        hits[_CUT if rank < _FIRST_GATE else _CUT_GATES] = ends
+
+
+def _gates(hits: dict[int, list[int]], surface: Surface) -> dict[str, list[int]]:
+    """The ends of gates by the transformation they call for; on a view only those in what was undone for it."""
+    gates: dict[str, list[int]] = {}
+    for number in sorted(hits):
+        if number >= _FIRST_GATE:
+            ends = hits[number]
+            if isinstance(surface, View):
+                ends = [end for end in ends if surface.is_fresh(max(0, end - 2))]
+            if ends:
+                gates.setdefault(GATES[number - _FIRST_GATE].undoes, []).extend(ends)
+    return gates
 
 
 def _chars(data: bytes, start: int, end: int) -> int:
@@ -142,13 +228,12 @@ def _chars(data: bytes, start: int, end: int) -> int:
     return len(part) if part.isascii() else len(part.decode("utf-8", "surrogatepass"))
 
 
-def _candidate(data: bytes, start: int, end: int, texts: Texts) -> Candidate:
-    index, starts = texts.index_at(start), texts.starts()
+def _candidate(data: bytes, start: int, end: int, texts: Surface) -> Candidate:
     return Candidate(
         data[start:end].decode("utf-8", "replace"),
         data[max(0, start - CONTEXT_CHARS) : start].decode("utf-8", "replace"),
         data[end : end + CONTEXT_CHARS].decode("utf-8", "replace"),
-        starts[index] == start and starts[index + 1] - 1 == end,
+        texts.is_whole(start, end),
     )
 
 

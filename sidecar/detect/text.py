@@ -66,6 +66,15 @@ class Texts:
         """Which text the byte at ``offset`` of ``joined()`` belongs to; the line feed belongs to the text before it."""
         return bisect_right(self.starts(), offset) - 1
 
+    def around(self, offset: int) -> tuple[int, int]:
+        """Begin and end of the text to which the byte at ``offset`` of ``joined()`` belongs."""
+        index, starts = self.index_at(offset), self.starts()
+        return starts[index], starts[index + 1] - 1
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether ``start:end`` of ``joined()`` is all of a text."""
+        return self.around(start) == (start, end)
+
     def leaves(self, wanted: Collection[int] | None = None) -> dict[int, Leaf]:
         """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
 
@@ -197,9 +206,9 @@ def _number_texts(value: Any) -> tuple[str, ...]:
 
 
 def preview(span: Span) -> str:
-    """The value masked: the public prefix where its kind has one, then its length (``AKIA…(20)``, ``…(16)``)."""
+    """The value masked: the public prefix where its kind has one, its length, how it was read (``AKIA…(20) in base64``)."""
     value = span.value
-    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})"
+    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})" + (f" in {span.via}" if span.via else "")
 
 
 def mark(span: Span) -> str:
