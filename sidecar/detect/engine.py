@@ -1,5 +1,6 @@
 """One pass over a message for all detectors at once, then an exact look at the few places where something may be."""
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -48,19 +49,35 @@ class Engine:
     Thread-safe: the database is read-only, and every thread has its own scratch space. ``kinds`` is what it can find.
     """
 
-    def __init__(self, detectors: Sequence[Detector] = DETECTORS) -> None:
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS, compiled: bytes | None = None) -> None:
+        """``compiled`` is what ``dump`` of an engine with the same ``version`` gave on this machine; compiling takes seconds.
+
+        It is trusted as code is. One that cannot be used is compiled again, and ``is_compiled`` says so.
+        """
         self.kinds = frozenset(each.kind for each in detectors)
+        self.version = version(detectors)
         self._detectors = tuple(detectors)
-        self._patterns = tuple(re2.compile(each.pattern.encode(), _OPTIONS) for each in detectors)
-        expressions = [each.gate.encode() for each in detectors] + [each.pattern.encode() for each in GATES]
-        self._database = hyperscan.Database()
-        self._database.compile(
-            expressions=expressions,
-            ids=[*range(len(detectors)), *range(_FIRST_GATE, _FIRST_GATE + len(GATES))],
-            elements=len(expressions),
-            flags=[0] * len(expressions),
-        )
+        self._patterns: list[Any] = [None] * len(self._detectors)
+        self.is_compiled = compiled is None
+        if compiled is not None:
+            try:
+                self._database = hyperscan.loadb(compiled, hyperscan.HS_MODE_BLOCK)
+            except hyperscan.HyperscanError:
+                self.is_compiled = True
+        if self.is_compiled:
+            expressions = _expressions(detectors)
+            self._database = hyperscan.Database()
+            self._database.compile(
+                expressions=[pattern.encode() for _, pattern in expressions],
+                ids=[number for number, _ in expressions],
+                elements=len(expressions),
+                flags=[0] * len(expressions),
+            )
         self._local = threading.local()
+
+    def dump(self) -> bytes:
+        """The compiled database, to be given to an engine of the same version on this machine."""
+        return bytes(hyperscan.dumpb(self._database))
 
     def scan(self, texts: Texts) -> Scan:
         """What all detectors see in ``texts``, in order of place.
@@ -71,7 +88,7 @@ class Engine:
         data = texts.joined()
         hits = self._hits(data)
         if not hits:
-            return Scan((), len(data), texts.bytes_skipped, texts.skipped)
+            return Scan((), len(data), texts.bytes_skipped, texts.skipped, 0, len(self._detectors), self.version)
         left = Left()
         found, is_cut = self._found(texts, hits)
         found += self._hidden(texts, hits, found, left)
@@ -81,7 +98,8 @@ class Engine:
         spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
         is_cut |= len(spans) > SPANS_MAX
         skipped = (*texts.skipped, *sorted(left.skipped), *(("spans",) if is_cut else ()))
-        return Scan(spans[:SPANS_MAX], len(data), texts.bytes_skipped + left.bytes_skipped, skipped, left.bytes_done)
+        bytes_skipped, count = texts.bytes_skipped + left.bytes_skipped, len(self._detectors)
+        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version)
 
     def _hits(self, data: bytes) -> dict[int, list[int]]:
         """Where in ``data`` gates of detectors and of encodings end, by their number."""
@@ -161,6 +179,8 @@ class Engine:
     def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Surface) -> Iterator[_Found]:
         """The hits of one detector whose pattern and check agree, each value once."""
         detector, pattern = self._detectors[rank], self._patterns[rank]
+        if pattern is None:
+            pattern = self._patterns[rank] = re2.compile(detector.pattern.encode(), _OPTIONS)
         done = 0
         for end in ends:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
@@ -196,6 +216,17 @@ class Engine:
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
                 kind = self._detectors[each.rank].kind
                 yield Span(kind, leaves[index], start, end, each.confidence, via=each.via, plain=each.plain)
+
+
+def version(detectors: Sequence[Detector] = DETECTORS) -> str:
+    """Which detectors and encodings these are, by all they look for: 12 hex digits."""
+    said = repr((_expressions(detectors), [(each.kind, each.pattern, each.confidence) for each in detectors]))
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def _expressions(detectors: Sequence[Detector]) -> list[tuple[int, str]]:
+    gates = [(_FIRST_GATE + index, each.pattern) for index, each in enumerate(GATES)]
+    return [*((rank, each.gate) for rank, each in enumerate(detectors)), *gates]
 
 
 def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:

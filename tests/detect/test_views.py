@@ -1,5 +1,6 @@
 """Values that are written in another way are found, redacted as a whole, and cost clean text nothing."""
 
+# ruff: noqa: RUF001 - letters that look alike are what some tests are about
 import json
 from time import thread_time
 from typing import Any
@@ -53,9 +54,11 @@ def test_a_preview_says_how_it_was_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Plain words, numbers 12345 and a path /usr/lib/python3/site-packages/x.py.", "100% of 20%, 5%", "café naïve Ελλάδα Привет 你好",
+    ["Plain words, numbers 12345 and a path /usr/lib/python3/site-packages/x.py.", "100% of 20%, 5%",
+     "café naïve Ελλάδα Привет 你好",
      "id 550e8400-e29b-41d4-a716-446655440000 sha 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-     "<p>Tom &amp; Jerry&#39;s &quot;show&quot; &nbsp; &#8217;</p>", "👩‍👩‍👧 👍🏽 ❤️ 🏴󠁧󠁢󠁥󠁮󠁧󠁿", "C:\\new\\table \\d+\\s* \\n \\t \\\"quoted\\\"",
+     "<p>Tom &amp; Jerry&#39;s &quot;show&quot; &nbsp; &#8217;</p>", "👩‍👩‍👧 👍🏽 ❤️ 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+     "C:\\new\\table \\d+\\s* \\n \\t \\\"quoted\\\"",
      "?q=a%20b&c=%2B1", "thisIsAVeryLongCamelCaseIdentifierName AnotherOneThatIsLongEnoughToLookEncoded", "４：３ 第１章"],
 )  # fmt: skip
 def test_clean_text_is_not_read_twice(text: str) -> None:
@@ -83,7 +86,8 @@ def test_a_bomb_is_cut_and_said_to_be() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["%41", "%2541", "\\u0041", "&#65;", "a\u200b", "\u0430a", "Ａ", "a\u0301", "41 ", "0x41, ", "QUFBQUFBQUFBQUFBQUFBQUFBQUE= ",
+    ["%41", "%2541", "\\u0041", "&#65;", "a\u200b", "\u0430a", "Ａ", "a\u0301", "41 ", "0x41, ",
+     "QUFBQUFBQUFBQUFBQUFBQUFBQUE= ",
      "41" * 12 + " ", "H4sIAAAAAAAAAAAAAAAA ", "eJwAAAAAAAAAAAAAAAAA ", "\U000e0041", "IFAUCQKBIFAUCQKBIFAUCQKB ", "a\0"],
 )  # fmt: skip
 def test_hostile_encodings_take_bounded_time(unit: str) -> None:
