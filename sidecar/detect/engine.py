@@ -11,6 +11,7 @@ import hyperscan
 import re2
 
 from sidecar.detect import named, personal, secrets
+from sidecar.detect.fields import joined_fields
 from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
 from sidecar.detect.text import Texts
@@ -25,8 +26,11 @@ _CUT: Final = -1
 _CUT_GATES: Final = -2
 _FIRST_GATE: Final = 10_000
 """Numbers of gates in the database begin here, those of detectors at 0."""
+_SURE: Final = 0.9
+"""How sure a detector must be of a value that was put together from parts."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
+_ONCE: Final = frozenset(_FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -71,7 +75,7 @@ class Engine:
                 expressions=[pattern.encode() for _, pattern in expressions],
                 ids=[number for number, _ in expressions],
                 elements=len(expressions),
-                flags=[0] * len(expressions),
+                flags=[hyperscan.HS_FLAG_SINGLEMATCH if number in _ONCE else 0 for number, _ in expressions],
             )
         self._local = threading.local()
 
@@ -91,7 +95,10 @@ class Engine:
             return Scan((), len(data), texts.bytes_skipped, texts.skipped, 0, len(self._detectors), self.version)
         left = Left()
         found, is_cut = self._found(texts, hits)
+        is_cut_up = not _ONCE.isdisjoint(hits)
         found += self._hidden(texts, hits, found, left)
+        if is_cut_up:
+            found += self._cut_up(texts, found)
         if len(found) > SPANS_MAX:
             found = sorted(found, key=lambda each: each.rank)[:SPANS_MAX]
             is_cut = True
@@ -123,6 +130,8 @@ class Engine:
         found: dict[tuple[str, int, int, str], _Found] = {}
         surface: Surface = texts
         for depth in range(ENCODING_DEPTH_MAX + 1):
+            for gate in _ONCE & hits.keys():
+                del hits[gate]
             if _CUT_GATES in hits:
                 left.skip("encoded", 0)
             gates = _gates(hits, surface)
@@ -142,6 +151,19 @@ class Engine:
                     if key not in found and not self._is_known(inner, kind, plain):
                         found[key] = inner
         return list(found.values())
+
+    def _cut_up(self, texts: Texts, known: list[_Found]) -> Iterator[_Found]:
+        """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
+        made = joined_fields(texts)
+        if not made:
+            return
+        for each in self._found(made, self._hits(made.joined()))[0]:
+            parts = made.sources(each.start, each.end)[0]
+            is_named = self._detectors[each.rank].kind.startswith("secrets.") and each.confidence >= _SURE
+            if len(parts) > 1 and is_named and not any(old.start < parts[0][1] and parts[0][0] < old.end for old in known):
+                plain = made.joined()[each.start : each.end].decode("utf-8", "replace")
+                for start, end in parts:
+                    yield replace(each, start=start, end=end, via="fields", plain=plain)
 
     def _traced(self, found: _Found, made: View) -> Iterator[_Found]:
         """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""

@@ -34,10 +34,14 @@ _NAMED_SIGNS: Final = "(?:commat|period|lowbar|equals|sol|plus|colon|dash|hyphen
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``undoes`` names the transformation of ``runs.py`` or ``letters.py`` that a hit of ``pattern`` (Hyperscan) calls for."""
+    """``undoes`` names the transformation of ``runs.py`` or ``letters.py`` that a hit of ``pattern`` (Hyperscan) calls for.
+
+    ``is_once``: one hit says all there is to say.
+    """
 
     undoes: str
     pattern: str
+    is_once: bool = False
 
 
 def _run(body: str, alphabet: str) -> str:
@@ -69,5 +73,6 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("unicode", f"[0-9]{_SPACE}[0-9]"),
     Gate("unicode", r"(?:\xd9[\xa0-\xa9]|\xdb[\xb0-\xb9]|\xe0[\xa5\xa7\xa9\xab\xad\xaf][\xa6-\xaf]){6}"),
     Gate("tags", r"(?:\xf3\xa0[\x80\x81][\x80-\xbf]){8}"),
+    Gate("fields", r"\n[0-9A-Za-z+/=._-]*(?:[0-9][A-Za-z]|[A-Za-z][0-9])[0-9A-Za-z+/=._-]*\n", is_once=True),
     Gate("selectors", r"(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){8}"),
 )  # fmt: skip

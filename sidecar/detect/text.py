@@ -1,7 +1,7 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -74,6 +74,11 @@ class Texts:
     def is_whole(self, start: int, end: int) -> bool:
         """Whether ``start:end`` of ``joined()`` is all of a text."""
         return self.around(start) == (start, end)
+
+    def values(self) -> Iterator[tuple[int, str]]:
+        """The texts that are no object keys, with their indexes, in document order; none where bounds left some out."""
+        if isinstance(self._payload, dict | list) and not self.skipped:
+            yield from _values(self._payload, 0)
 
     def leaves(self, wanted: Collection[int] | None = None) -> dict[int, Leaf]:
         """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
@@ -196,6 +201,26 @@ class _Placer:
                         leaves[index] = Leaf((*path, step), text, is_text=False)
                     index += 1
         return index
+
+
+def _values(container: Any, index: int) -> Iterator[tuple[int, str]]:
+    """The texts in ``container`` that are no keys, each with its index among all; ``index`` is that of the first."""
+    stack: list[Iterator[Any]] = [iter(container.items() if isinstance(container, dict) else container)]
+    while stack:
+        for member in stack[-1]:
+            value = member
+            if type(member) is tuple:
+                index, value = index + 1, member[1]
+            if type(value) is str:
+                yield index, value
+                index += 1
+            elif type(value) is dict or type(value) is list:
+                stack.append(iter(value.items() if type(value) is dict else value))
+                break
+            else:
+                index += len(_number_texts(value))
+        else:
+            stack.pop()
 
 
 def _number_texts(value: Any) -> tuple[str, ...]:

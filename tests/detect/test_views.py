@@ -46,6 +46,18 @@ def test_a_disguised_value_is_found_and_redacted(way: str, data: st.DataObject) 
     assert not [span for span in ENGINE.scan(walk(said)).spans if value in span.value]
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("value", [each for each in SAMPLES if each[:3] in ("AKI", "ghp", "glp", "npm", "sk_")])
+def test_a_credential_cut_into_fields_is_found_in_all_of_them(value: str, count: int) -> None:
+    """A credential sent in parts, as members of an object or items of a list, is hidden in each part."""
+    size = -(-len(value) // count)
+    parts = [value[at : at + size] for at in range(0, len(value), size)]
+    for payload in ({f"part{at}": each for at, each in enumerate(parts)}, ["first words", *parts, "last words"]):
+        spans = ENGINE.scan(walk({"arguments": payload, "n": 1})).spans
+        assert [span.stretch for span in spans] == parts
+        assert {(span.value, span.via) for span in spans} == {(value, "fields")}
+
+
 def test_a_preview_says_how_it_was_read() -> None:
     """People see the masked value and the way it was hidden, not the encoded text."""
     (span,) = ENGINE.scan(walk(DISGUISES["gzip in base64"](SAMPLES[0]))).spans
