@@ -1,4 +1,4 @@
-"""What looking at a message costs, beside a bare pass of the same compiled database over the same bytes.
+"""What looking at a message costs, beside a bare Hyperscan pass of the detectors alone over the same bytes.
 
 ``python benchmarks/detection_speed.py`` takes half a minute. Texts are the installed packages' own code, documents and data,
 and records and log lines made now; times are of the thread's processor, the best of the rounds.
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import hyperscan
 
-from sidecar.detect.engine import Engine
+from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import walk
 from sidecar.intercept.compiled import ready_engine
 
@@ -34,7 +34,8 @@ def corpus() -> dict[str, str]:
     made = {
         name: _collected(packages, pattern) for name, pattern in (("code", "*.py"), ("documents", "*.md"), ("json", "*.json"))
     }
-    records = ({"id": rng.randrange(10**6), "name": f"item {at}", "created": f"2026-11-{at % 28 + 1:02}T10:00:00Z", "tags": ["a", "b"],
+    records = ({"id": rng.randrange(10**6), "name": f"item {at}", "created": f"2026-11-{at % 28 + 1:02}T10:00:00Z",
+                "tags": ["a", "b"],
                 "digest": rng.randbytes(20).hex(), "price": round(rng.random() * 100, 2)} for at in range(8_000))  # fmt: skip
     made["records"] = "\n".join(json.dumps(record) for record in records)
     made["logs"] = "\n".join(
@@ -60,7 +61,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     engine = Engine()
-    database = hyperscan.loadb(engine.dump(), hyperscan.HS_MODE_BLOCK)
+    database = hyperscan.Database()
+    gates = [each.gate.encode() for each in DETECTORS]
+    database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
     scratch = hyperscan.Scratch(database)
     print("| text | size | all detectors, µs | bare pass, µs | ratio |\n|---|---|---|---|---|")
     for name, text in corpus().items():

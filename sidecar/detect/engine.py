@@ -31,6 +31,8 @@ _SURE: Final = 0.9
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
 _ONCE: Final = frozenset(_FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
+_FOREIGN: Final = frozenset(_FIRST_GATE + index for index, each in enumerate(GATES) if each.is_foreign)
+"""What stands in no ASCII text is sought in a database of its own, because its many letters slow the other one down."""
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -65,23 +67,19 @@ class Engine:
         self.is_compiled = compiled is None
         if compiled is not None:
             try:
-                self._database = hyperscan.loadb(compiled, hyperscan.HS_MODE_BLOCK)
-            except hyperscan.HyperscanError:
+                self._databases = _loaded(compiled)
+            except (hyperscan.HyperscanError, ValueError):
                 self.is_compiled = True
         if self.is_compiled:
             expressions = _expressions(detectors)
-            self._database = hyperscan.Database()
-            self._database.compile(
-                expressions=[pattern.encode() for _, pattern in expressions],
-                ids=[number for number, _ in expressions],
-                elements=len(expressions),
-                flags=[hyperscan.HS_FLAG_SINGLEMATCH if number in _ONCE else 0 for number, _ in expressions],
-            )
+            foreign = [each for each in expressions if each[0] in _FOREIGN]
+            self._databases = (_compiled([each for each in expressions if each[0] not in _FOREIGN]), _compiled(foreign))
         self._local = threading.local()
 
     def dump(self) -> bytes:
         """The compiled database, to be given to an engine of the same version on this machine."""
-        return bytes(hyperscan.dumpb(self._database))
+        first, second = (hyperscan.dumpb(each) for each in self._databases)
+        return len(first).to_bytes(8) + first + second
 
     def scan(self, texts: Texts) -> Scan:
         """What all detectors see in ``texts``, in order of place.
@@ -111,7 +109,9 @@ class Engine:
     def _hits(self, data: bytes) -> dict[int, list[int]]:
         """Where in ``data`` gates of detectors and of encodings end, by their number."""
         hits: dict[int, list[int]] = {}
-        self._database.scan(data, _note, context=hits, scratch=self._scratch())
+        scratches = self._scratches()
+        for database, scratch in zip(self._databases[: 1 if data.isascii() else 2], scratches, strict=False):
+            database.scan(data, _note, context=hits, scratch=scratch)
         return hits
 
     def _found(self, surface: Surface, hits: dict[int, list[int]]) -> tuple[list[_Found], bool]:
@@ -191,12 +191,12 @@ class Engine:
             for each in plain
         )
 
-    def _scratch(self) -> hyperscan.Scratch:
+    def _scratches(self) -> tuple[hyperscan.Scratch, ...]:
         """This thread's working memory; a shared one makes scans of two threads fail."""
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
-        return scratch
+        scratches: tuple[hyperscan.Scratch, ...] | None = getattr(self._local, "scratches", None)
+        if scratches is None:
+            scratches = self._local.scratches = tuple(hyperscan.Scratch(each) for each in self._databases)
+        return scratches
 
     def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Surface) -> Iterator[_Found]:
         """The hits of one detector whose pattern and check agree, each value once."""
@@ -244,6 +244,26 @@ def version(detectors: Sequence[Detector] = DETECTORS) -> str:
     """Which detectors and encodings these are, by all they look for: 12 hex digits."""
     said = repr((_expressions(detectors), [(each.kind, each.pattern, each.confidence) for each in detectors]))
     return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def _compiled(expressions: list[tuple[int, str]]) -> hyperscan.Database:
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[pattern.encode() for _, pattern in expressions],
+        ids=[number for number, _ in expressions],
+        elements=len(expressions),
+        flags=[hyperscan.HS_FLAG_SINGLEMATCH if number in _ONCE else 0 for number, _ in expressions],
+    )
+    return database
+
+
+def _loaded(dump: bytes) -> tuple[hyperscan.Database, hyperscan.Database]:
+    size = int.from_bytes(dump[:8])
+    first, second = dump[8 : 8 + size], dump[8 + size :]
+    if not first or not second:
+        raise ValueError("no dump of an engine")
+    mode = hyperscan.HS_MODE_BLOCK
+    return hyperscan.loadb(first, mode), hyperscan.loadb(second, mode)
 
 
 def _expressions(detectors: Sequence[Detector]) -> list[tuple[int, str]]:

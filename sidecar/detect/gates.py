@@ -19,7 +19,7 @@ _QUADS_16: Final = f"[I-Za-f][AQgw][AB]{_B64}A[C-H][AEIMQUYcgkosw048]A"
 _OCTET_32: Final = "[E-P][ABEFIJMNQRUVYZ45][A-Z2-7][A-HQ-X][ACEGIKMOQSUWY246][A-Z2-7][A-DI-LQ-TYZ23][A-Z2-7]"
 _HEX: Final = "[0-9A-Fa-f]"
 _INVISIBLE: Final = (
-    r"(?:\x00|\xc2\xad|\xcd\x8f|\xd8\x9c|\xe1\x85[\x9f\xa0]|\xe1\xa0[\x8b-\x8f]|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]"
+    r"(?:\xc2\xad|\xcd\x8f|\xd8\x9c|\xe1\x85[\x9f\xa0]|\xe1\xa0[\x8b-\x8f]|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]"
     r"|\xe3\x85\xa4|\xef\xb8[\x80-\x8f]|\xef\xbb\xbf|\xef\xbe\xa0|\xf3\xa0[\x80-\x87][\x80-\xbf])"
 )
 _COMBINING: Final = r"(?:\xcc[\x80-\xbf]|\xcd[\x80-\xaf]|\xe1[\xaa\xb7][\x80-\xbf]|\xe2\x83[\x90-\xb0]|\xef\xb8[\xa0-\xaf])"
@@ -43,6 +43,11 @@ class Gate:
     pattern: str
     is_once: bool = False
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it can be met in text beyond ASCII only."""
+        return self.undoes in ("tags", "selectors") or (self.undoes == "unicode" and r"\x00" not in self.pattern)
+
 
 def _run(body: str, alphabet: str) -> str:
     """A run of an alphabet that holds ``body``, to be reported where the run ends."""
@@ -52,7 +57,7 @@ def _run(body: str, alphabet: str) -> str:
 GATES: Final[tuple[Gate, ...]] = (
     Gate("base64", _run(f"(?:{_QUAD}){{5}}", _B64)),
     Gate("base64", _run(f"(?:{_QUADS_16}){{3}}", _B64)),
-    Gate("base64", _run(f"(?:^|[^{_B64[1:]})(?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]){_B64}{{12}}", _B64)),
+    Gate("base64", _run(f"(?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]){_B64}{{12}}", _B64)),
     Gate("base32", _run(f"(?:{_OCTET_32}){{3}}", "[A-Z2-7]")),
     Gate("hex", _run(f"(?:[2-7]{_HEX}){{12}}", _HEX)),
     Gate("hex", _run(f"(?:[2-7]{_HEX}00){{6}}", _HEX)),
@@ -67,6 +72,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("escape", r"[0-9A-Za-z:/]\\+/[0-9A-Za-z\\]"),
     Gate("entity", f"&(?:amp;)*#(?:[xX]0*{_ALNUM_HEX}|{_ALNUM_DECIMAL})(?:;|[^0-9A-Fa-f])"),
     Gate("entity", f"[0-9A-Za-z]&(?:amp;)*(?:{_NAMED_SIGNS};|#(?:[xX]0*{_SIGN_HEX}|0*(?:4[3567]|58|61|64|95));)"),
+    Gate("unicode", r"\x00[0-9A-Za-z_-]"),
     Gate("unicode", f"(?:{_INVISIBLE}|{_COMBINING})[0-9A-Za-z_-]"),
     Gate("unicode", f"(?:{_WIDE}){{2}}|[0-9A-Za-z_-]{_WIDE}|{_WIDE}[0-9A-Za-z_-]"),
     Gate("unicode", f"[0-9A-Za-z_]{_ALIKE}|{_ALIKE}[0-9A-Za-z_]"),

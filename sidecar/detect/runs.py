@@ -12,11 +12,7 @@ _BASE32: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _HEX: Final = b"0123456789abcdefABCDEF"
 _HEX_LIST: Final = _HEX + b" :,-xX\\"
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_LINE: Final = re.compile(
-    rb"(?:\r?\n|\\+r\\+n|\\+n)[ \t]*"
-    rb"([A-Za-z0-9+/_-]+={1,2}|[A-Za-z+/_-]*[0-9][A-Za-z0-9+/_-]*|[A-Za-z0-9+/_-]++(?![ ,.;:!?]))"
-)
-"""A further line of an encoded text; a word that a sentence goes on after is none."""
+_LINE: Final = re.compile(rb"(?:\r?\n|\\+r\\+n|\\+n)[ \t]*([A-Za-z0-9+/_-]+={0,2})")
 _LINE_END: Final = re.compile(rb"\\+[rn]|[ \t\r\n]")
 _LINE_MIN: Final = 56
 """A line shorter than this was not cut by an encoder; what follows is another text."""
@@ -79,17 +75,21 @@ def _raw(name: str, run: bytes) -> Iterator[bytes]:
             if _is_telling(raw):
                 yield raw
         return
-    digits = _LINE_END.sub(b"", run).rstrip(b"=").translate(_STANDARD)
-    for shift in range(4):
-        part = digits[shift:]
-        if len(part) % 4 == 1:
-            part = part[:-1]
-        raw = binascii.a2b_base64(part + b"=" * (-len(part) % 4))
-        if shift == 0 and _is_text(raw):
-            yield raw
-            return
-        if _is_telling(raw):
-            yield raw
+    lines = _LINE_END.split(run)
+    # A last, shorter line may be a word that follows, so that the text is read without it too.
+    ends = (None, -1) if len(lines) > 1 and len(lines[-1]) < len(lines[0]) else (None,)
+    for end in ends:
+        digits = b"".join(lines[:end]).rstrip(b"=").translate(_STANDARD)
+        for shift in range(4):
+            part = digits[shift:]
+            if len(part) % 4 == 1:
+                part = part[:-1]
+            raw = binascii.a2b_base64(part + b"=" * (-len(part) % 4))
+            if shift == 0 and _is_text(raw):
+                yield raw
+                break
+            if _is_telling(raw):
+                yield raw
 
 
 def _padded_32(rest: bytes) -> bytes:
