@@ -109,3 +109,14 @@ def test_hostile_encodings_take_bounded_time(unit: str) -> None:
     scans: list[Any] = [ENGINE.scan(walk(text)), ENGINE.scan(walk([text[at : at + 60] for at in range(0, len(text), 60)]))]
     assert thread_time() - started < 10
     assert all(scan.bytes_unwrapped <= 4 * limits.UNWRAPPED_BYTES_MAX for scan in scans)
+
+
+@pytest.mark.parametrize(
+    ("unit", "reason"), [("%41", "encoded"), ("QUFBQUFBQUFBQUFBQUFBQUFBQUE= ", "encoded"), ("\u0430a", "encoded")]
+)
+def test_ten_megabytes_of_disguise_are_a_recorded_gap(unit: str, reason: str) -> None:
+    """More than is undone is read up to the bound in seconds, and the call says that the rest was not."""
+    started = thread_time()
+    scan = ENGINE.scan(walk(unit * (10 * limits.MIB // len(unit.encode()))))
+    assert scan.skipped == (reason,)
+    assert thread_time() - started < 15
