@@ -68,6 +68,8 @@ class Span:
     """A stretch of a leaf in which a detector recognised a value: ``leaf.text[start:end]``, in characters.
 
     ``is_strict_only`` marks what the strict profile alone reports: it looks as if it was written for documentation.
+    Where the value stands encoded, the stretch is all of the encoded run, ``via`` says how it was read (``base64>gzip``) and
+    ``plain`` what it was read as.
     """
 
     kind: str
@@ -76,10 +78,17 @@ class Span:
     end: int
     confidence: float
     is_strict_only: bool = False
+    via: str = ""
+    plain: str = ""
 
     @property
     def value(self) -> str:
         """The value itself. It may never reach a log, a record, an alert or an error."""
+        return self.plain or self.stretch
+
+    @property
+    def stretch(self) -> str:
+        """What stands in the message: the value, or what it was read from. As secret as the value."""
         return self.leaf.text[self.start : self.end]
 
 
@@ -91,6 +100,11 @@ class Scan:
     bytes_scanned: int = 0
     bytes_skipped: int = 0
     skipped: tuple[str, ...] = ()
+    bytes_unwrapped: int = 0
+    """What encoded stretches were undone to, and looked at beside ``bytes_scanned``."""
+    detectors: int = 0
+    """How many detectors looked; which ones, the version of the engine says."""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

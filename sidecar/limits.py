@@ -264,3 +264,21 @@ REGISTERED_CHARS_MAX: Final = 32 * KIB
 
 EVENT_TIMES_MAX: Final = 100
 """Events of one stream whose times are recorded with its call; how many there were is always counted."""
+
+ENCODING_DEPTH_MAX: Final = 3
+"""Encodings within encodings that are undone: honest senders use two, and each one more costs another scan."""
+
+UNWRAPPED_BYTES_MAX: Final = 8 * MIB
+"""What all encoded stretches of one message may grow to. The largest body in base64 is refused long before a bomb ends."""
+
+INFLATED_BYTES_MAX: Final = 4 * MIB
+"""What one compressed stretch may grow to."""
+
+UNWRAPPED_RUNS_MAX: Final = 2_000
+"""Encoded runs of one message that are undone, some 10 microseconds each."""
+
+UNWRAPPED_CHANGES_MAX: Final = 50_000
+"""Letters of one message that are read in another way than they are written, about a microsecond each."""
+
+JOINED_FIELDS_MAX: Final = 256
+"""Short fields of one message that are also read as one text, in case a value was cut into them."""

@@ -32,7 +32,8 @@ MAY_USE = {
     "sidecar/policy/load.py": {"os"},  # the one place of policy that reads files
     "sidecar/policy/fakes.py": {"random"},  # made-up values for the tests inside policies, from a fixed seed
     "sidecar/policy/fakes_personal.py": {"random"},  # the same, for personal data
-    "sidecar/detect/engine.py": {"threading"},  # a scratch space per thread, which the library demands
+    "sidecar/detect/databases.py": {"threading"},
+    "sidecar/detect/registered.py": {"threading"},  # a scratch space per thread, which the library demands
 }
 
 

@@ -35,7 +35,7 @@ def stand_ins(payload: Any, schema: Any, spans: Iterable[Span], mark: Mark) -> d
     texts = marked((span for span in spans if span.leaf.is_text), mark)
     walk, content = Walk(schema), payload["result"]["structuredContent"]
     for path in dict.fromkeys(span.leaf.path for span in spans):
-        said = [span.value for span in spans if span.leaf.path == path]
+        said = [span.stretch for span in spans if span.leaf.path == path]
         found = _first_fit(walk, content, path[2:], texts.get(path), said)
         content = _set(content, path[2:], found)
         if found != texts.get(path):

@@ -1,25 +1,28 @@
 """One pass over a message for all detectors at once, then an exact look at the few places where something may be."""
 
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-import hyperscan
 import re2
 
 from sidecar.detect import named, personal, secrets
+from sidecar.detect.databases import CUT, CUT_GATES, FIRST_GATE, ONCE, Databases, Hits, version
+from sidecar.detect.fields import joined_fields
+from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
 from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
+from sidecar.detect.views import Left, Surface, View, view
 from sidecar.events import Scan, Span
-from sidecar.limits import HITS_PER_DETECTOR_MAX, SPANS_MAX
+from sidecar.limits import ENCODING_DEPTH_MAX, SPANS_MAX
 
 DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
-_CUT: Final = -1
+_SURE: Final = 0.9
+"""How sure a detector must be of a value that was put together from parts."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
 _OPTIONS: Final = re2.Options()
@@ -35,28 +38,30 @@ class _Found:
     rank: int
     confidence: float
     is_strict_only: bool = False
+    via: str = ""
+    plain: str = ""
 
 
 class Engine:
-    """All detectors in one Hyperscan database (block mode, bytes, no start of match), and their RE2 patterns.
+    """All detectors: their gates in one pass, then their RE2 patterns and checks. Thread-safe.
 
-    Thread-safe: the database is read-only, and every thread has its own scratch space. ``kinds`` is what it can find.
+    ``kinds`` is what it can find, ``version`` names all it looks for.
     """
 
-    def __init__(self, detectors: Sequence[Detector] = DETECTORS, registered: Sequence[str] = ()) -> None:
-        """Compile; ``registered`` are secrets to find as they are, by text."""
+    def __init__(
+        self, detectors: Sequence[Detector] = DETECTORS, registered: Sequence[str] = (), compiled: bytes | None = None
+    ) -> None:
+        """``registered`` are secrets to find as they are, by text.
+
+        ``compiled`` is what ``databases.dump()`` of an engine with the same ``version`` gave on this machine.
+        """
         self._detectors = (*detectors, DETECTOR)
         self.kinds = frozenset(each.kind for each in self._detectors)
+        self.version = version(detectors)
         self._registered = Registered(registered)
-        self._patterns = tuple(re2.compile(each.pattern.encode(), _OPTIONS) for each in detectors)
-        self._database = hyperscan.Database()
-        self._database.compile(
-            expressions=[each.gate.encode() for each in detectors],
-            ids=list(range(len(detectors))),
-            elements=len(detectors),
-            flags=[0] * len(detectors),
-        )
-        self._local = threading.local()
+        self._patterns: list[Any] = [None] * len(detectors)
+        self.databases = Databases(detectors, compiled)
+        self._last = len(detectors)
 
     def scan(self, texts: Texts) -> Scan:
         """What all detectors see in ``texts``, in order of place.
@@ -65,45 +70,109 @@ class Engine:
         specific kinds.
         """
         data = texts.joined()
-        hits: dict[int, list[int]] = {}
-        self._database.scan(data, _note, context=hits, scratch=self._scratch())
-        found = self._registered_in(data)
-        if not hits and not found:
-            return Scan((), len(data), texts.bytes_skipped, texts.skipped)
-        is_cut = hits.pop(_CUT, None) is not None
-        for rank in sorted(hits):
-            confirmed = list(islice(self._confirmed(rank, hits[rank], data, texts), SPANS_MAX + 1))
-            is_cut |= len(confirmed) > SPANS_MAX
-            found += confirmed
-        kept = _without_overlap(found)
-        if len(kept) > SPANS_MAX:
-            kept = sorted(sorted(kept, key=lambda each: each.rank)[:SPANS_MAX], key=lambda each: each.start)
+        hits = self.databases.hits(data)
+        if not hits and not self._registered:
+            return Scan((), len(data), texts.bytes_skipped, texts.skipped, 0, len(self._detectors), self.version)
+        left = Left()
+        found, is_cut = self._found(texts, hits)
+        is_cut_up = not ONCE.isdisjoint(hits)
+        found += self._hidden(texts, hits, found, left)
+        if is_cut_up:
+            found += self._cut_up(texts, found)
+        if len(found) > SPANS_MAX:
+            found = sorted(found, key=lambda each: each.rank)[:SPANS_MAX]
             is_cut = True
-        spans = tuple(islice(self._spans(kept, data, texts), SPANS_MAX + 1)) if kept else ()
+        spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
         is_cut |= len(spans) > SPANS_MAX
-        skipped = (*texts.skipped, "spans") if is_cut else texts.skipped
-        return Scan(spans[:SPANS_MAX], len(data), texts.bytes_skipped, skipped)
+        skipped = (*texts.skipped, *sorted(left.skipped), *(("spans",) if is_cut else ()))
+        bytes_skipped, count = texts.bytes_skipped + left.bytes_skipped, len(self._detectors)
+        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version)
 
-    def _scratch(self) -> hyperscan.Scratch:
-        """This thread's working memory; a shared one makes scans of two threads fail."""
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
-        return scratch
+    def _found(self, surface: Surface, hits: Hits) -> tuple[list[_Found], bool]:
+        """What detectors confirm on one surface, without overlap, and whether there was more than is looked at."""
+        is_cut, data = CUT in hits, surface.joined()
+        found = [_Found(start, end, self._last, DETECTOR.confidence) for start, end in self._registered.found(data)]
+        for rank in sorted(hits):
+            if 0 <= rank < FIRST_GATE:
+                confirmed = list(islice(self._confirmed(rank, hits[rank], data, surface), SPANS_MAX + 1))
+                is_cut |= len(confirmed) > SPANS_MAX
+                found += confirmed
+        return _without_overlap(found), is_cut
 
-    def _registered_in(self, data: bytes) -> list[_Found]:
-        """The registered secrets; their database is apart, because the other one is kept on disk."""
-        if self._registered.database is None:
-            return []
-        scratch = getattr(self._local, "registered", None)
-        if scratch is None:
-            scratch = self._local.registered = hyperscan.Scratch(self._registered.database)
-        rank = len(self._detectors) - 1
-        return [_Found(start, end, rank, DETECTOR.confidence) for start, end in self._registered.found(data, scratch)]
+    def _hidden(self, texts: Texts, hits: Hits, plain: list[_Found], left: Left) -> list[_Found]:
+        """What stands in encoded stretches, as stretches of the message's own text."""
+        found: dict[tuple[str, int, int, str], _Found] = {}
+        surface: Surface = texts
+        for depth in range(ENCODING_DEPTH_MAX + 1):
+            for gate in ONCE & hits.keys():
+                del hits[gate]
+            if CUT_GATES in hits:
+                left.skip("encoded", 0)
+            gates = _gates(hits, surface)
+            if not gates:
+                break
+            if depth == ENCODING_DEPTH_MAX:
+                left.skip("encoding-depth", len(surface.joined()))
+                break
+            made = view(surface, gates, left)
+            if not made:
+                break
+            hits, surface = self.databases.hits(made.joined()), made
+            for each in self._found(made, hits)[0]:
+                for inner in self._traced(each, made):
+                    kind = self._detectors[inner.rank].kind
+                    key = (kind, inner.start, inner.end, inner.plain)
+                    if key not in found and not self._is_known(inner, kind, plain):
+                        found[key] = inner
+        return list(found.values())
 
-    def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Texts) -> Iterator[_Found]:
+    def _cut_up(self, texts: Texts, known: list[_Found]) -> Iterator[_Found]:
+        """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
+        made = joined_fields(texts)
+        if not made:
+            return
+        for each in self._found(made, self.databases.hits(made.joined()))[0]:
+            parts = made.sources(each.start, each.end)[0]
+            is_named = self._detectors[each.rank].kind.startswith("secrets.") and each.confidence >= _SURE
+            if len(parts) > 1 and is_named and not any(old.start < parts[0][1] and parts[0][0] < old.end for old in known):
+                plain = made.joined()[each.start : each.end].decode("utf-8", "replace")
+                for start, end in parts:
+                    yield replace(each, start=start, end=end, via="fields", plain=plain)
+
+    def _traced(self, found: _Found, made: View) -> Iterator[_Found]:
+        """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""
+        data = made.joined()
+        if not made.is_fresh(found.start) and not made.is_fresh(found.end - 1):
+            return
+        ranges, ways = [(found.start, found.end)], []
+        at: Surface = made
+        while isinstance(at, View):
+            traced = [at.sources(start, end) for start, end in ranges]
+            ranges = [each for sources, _ in traced for each in sources]
+            ways += sorted({way for _, way in traced if way})
+            at = at.parent
+        plain = data[found.start : found.end].decode("utf-8", "replace") if ways else ""
+        via = ">".join(reversed(ways))
+        for start, end in ranges:
+            yield replace(found, start=start, end=end, via=via, plain=plain)
+
+    def _is_known(self, inner: _Found, kind: str, plain: list[_Found]) -> bool:
+        """Whether it was found without undoing anything: the same kind there, or the same letters as another kind.
+
+        A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
+        """
+        return any(
+            each.start <= inner.start and inner.end <= each.end and self._detectors[each.rank].kind == kind
+            if inner.via and kind != DETECTOR.kind
+            else each.start < inner.end and inner.start < each.end
+            for each in plain
+        )
+
+    def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Surface) -> Iterator[_Found]:
         """The hits of one detector whose pattern and check agree, each value once."""
         detector, pattern = self._detectors[rank], self._patterns[rank]
+        if pattern is None:
+            pattern = self._patterns[rank] = re2.compile(detector.pattern.encode(), _OPTIONS)
         done = 0
         for end in ends:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
@@ -129,27 +198,31 @@ class Engine:
             for each in found
             for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1)
         ]
+        parts.sort(key=lambda part: part[:3])
         leaves = texts.leaves({index for index, *_ in parts})
         last, byte, char = -1, 0, 0
         for index, low, high, each in parts:
             if index != last:
                 last, byte, char = index, starts[index], 0
             start = char + _chars(data, byte, low)
-            byte, char = high, start + _chars(data, low, high)
+            byte, char, end = low, start, start + _chars(data, low, high)
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
-                yield Span(self._detectors[each.rank].kind, leaves[index], start, char, each.confidence, each.is_strict_only)
+                kind = self._detectors[each.rank].kind
+                yield Span(kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
 
 
-def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
-    """Hyperscan's callback; it must return nothing, or the scan ends."""
-    ends = hits.get(rank)
-    if ends is None:
-        hits[rank] = [end]
-    elif len(ends) < HITS_PER_DETECTOR_MAX:
-        ends.append(end)
-    else:
-        hits[_CUT] = ends
+def _gates(hits: Hits, surface: Surface) -> dict[str, list[int]]:
+    """The ends of gates by the transformation they call for; on a view only those in what was undone for it."""
+    gates: dict[str, list[int]] = {}
+    for number in sorted(hits):
+        if number >= FIRST_GATE:
+            ends = hits[number]
+            if isinstance(surface, View):
+                ends = [end for end in ends if surface.is_fresh(max(0, end - 2))]
+            if ends:
+                gates.setdefault(GATES[number - FIRST_GATE].undoes, []).extend(ends)
+    return gates
 
 
 def _chars(data: bytes, start: int, end: int) -> int:
@@ -158,13 +231,12 @@ def _chars(data: bytes, start: int, end: int) -> int:
     return len(part) if part.isascii() else len(part.decode("utf-8", "surrogatepass"))
 
 
-def _candidate(data: bytes, start: int, end: int, texts: Texts) -> Candidate:
-    index, starts = texts.index_at(start), texts.starts()
+def _candidate(data: bytes, start: int, end: int, texts: Surface) -> Candidate:
     return Candidate(
         data[start:end].decode("utf-8", "replace"),
         data[max(0, start - CONTEXT_CHARS) : start].decode("utf-8", "replace"),
         data[end : end + CONTEXT_CHARS].decode("utf-8", "replace"),
-        starts[index] == start and starts[index + 1] - 1 == end,
+        texts.is_whole(start, end),
     )
 
 

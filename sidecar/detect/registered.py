@@ -6,6 +6,7 @@ Their text exists in memory only: it is compiled into a database of its own, whi
 import base64
 import html
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -28,22 +29,31 @@ _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 class Registered:
-    """Finds these values; ``database`` is for the caller's scratch space, and ``None`` when there are none."""
+    """Finds these values; false when there are none. Thread-safe."""
 
     def __init__(self, values: Sequence[str]) -> None:
         forms = {form: edges for value in values for form, edges in forms_of(value)}
         self._forms = tuple(forms.items())
-        self.database: hyperscan.Database | None = None
+        self._local = threading.local()
+        self._database: hyperscan.Database | None = None
         if forms:
             gates = ["".join(f"\\x{byte:02x}" for byte in form[:_GATE_BYTES]).encode() for form in forms]
-            self.database = hyperscan.Database()
-            self.database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+            self._database = hyperscan.Database()
+            self._database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
 
-    def found(self, data: bytes, scratch: hyperscan.Scratch) -> list[tuple[int, int]]:
+    def __bool__(self) -> bool:
+        return self._database is not None
+
+    def found(self, data: bytes) -> list[tuple[int, int]]:
         """Where in ``data`` the values stand, as bytes from and to, in no order."""
+        if self._database is None:
+            return []
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            # A scratch space that two threads share makes their scans fail.
+            scratch = self._local.scratch = hyperscan.Scratch(self._database)
         hits: list[tuple[int, int]] = []
-        if self.database is not None:
-            self.database.scan(data, _note, context=hits, scratch=scratch)
+        self._database.scan(data, _note, context=hits, scratch=scratch)
         return [self._whole(data, index, end) for index, end in hits if self._is_there(data, index, end)]
 
     def _is_there(self, data: bytes, index: int, end: int) -> bool:

@@ -1,7 +1,7 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -65,6 +65,20 @@ class Texts:
     def index_at(self, offset: int) -> int:
         """Which text the byte at ``offset`` of ``joined()`` belongs to; the line feed belongs to the text before it."""
         return bisect_right(self.starts(), offset) - 1
+
+    def around(self, offset: int) -> tuple[int, int]:
+        """Begin and end of the text to which the byte at ``offset`` of ``joined()`` belongs."""
+        index, starts = self.index_at(offset), self.starts()
+        return starts[index], starts[index + 1] - 1
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether ``start:end`` of ``joined()`` is all of a text."""
+        return self.around(start) == (start, end)
+
+    def values(self) -> Iterator[tuple[int, str]]:
+        """The texts that are no object keys, with their indexes, in document order; none where bounds left some out."""
+        if isinstance(self._payload, dict | list) and not self.skipped:
+            yield from _values(self._payload, 0)
 
     def leaves(self, wanted: Collection[int] | None = None) -> dict[int, Leaf]:
         """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
@@ -189,6 +203,26 @@ class _Placer:
         return index
 
 
+def _values(container: Any, index: int) -> Iterator[tuple[int, str]]:
+    """The texts in ``container`` that are no keys, each with its index among all; ``index`` is that of the first."""
+    stack: list[Iterator[Any]] = [iter(container.items() if isinstance(container, dict) else container)]
+    while stack:
+        for member in stack[-1]:
+            value = member
+            if type(member) is tuple:
+                index, value = index + 1, member[1]
+            if type(value) is str:
+                yield index, value
+                index += 1
+            elif type(value) is dict or type(value) is list:
+                stack.append(iter(value.items() if type(value) is dict else value))
+                break
+            else:
+                index += len(_number_texts(value))
+        else:
+            stack.pop()
+
+
 def _number_texts(value: Any) -> tuple[str, ...]:
     """The digits of an integral number long enough to be an identifier. A number with a fraction is never one."""
     if type(value) is int or (type(value) is float and value.is_integer()):
@@ -197,9 +231,9 @@ def _number_texts(value: Any) -> tuple[str, ...]:
 
 
 def preview(span: Span) -> str:
-    """The value masked: the public prefix where its kind has one, then its length (``AKIA…(20)``, ``…(16)``)."""
+    """The value masked: the public prefix where its kind has one, its length, how it was read (``AKIA…(20) in base64``)."""
     value = span.value
-    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})"
+    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})" + (f" in {span.via}" if span.via else "")
 
 
 def mark(span: Span) -> str:

@@ -237,6 +237,9 @@ class Ledger:
         row["policy_version"] = verdict.policy_version
         row["decision_us"] = row.get("decision_us", 0) + int(judged.spent_s * 1e6)
         row["bytes_scanned"] = row.get("bytes_scanned", 0) + scan.bytes_scanned
+        row["detectors"], row["detectors_version"] = scan.detectors, scan.version
+        if scan.bytes_unwrapped:
+            row["bytes_unwrapped"] = row.get("bytes_unwrapped", 0) + scan.bytes_unwrapped
         if scan.bytes_skipped or scan.skipped:
             row["bytes_skipped"] = row.get("bytes_skipped", 0) + scan.bytes_skipped
             row["skipped"] = sorted({*row.get("skipped", ()), *scan.skipped})

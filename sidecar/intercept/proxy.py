@@ -17,6 +17,7 @@ from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
 from sidecar.intercept.ca import open_authority
 from sidecar.intercept.calls import Ledger, new_id, timestamp
+from sidecar.intercept.compiled import ready_engine
 from sidecar.intercept.forward import forward_spec
 from sidecar.intercept.gate import Gate
 from sidecar.intercept.http import HttpCarrier
@@ -49,7 +50,7 @@ def run(settings: Settings) -> int:
         PolicyError: the policies are not valid; without valid ones nothing is passed on.
     """
     data = open_data(settings)
-    engine = Engine(registered=registered_secrets(settings))
+    engine = ready_engine(data, registered_secrets(settings))
     policies = load_tested(settings.policies_path, engine)
     return asyncio.run(_Proxy(settings, data, engine, policies).run())
 

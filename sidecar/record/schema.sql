@@ -56,7 +56,10 @@ ALTER TABLE {database}.calls
     ADD COLUMN IF NOT EXISTS decision_us UInt64 CODEC(T64, ZSTD(1)),      -- of overhead_us: detectors and rules
     ADD COLUMN IF NOT EXISTS result_type LowCardinality(String),          -- complete, input_required, task, ... (2026-07-28)
     ADD COLUMN IF NOT EXISTS ended LowCardinality(String),                -- answer, refused, client_left, stream_ended, timeout ...
-    ADD COLUMN IF NOT EXISTS anomalies Array(LowCardinality(String))      -- what a well-behaved peer does not do
+    ADD COLUMN IF NOT EXISTS anomalies Array(LowCardinality(String)),     -- what a well-behaved peer does not do
+    ADD COLUMN IF NOT EXISTS detectors UInt16,                            -- how many looked; 0: nothing was looked at
+    ADD COLUMN IF NOT EXISTS detectors_version LowCardinality(String),    -- which ones, and what they look for
+    ADD COLUMN IF NOT EXISTS bytes_unwrapped UInt64 CODEC(T64, ZSTD(1))   -- made of encoded stretches, and looked at too
 ;
 
 -- One row per rule, message, kind and distinct value. No value: only its kind, place, keyed fingerprint and masked preview.

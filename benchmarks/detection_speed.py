@@ -1,0 +1,99 @@
+"""What looking at a message costs, beside a bare Hyperscan pass of the detectors alone over the same bytes.
+
+``python benchmarks/detection_speed.py`` takes half a minute. Texts are the installed packages' own code, documents and data,
+and records and log lines made now; times are of the thread's processor, the best of the rounds.
+"""
+
+import argparse
+import json
+import random
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter, thread_time
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import hyperscan
+
+from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect.text import walk
+from sidecar.intercept.compiled import ready_engine
+
+SIZES = {"2 KB": 2_000, "10 KB": 10_000, "1 MB": 1_000_000}
+
+
+def corpus() -> dict[str, str]:
+    """A megabyte of each class of text."""
+    packages = Path(sysconfig.get_paths()["purelib"])
+    rng = random.Random(1)
+    made = {
+        name: _collected(packages, pattern) for name, pattern in (("code", "*.py"), ("documents", "*.md"), ("json", "*.json"))
+    }
+    records = ({"id": rng.randrange(10**6), "name": f"item {at}", "created": f"2026-11-{at % 28 + 1:02}T10:00:00Z",
+                "tags": ["a", "b"],
+                "digest": rng.randbytes(20).hex(), "price": round(rng.random() * 100, 2)} for at in range(8_000))  # fmt: skip
+    made["records"] = "\n".join(json.dumps(record) for record in records)
+    made["logs"] = "\n".join(
+        f"2026-11-22 10:{at % 60:02}:00 INFO worker-{at % 9} handled GET /items/{at} in {at % 97} ms" for at in range(20_000)
+    )
+    made["prose"] = " ".join(rng.choices(made["documents"].split(), k=180_000))
+    return {name: text[: max(SIZES.values())] for name, text in made.items() if len(text) >= 500_000}
+
+
+def _collected(folder: Path, pattern: str) -> str:
+    parts, size = [], 0
+    for file in sorted(folder.rglob(pattern)):
+        parts.append(file.read_text(errors="replace"))
+        size += len(parts[-1])
+        if size > max(SIZES.values()):
+            break
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Print one row for each class and size, then the start; exit status 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    engine = Engine()
+    database = hyperscan.Database()
+    gates = [each.gate.encode() for each in DETECTORS]
+    database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+    scratch = hyperscan.Scratch(database)
+    print("| text | size | all detectors, µs | bare pass, µs | ratio |\n|---|---|---|---|---|")
+    for name, text in corpus().items():
+        for label, size in SIZES.items():
+            parts = [text[at : at + size] for at in range(0, min(len(text), 20 * size), size)][:20]
+            all_us = fmean(_best_us(lambda said: engine.scan(walk({"text": said})), part, rounds) for part in parts)
+            bare = fmean(
+                _best_us(lambda said: database.scan(said, _nothing, scratch=scratch), part.encode(), rounds) for part in parts
+            )
+            print(f"| {name} | {label} | {all_us:.0f} | {bare:.0f} | {all_us / bare:.2f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for label in ("compiled", "from the cache"):
+            started = perf_counter()
+            ready_engine(Path(folder))
+            print(f"start, {label}: {(perf_counter() - started) * 1e3:.1f} ms")
+    return 0
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+def _best_us(work: Callable[[Any], Any], said: Any, rounds: int) -> float:
+    best = 1e9
+    for _ in range(rounds):
+        started = thread_time()
+        work(said)
+        best = min(best, thread_time() - started)
+    return best * 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""How many disguised credentials are found, and what finding them costs.
+
+``python benchmarks/evasion.py`` takes a minute: every way of writing in ``tests/detect/disguises.py`` on values made now,
+one or more of every kind that can be found by its own form. A value counts when it is recognised whole.
+"""
+
+import argparse
+import json
+import random
+import sys
+from pathlib import Path
+from statistics import median
+from time import thread_time
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sidecar.detect.engine import Engine
+from sidecar.detect.text import walk
+from sidecar.document import Document
+from tests.detect.disguises import DISGUISES
+from tests.detect.generate import expand
+
+CORPUS = Path(__file__).parent.parent / "tests" / "corpus"
+
+
+def secrets(engine: Engine, count: int) -> list[str]:
+    """Values of as many kinds as there are, that the engine finds when they stand alone and undisguised."""
+    values: list[str] = []
+    for file in sorted(CORPUS.glob("*.yaml")):
+        for case in Document(file.name, file.read_text()).value["finds"]:
+            text = expand(case) if isinstance(case, str) and case.count("«") == 1 else ""
+            value = text.partition("«")[2].partition("»")[0]
+            if value.isascii() and "\n" not in value and _finds(engine, value, value):
+                values.append(value)
+                break
+    random.Random(1).shuffle(values)
+    return values[:count]
+
+
+def _finds(engine: Engine, text: str, value: str) -> bool:
+    spans = engine.scan(walk({"text": f"see {text} there"})).spans
+    return any(value in span.value for span in spans)
+
+
+def main() -> int:
+    """Print one row for each disguise; exit status 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--values", type=int, default=80)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    engine = Engine()
+    values = secrets(engine, options.values)
+    plain = median(_cost_us(engine, value) for value in values)
+    rows = []
+    for name, disguise in DISGUISES.items():
+        hidden = [disguise(value) for value in values]
+        found = sum(_finds(engine, text, value) for text, value in zip(hidden, values, strict=True))
+        rows.append((name, found, len(values), median(_cost_us(engine, text) for text in hidden)))
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    print(f"| way of writing | found of {len(values)} | share | µs | times the plain value |\n|---|---|---|---|---|")
+    for name, found, count, cost in [("as it is", len(values), len(values), plain), *rows]:
+        print(f"| {name} | {found} | {found / count:.3f} | {cost:.0f} | {cost / plain:.1f} |")
+    return 0
+
+
+def _cost_us(engine: Engine, text: str) -> float:
+    payload = {"text": f"see {text} there"}
+    best = 1.0
+    for _ in range(5):
+        started = thread_time()
+        engine.scan(walk(payload))
+        best = min(best, thread_time() - started)
+    return best * 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

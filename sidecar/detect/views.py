@@ -1,0 +1,220 @@
+"""Views: what the encoded stretches of a text stand for, as text of its own, with the way back to the original."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sidecar.detect import letters, runs
+from sidecar.detect.kinds import CONTEXT_CHARS
+from sidecar.limits import INFLATED_BYTES_MAX, UNWRAPPED_BYTES_MAX, UNWRAPPED_CHANGES_MAX, UNWRAPPED_RUNS_MAX
+
+RUNS: Final = ("base64", "base32", "hex")
+_AROUND: Final = 2 * CONTEXT_CHARS
+_WORD_MAX: Final = 16_384
+"""How far from an escaped letter the value it belongs to may reach: as long as the longest token."""
+
+
+@dataclass(slots=True)
+class Left:
+    """What may still be undone in one message; ``skipped`` names the bounds that were reached, with the bytes left undone."""
+
+    unwrapped: int = UNWRAPPED_BYTES_MAX
+    runs: int = UNWRAPPED_RUNS_MAX
+    changes: int = UNWRAPPED_CHANGES_MAX
+    skipped: set[str] = field(default_factory=set)
+    bytes_skipped: int = 0
+
+    @property
+    def bytes_done(self) -> int:
+        """How many bytes were made of what was undone."""
+        return UNWRAPPED_BYTES_MAX - max(0, self.unwrapped)
+
+    def skip(self, reason: str, count: int) -> None:
+        """Note that ``count`` bytes were not undone because of a bound."""
+        self.skipped.add(reason)
+        self.bytes_skipped += count
+
+
+class Surface(Protocol):
+    """A text that was scanned: the message's own (``Texts``), or a view of it."""
+
+    def joined(self) -> bytes:
+        """All of it."""
+        ...
+
+    def around(self, offset: int) -> tuple[int, int]:
+        """Begin and end of the leaf, or the stretch of a view, in which ``offset`` lies."""
+        ...
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether the stretch is all of its leaf."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """``data[start:end]`` of a view stands for ``low:high`` of what it is a view of.
+
+    ``via`` is how it was read, empty where it was copied. ``is_fresh`` is false for what only stands beside what was undone.
+    ``group`` is the same for the pieces of one stretch.
+    """
+
+    start: int
+    end: int
+    low: int
+    high: int
+    via: str
+    is_fresh: bool
+    group: int
+
+
+class View:
+    """The undone stretches of a surface, each with its surroundings, as one text to be scanned."""
+
+    __slots__ = ("_data", "_parts", "_pieces", "_starts", "parent", "size", "stretches")
+
+    def __init__(self, parent: "Surface") -> None:
+        self.parent = parent
+        self._parts: list[bytes] = []
+        self._pieces: list[Piece] = []
+        self.size = 0
+        self._data: bytes | None = None
+        self._starts: list[int] = []
+        self.stretches: list[tuple[int, int]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def add(self, text: bytes, low: int, high: int, via: str, group: int, is_fresh: bool = True) -> None:
+        """Append ``text``, which stands for ``low:high`` of the parent."""
+        if text or low < high:
+            self._pieces.append(Piece(self.size, self.size + len(text), low, high, via, is_fresh, group))
+            self._parts.append(text)
+            self.size += len(text)
+
+    def joined(self) -> bytes:
+        """The text of the view."""
+        if self._data is None:
+            self._data = b"".join(self._parts)
+            self._starts = [piece.start for piece in self._pieces]
+        return self._data
+
+    def around(self, offset: int) -> tuple[int, int]:
+        """Begin and end of what was undone in one go and holds ``offset``."""
+        return self.stretches[max(0, bisect_right(self.stretches, (offset, self.size)) - 1)]
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether line ends stand on both sides."""
+        data = self.joined()
+        return data[max(0, start - 1) : start] in (b"", b"\n") and data[end : end + 1] in (b"", b"\n")
+
+    def is_fresh(self, offset: int) -> bool:
+        """Whether what stands at ``offset`` belongs to what was undone."""
+        return self._pieces[self._at(offset)].is_fresh
+
+    def sources(self, start: int, end: int) -> tuple[list[tuple[int, int]], str]:
+        """Where in the parent ``start:end`` comes from, one stretch for each group, and how it was read (empty: copied)."""
+        self.joined()
+        found: dict[int, tuple[int, int]] = {}
+        ways: dict[str, None] = {}
+        for piece in self._pieces[self._at(start) :]:
+            if piece.start >= end:
+                break
+            low, high = piece.low, piece.high
+            if not piece.via:
+                low, high = low + max(0, start - piece.start), high - max(0, piece.end - end)
+            else:
+                ways[piece.via] = None
+            first, last = found.get(piece.group, (low, high))
+            found[piece.group] = min(first, low), max(last, high)
+        return list(found.values()), ",".join(ways)
+
+    def _at(self, offset: int) -> int:
+        return max(0, bisect_right(self._starts, offset) - 1)
+
+
+def view(surface: Surface, hits: Mapping[str, Iterable[int]], left: Left) -> View:
+    """What the gates' hits (ends, by the transformation they call for) stand for, within what is ``left``."""
+    made = View(surface)
+    group = 0
+    for name, ends in hits.items():
+        for fresh in _runs(name, surface, ends, left) if name in RUNS else _letters(name, surface, ends, left):
+            _append(made, surface.joined(), fresh, group)
+            group += 1
+    return made
+
+
+_Fresh = list[tuple[bytes, int, int, str]]
+
+
+def _append(made: View, data: bytes, fresh: _Fresh, group: int) -> None:
+    low, high = fresh[0][1], fresh[-1][2]
+    before, after = max(0, low - _AROUND), min(len(data), high + _AROUND)
+    made.add(data[before:low], before, low, "", group, is_fresh=False)
+    begin = made.size
+    for text, start, end, via in fresh:
+        made.add(text, start, end, via, group)
+    made.stretches.append((begin, made.size))
+    made.add(data[high:after], high, after, "", group, is_fresh=False)
+    made.add(b"\n", after, after, "", group, is_fresh=False)
+
+
+def _runs(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Iterator[_Fresh]:
+    data, done = surface.joined(), 0
+    for end in sorted(ends):
+        if end <= done:
+            continue
+        low, high = surface.around(max(0, end - 2))
+        start, stop = runs.bounds(name, data, end, max(low, done), high)
+        done = max(done, stop)
+        if left.runs <= 0 or left.unwrapped <= 0:
+            left.skip("encoded", stop - start)
+            continue
+        left.runs -= 1
+        for via, text, is_cut in runs.decoded(name, data[start:stop], min(INFLATED_BYTES_MAX, left.unwrapped)):
+            text = text[: left.unwrapped] if len(text) > left.unwrapped else text
+            left.unwrapped -= len(text)
+            if is_cut or left.unwrapped <= 0:
+                left.skip("encoded", stop - start)
+            yield [(text, start, stop, via)]
+
+
+def _letters(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Iterator[_Fresh]:
+    data = surface.joined()
+    for start, stop in _regions(data, ends):
+        done, fresh = start, []
+        for low, high, letter in letters.UNDO[name](data[start:stop]):
+            left.changes -= 1
+            if left.changes < 0:
+                left.skip("encoded", stop - done)
+                break
+            if start + low > done:
+                fresh.append((data[done : start + low], done, start + low, ""))
+            fresh.append((letter, start + low, start + high, name))
+            done = start + high
+        left.unwrapped -= done - start
+        if done < stop:
+            fresh.append((data[done:stop], done, stop, ""))
+        if len(fresh) > 1 or (fresh and fresh[0][3]):
+            yield fresh
+
+
+def _regions(data: bytes, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Stretches around the hits that no word is cut by; those that touch are one."""
+    first = last = -1
+    for end in sorted(ends):
+        if end <= last - CONTEXT_CHARS:
+            continue
+        low, high = max(0, end - 2 * CONTEXT_CHARS), min(len(data), end + 2 * CONTEXT_CHARS)
+        floor, ceiling = max(0, low - _WORD_MAX), min(len(data), high + _WORD_MAX)
+        low = max(data.rfind(b" ", floor, low), data.rfind(b"\n", floor, low), floor - 1) + 1
+        edges = [edge for edge in (data.find(b" ", high, ceiling), data.find(b"\n", high, ceiling)) if edge >= 0]
+        high = min(edges, default=ceiling)
+        if low > last:
+            if last > 0:
+                yield first, last
+            first = low
+        last = max(last, high)
+    if last > 0:
+        yield first, last
