@@ -23,6 +23,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTOR
 
 _SURE: Final = 0.9
 """How sure a detector must be of a value that was put together from parts."""
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_AMID_BYTES: Final = 400
+_BY_CHANCE: Final = 0.5
+"""Pictures in base64 hold about one credential of a short form in 10 MB, by chance; nobody should have to look at it."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
 _OPTIONS: Final = re2.Options()
@@ -182,6 +186,8 @@ class Engine:
                 confidence, candidate = detector.confidence, _candidate(data, start, stop, texts)
                 if detector.check is not None:
                     confidence *= detector.check(candidate)
+                if confidence > 0 and _is_amid_base64(data, start, stop):
+                    confidence *= _BY_CHANCE
                 if confidence > 0:
                     is_doubtful = detector.doubt is not None and detector.doubt(candidate)
                     yield _Found(start, stop, rank, round(confidence, 2), is_doubtful)
@@ -229,6 +235,15 @@ def _chars(data: bytes, start: int, end: int) -> int:
     """How many characters ``data[start:end]`` is."""
     part = data[start:end]
     return len(part) if part.isascii() else len(part.decode("utf-8", "surrogatepass"))
+
+
+def _is_amid_base64(data: bytes, start: int, stop: int) -> bool:
+    """Whether a stretch is nothing but a part of much more base64."""
+    if data[start:stop].strip(_BASE64):
+        return False
+    before, after = data[max(0, start - _AMID_BYTES) : start], data[stop : stop + _AMID_BYTES]
+    around = len(before) - len(before.rstrip(_BASE64)) + len(after) - len(after.lstrip(_BASE64))
+    return around >= _AMID_BYTES
 
 
 def _candidate(data: bytes, start: int, end: int, texts: Surface) -> Candidate:

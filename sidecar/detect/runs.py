@@ -5,7 +5,9 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+import re2
 
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _BASE32: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -16,7 +18,13 @@ _LINE: Final = re.compile(rb"(?:\r?\n|\\+r\\+n|\\+n)[ \t]*([A-Za-z0-9+/_-]+={0,2
 _LINE_END: Final = re.compile(rb"\\+[rn]|[ \t\r\n]")
 _LINE_MIN: Final = 56
 """A line shorter than this was not cut by an encoder; what follows is another text."""
-_PRINTABLE: Final = re.compile(rb"[\t\r\n\x20-\x7e]{12}")
+_OPTIONS: Final = re2.Options()
+_OPTIONS.encoding = re2.Options.Encoding.LATIN1
+_PRINTABLE: Final = re2.compile(rb"[\t\r\n\x20-\x7e]{12}", _OPTIONS)
+_PRINTABLE_LONG: Final = re2.compile(rb"[\t\r\n\x20-\x7e]{20,}", _OPTIONS)
+"""In pictures and archives chance makes shorter ones, and e-mail addresses of them."""
+_BINARY_MIN: Final = 512
+"""Shorter than this, the whole is kept, so that one word among a few signs is still seen."""
 _UNPRINTABLE: Final = bytes.maketrans(bytes([*range(9), 11, 12, *range(14, 32), *range(127, 256)]), b" " * (9 + 2 + 18 + 129))
 _HEX_PAIRS: Final = re.compile(
     rb"(?:(?:0[xX]|\\+x)?[0-9A-Fa-f]{2}(?:[ :-]|, ?)){7,}(?:0[xX]|\\+x)?[0-9A-Fa-f]{2}(?![0-9A-Fa-f])"
@@ -52,11 +60,13 @@ def bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, 
     return start, stop
 
 
-def decoded(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes, bool]]:
-    """What ``run`` may stand for: how it was read (``base64>gzip``), the text, and whether it was cut at ``bytes_max``."""
+def decoded(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes, int, bool]]:
+    """What ``run`` may stand for: how it was read (``base64>gzip``), the text, how many bytes were made for it, beyond those
+    of ``run``, and whether it was cut at ``bytes_max``."""
     for raw in _raw(name, run):
-        label, text, is_cut = _inflated(name, raw, bytes_max)
-        yield label, _as_text(text), is_cut
+        label, inside, is_cut = _inflated(name, raw, bytes_max)
+        text = _as_text(inside)
+        yield label, text, len(text) if inside is raw else max(len(text), len(inside)), is_cut
 
 
 def _raw(name: str, run: bytes) -> Iterator[bytes]:
@@ -99,7 +109,11 @@ def _padded_32(rest: bytes) -> bytes:
 
 
 def _is_telling(raw: bytes) -> bool:
-    return raw[:2] == b"\x1f\x8b" or raw[:2] in _ZLIB or _is_utf16(raw) or _PRINTABLE.search(raw) is not None
+    return raw[:2] == b"\x1f\x8b" or raw[:2] in _ZLIB or _is_utf16(raw) or _printable(raw).search(raw) is not None
+
+
+def _printable(raw: bytes) -> Any:
+    return _PRINTABLE if len(raw) < _BINARY_MIN else _PRINTABLE_LONG
 
 
 def _is_text(raw: bytes) -> bool:
@@ -127,12 +141,12 @@ def _inflated(label: str, raw: bytes, bytes_max: int) -> tuple[str, bytes, bool]
 
 
 def _as_text(raw: bytes) -> bytes:
-    """UTF-8 from whatever it is; of what is no text, the printable stretches in their places."""
+    """UTF-8 from whatever it is; of what is no text, the printable stretches."""
     if _is_utf16(raw):
         order = "utf-16-le" if raw[1::2].count(0) >= raw[0::2].count(0) else "utf-16-be"
         return raw.decode(order, "replace").encode("utf-8", "replace")
     try:
         raw.decode()
     except UnicodeDecodeError:
-        return raw.translate(_UNPRINTABLE)
+        return raw.translate(_UNPRINTABLE) if len(raw) < _BINARY_MIN else b"\n".join(_PRINTABLE_LONG.findall(raw))
     return raw

@@ -172,9 +172,9 @@ def _runs(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Itera
             left.skip("encoded", stop - start)
             continue
         left.runs -= 1
-        for via, text, is_cut in runs.decoded(name, data[start:stop], min(INFLATED_BYTES_MAX, left.unwrapped)):
+        for via, text, made, is_cut in runs.decoded(name, data[start:stop], min(INFLATED_BYTES_MAX, left.unwrapped)):
             text = text[: left.unwrapped] if len(text) > left.unwrapped else text
-            left.unwrapped -= len(text)
+            left.unwrapped -= made
             if is_cut or left.unwrapped <= 0:
                 left.skip("encoded", stop - start)
             yield [(text, start, stop, via)]
