@@ -6,7 +6,6 @@ rows as lines of JSON on its input and ends when that ends.
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from sidecar.record.store import reader
 from sidecar.settings import Settings, load
+from tests.ports import free_port
 from tests.seed import Row
 
 ROOT = Path(__file__).parents[1]
@@ -47,13 +47,6 @@ class Record:
         lines.write(json.dumps(what) + "\n")
         lines.flush()
         assert answers.readline() == "done\n"
-
-
-def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_settings(folder: Path, reader_port: int) -> Settings:

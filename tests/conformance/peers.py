@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conformance.suite import ROOT, Compared, compare, of_client, of_server
-from tests.e2e.conftest import Installation, Program, free_port, is_open, until
+from tests.e2e.conftest import Installation, Program, is_open, until
+from tests.ports import free_port
 
 EVERYTHING = ROOT / ".tools" / "npm" / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
 CLIENT = f"{sys.executable} -m tests.conformance.client"

@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conformance.suite import ROOT
-from tests.e2e.conftest import Program, free_port, is_open, until
+from tests.e2e.conftest import Program, is_open, until
+from tests.ports import free_port
 
 SETTINGS = {
     "reverse": "servers: [{{name: peer, listen: '127.0.0.1:{port}', upstream: '{upstream}'}}]\n",

@@ -18,23 +18,10 @@ from typing import Any
 import pytest
 
 from sidecar import settings as settings_module
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 40.0
-
-
-_GIVEN: set[int] = set()
-
-
-def free_port() -> int:
-    """A port nobody listens on right now, and that was not given to another before."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _GIVEN:
-            _GIVEN.add(port)
-            return port
 
 
 def until[T](condition: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:

@@ -11,7 +11,8 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import CreateMessageResult, ElicitResult, TextContent
 
-from tests.e2e.conftest import ROOT, Installation, Program, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, Program, is_open, until
+from tests.ports import free_port
 
 MODES = ["legacy", "auto", "2026-07-28"]
 

@@ -18,8 +18,9 @@ from mcp import Client, ClientSession
 from mcp.client.sse import sse_client
 
 from tests.e2e.certificates import Issued, issue
-from tests.e2e.conftest import ROOT, Installation, Program, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, Program, is_open, until
 from tests.e2e.test_clients import MODES, inspect, tour
+from tests.ports import free_port
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 

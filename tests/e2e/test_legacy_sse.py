@@ -13,9 +13,10 @@ import pytest
 from mcp import ClientSession, MCPError
 from mcp.client.sse import sse_client
 
-from tests.e2e.conftest import Installation, Program, free_port, is_open, until
+from tests.e2e.conftest import Installation, Program, is_open, until
 from tests.e2e.test_clients import elicit, npm, sample
 from tests.intercept.conftest import aws_key
+from tests.ports import free_port
 
 EVERYTHING = [("echo", {"message": "hi"}), ("get-sum", {"a": 2, "b": 3}), ("no-such-tool", {})]
 ASKING = [("trigger-sampling-request", {"prompt": "hi", "maxTokens": 10})]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Installation, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, is_open, until
+from tests.ports import free_port
 
 
 def run(folder: Path, *arguments: str, **environ: str) -> tuple[int, str]:

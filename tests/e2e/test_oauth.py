@@ -15,8 +15,9 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 from tests.conformance.client import Memory
 from tests.e2e.certificates import issue
-from tests.e2e.conftest import Program, free_port, is_open, until
+from tests.e2e.conftest import Program, is_open, until
 from tests.e2e.test_forward import Forwarding
+from tests.ports import free_port
 
 
 class Guarded:

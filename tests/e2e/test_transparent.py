@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.certificates import issue
-from tests.e2e.conftest import ROOT, Installation, Program, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, Program, is_open, until
 from tests.e2e.test_clients import tour
 from tests.e2e.test_forward import call, issuer
+from tests.ports import free_port
 
 SIDECAR_UID = 12345
 ELSEWHERE = "198.51.100.7"

@@ -11,7 +11,8 @@ from sidecar.grafana.build import board_files
 from sidecar.grafana.push import Change, Grafana, different
 from sidecar.settings import Settings, load, reader_token
 from tests.grafana.fake import FakeGrafana
-from tests.seeded import free_port, write_settings
+from tests.ports import free_port
+from tests.seeded import write_settings
 
 THREE = ["POST /api/datasources", "POST /api/folders", "POST /api/dashboards/db"]
 

@@ -16,8 +16,9 @@ from mcp.client.stdio import stdio_client
 
 from sidecar.install import command
 from sidecar.install.entries import Wrapper
-from tests.e2e.conftest import ROOT, Program, free_port, until
+from tests.e2e.conftest import ROOT, Program, until
 from tests.install.conftest import Home
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("sidecar.stdio") is None, reason="`sidecar wrap` is not there")
 

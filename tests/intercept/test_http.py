@@ -18,8 +18,8 @@ from sidecar.intercept.passage import Passage
 from sidecar.intercept.server import SidecarMaster
 from sidecar.intercept.tls import SidecarTls
 from sidecar.settings import Server
-from tests.e2e.conftest import free_port
 from tests.intercept.conftest import SECRETS, Play, aws_key
+from tests.ports import free_port
 
 LIST = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
 

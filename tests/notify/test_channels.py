@@ -12,7 +12,8 @@ from sidecar.notify import channels
 from sidecar.notify.alerts import alert_of
 from sidecar.notify.channels import Channel
 from tests.notify.conftest import Receiver
-from tests.record.conftest import finding_row, free_port, until
+from tests.ports import free_port
+from tests.record.conftest import finding_row, until
 
 
 class Bench:

@@ -23,7 +23,7 @@ from sidecar.record.outbox import Outbox
 from sidecar.record.rows import timestamp
 from sidecar.record.store import reader
 from sidecar.settings import Settings, load
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30.0

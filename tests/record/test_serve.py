@@ -25,7 +25,8 @@ from sidecar.errors import SettingsError, StoreError
 from sidecar.record.serve import ReadServer
 from sidecar.record.store import reader
 from sidecar.settings import reader_token
-from tests.record.conftest import Collector, free_port, settings_in, until
+from tests.ports import free_port
+from tests.record.conftest import Collector, settings_in, until
 
 
 @pytest.fixture

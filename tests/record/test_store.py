@@ -14,7 +14,8 @@ from sidecar.errors import StoreError
 from sidecar.record.rows import health_row
 from sidecar.record.store import RowsRefused, open_store, reader
 from sidecar.settings import Settings
-from tests.record.conftest import ROOT, Collector, Server, call_row, collecting, free_port, settings_in
+from tests.ports import free_port
+from tests.record.conftest import ROOT, Collector, Server, call_row, collecting, settings_in
 
 PASSWORD = "SIDECAR_STORE_PASSWORD"
 

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Element
 
 from tests import seed
-from tests.seeded import ROOT, Record, free_port, write_settings
+from tests.ports import free_port
+from tests.seeded import ROOT, Record, write_settings
 
 REVIEW = ROOT / "dashboards" / "review"
 PAGES = {"calls": "views/calls.py", "findings": "views/findings.py", "health": "views/health.py", "call": "views/call.py"}

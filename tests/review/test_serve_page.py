@@ -10,8 +10,9 @@ import pytest
 from sidecar.errors import SettingsError
 from sidecar.review import serve_page
 from sidecar.settings import load
+from tests.ports import free_port
 from tests.review.conftest import Page, run_page
-from tests.seeded import ROOT, free_port, write_settings
+from tests.seeded import ROOT, write_settings
 
 
 def status(page: Page, path: str, **headers: str) -> int:

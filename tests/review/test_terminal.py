@@ -13,6 +13,7 @@ import pytest
 
 from sidecar.review import terminal
 from tests import seed
+from tests.ports import free_port
 from tests.seeded import ROOT, Record
 
 DEADLINE_S = 30.0
@@ -117,7 +118,7 @@ def test_a_closed_pipe_is_no_error(record: Record) -> None:
 
 def test_no_record_is_one_clear_error(tmp_path: Path) -> None:
     """Without a collector the command says what to start, and its exit code is 2."""
-    from tests.seeded import free_port, write_settings
+    from tests.seeded import write_settings
 
     settings = write_settings(tmp_path, free_port())
     command = [sys.executable, "-m", "sidecar", "calls", "-c", settings.file]

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Program, free_port, until
+from tests.e2e.conftest import ROOT, Program, until
+from tests.ports import free_port
 
 # What a test server is told to do is its first argument; ``-c`` keeps them beside the tests that need them.
 Popen = subprocess.Popen[bytes]
