@@ -17,7 +17,7 @@ up: setup ## run the sidecar with two demo servers and an agent; CONFIG=my.yaml:
 
 test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choose
 	@scripts/test-tools
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest $(PYTEST)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
