@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests import compiled
 from tests.conformance.suite import ROOT
 from tests.e2e.conftest import Program, is_open, until
 from tests.ports import free_port
@@ -28,6 +29,7 @@ def run(mode: str, url: str, folder: Path) -> None:
     port, parts, file = free_port(), urlsplit(url), folder / "sidecar.yaml"
     text = SETTINGS[mode].format(port=port, upstream=f"{parts.scheme}://{parts.netloc}")
     file.write_text(text + RECORD.format(policies=ROOT / "policies", folder=folder, reader=free_port(), page=free_port()))
+    compiled.lend(folder / "data")
     sidecar = Program([sys.executable, "-m", "sidecar", "proxy", "-c", str(file)], folder / "proxy.log", PYTHONPATH=str(ROOT))
     try:
         # Loading the client takes as long as the sidecar's start, so they go side by side.

@@ -16,9 +16,10 @@ from sidecar.errors import SettingsError
 from sidecar.events import Span
 from sidecar.secret_values import registered_secrets
 from sidecar.settings import load
+from tests import compiled
 from tests.detect.generate import CLASSES, REGISTERED, expand
 
-ENGINE = Engine(registered=[REGISTERED])
+ENGINE = compiled.engine([REGISTERED])
 
 
 def found(payload: object, engine: Engine = ENGINE) -> list[Span]:

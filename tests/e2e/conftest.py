@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from sidecar import settings as settings_module
+from tests import compiled
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,8 @@ class Installation:
     def command(self, *arguments: str, name: str = "") -> Program:
         """Run ``sidecar`` as a user does."""
         log = self.folder / f"{name or arguments[0]}.log"
+        if arguments[0] in ("proxy", "up"):
+            compiled.lend(self.data)
         known = {"PYTHONPATH": str(ROOT), "REGISTERED_IN_TESTS": self.registered}
         return Program([sys.executable, "-m", "sidecar", *arguments, "-c", str(self.file)], log, **known)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import compiled
 from tests.e2e.conftest import ROOT, Installation, is_open, until
 from tests.ports import free_port
 
@@ -24,6 +25,7 @@ def run(folder: Path, *arguments: str, **environ: str) -> tuple[int, str]:
 
 
 def settings(folder: Path, **known: str) -> Path:
+    compiled.lend(folder / "data")
     values = {"policies": str(ROOT / "policies"), "data": str(folder / "data"), **known}
     lines = [f"{name}: {value}" for name, value in values.items()]
     server = f"  - {{name: a, listen: '127.0.0.1:{free_port()}', upstream: 'http://127.0.0.1:1'}}"

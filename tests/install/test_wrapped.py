@@ -16,6 +16,7 @@ from mcp.client.stdio import stdio_client
 
 from sidecar.install import command
 from sidecar.install.entries import Wrapper
+from tests import compiled
 from tests.e2e.conftest import ROOT, Program, until
 from tests.install.conftest import Home
 from tests.ports import free_port
@@ -96,6 +97,7 @@ def test_a_wrapped_server_works_and_is_judged(home: Home, short: Path, monkeypat
     entry = json.loads(file.read_text())["mcpServers"]["files"]
 
     environ = {"HOME": str(short), "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    compiled.lend(short / "data")
     proxy = Program([sys.executable, "-m", "sidecar", "proxy", "-c", str(config)], short / "proxy.log", **environ)
     try:
         until(lambda: list(short.rglob("*.sock")) or proxy.process.poll() is not None, "the proxy's socket")

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import pytest
 
 from sidecar.decode.sessions import Sessions
-from sidecar.detect.engine import Engine
 from sidecar.events import Mode
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.exchange import Exchange
@@ -18,6 +17,7 @@ from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import load_tested
 from sidecar.intercept.waist import Waist
 from sidecar.settings import Server
+from tests import compiled
 
 with warnings.catch_warnings():
     # mitmproxy and what it imports call each other by deprecated names while they are imported.
@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     import mitmproxy.addons  # noqa: F401
 
 KEY = b"k" * 32
-ENGINE = Engine()
+ENGINE = compiled.engine()
 
 SECRETS = """
 version: 1

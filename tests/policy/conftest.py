@@ -3,9 +3,10 @@
 import pytest
 
 from sidecar.detect.engine import Engine
+from tests import compiled
 
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """All detectors, compiled once."""
-    return Engine()
+    return compiled.engine()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import compiled
 from tests.e2e.conftest import ROOT, Program, until
 from tests.ports import free_port
 
@@ -41,6 +42,7 @@ class Home:
             f"{settings}\npolicies: {policies or ROOT / 'policies'}\ndata: {folder / 'data'}\n"
             f"reader: '127.0.0.1:{self.reader_port}'\npage: '127.0.0.1:{self.page_port}'\n"
         )
+        compiled.lend(folder / "data")
         self.run = folder / ".local" / "state" / "sidecar" / "run"
         self.environ = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
         self.environ.pop("SIDECAR_CONFIG", None)
