@@ -6,6 +6,7 @@ event that causes them, without a task or a lock round trip, and all bytes of on
 
 import asyncio
 import logging
+import select
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace, TracebackType
@@ -33,7 +34,7 @@ from sidecar.intercept.passage import Passage
 from sidecar.intercept.plain import PlainFront
 from sidecar.intercept.roads import Roads
 from sidecar.intercept.routes import SERVER
-from sidecar.intercept.streams import SidecarHttpLayer
+from sidecar.intercept.streams import Kept, SidecarHttpLayer
 from sidecar.intercept.tls import SidecarTls
 from sidecar.settings import Server
 
@@ -233,6 +234,8 @@ class SidecarHandler(LiveConnectionHandler):
     def _carry_out(self, command: commands.Command) -> None:
         if isinstance(command, commands.SendData):
             self._outgoing.setdefault(command.connection, []).append(command.data)
+        elif isinstance(command, Kept):
+            command.is_kept = self._is_kept(command.connection)
         elif isinstance(command, commands.StartHook):
             pending = self._call(command)
             if pending is not None:
@@ -251,6 +254,15 @@ class SidecarHandler(LiveConnectionHandler):
             self.log(command.message, command.level)
         else:
             raise RuntimeError(f"unexpected command {type(command).__name__}")
+
+    def _is_kept(self, connection: Connection) -> bool:
+        transport = self.transports.get(connection)
+        writer = transport.writer if transport is not None else None
+        if not isinstance(writer, asyncio.StreamWriter) or writer.is_closing():
+            return False
+        arrived = select.poll()
+        arrived.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+        return not arrived.poll(0)
 
     def _open(self, command: commands.OpenConnection) -> None:
         connection = command.connection

@@ -19,6 +19,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import (
     DropStream,
     ErrorCode,
+    GetHttpConnection,
     HttpErrorHook,
     HttpLayer,
     HTTPMode,
@@ -53,6 +54,13 @@ class Injected(events.Event):
     data: bytes
 
 
+class Kept(commands.ConnectionCommand):
+    """Asks whether a connection to a server may take another request; answered in place, before the layer goes on."""
+
+    is_kept = True
+    """False when bytes or an end have arrived that the event loop has yet to tell of."""
+
+
 Route = Callable[[HTTPFlow], None]
 """Says by the metadata of a flow whose it is, as soon as the head of its request is read."""
 
@@ -73,6 +81,15 @@ class SidecarHttpLayer(HttpLayer):
         yield from super()._handle_event(event)
         if isinstance(event, events.DataReceived):
             yield from self._bound_head(event.connection)
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> CommandGenerator[None]:
+        """A connection for a request: a kept one, unless the server is closing it; what is sent into that one is lost."""
+        for connection in [*self.connections]:
+            if reuse and event.connection_spec_matches(connection) and connection.connected:
+                asked = Kept(connection)
+                yield asked
+                reuse = asked.is_kept
+        yield from super().get_connection(event, reuse=reuse)
 
     def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
         """A connection to a server is there: from here on it is read by ``ServerSide``."""

@@ -173,6 +173,29 @@ def test_a_client_that_leaves_frees_the_server_at_once(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_server_that_closes_without_saying_so(tmp_path: Path) -> None:
+    """A request that follows at once is not sent into the closing connection, and so not lost."""
+
+    async def scenario() -> None:
+        async with listening(tmp_path) as (_, upstream, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(port) + request(port))
+            body = b'{"jsonrpc":"2.0","id":3,"result":{"tools":[]}}'
+            for number in (1, 2):
+                await asyncio.wait_for(upstream.arrived.wait(), 30)
+                upstream.arrived.clear()
+                upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body))
+                upstream.send(body)
+                assert upstream.writer is not None
+                upstream.writer.close()
+                assert b" 200 " in await head_of(reader)
+                assert await reader.readexactly(len(body)) == body
+                assert upstream.connections == number
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_an_event_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never ends an event cannot fill the memory: the client gets an error, the server is left."""
     monkeypatch.setattr(limits, "EVENT_BYTES_MAX", 1000)

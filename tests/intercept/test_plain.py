@@ -143,24 +143,6 @@ def test_a_server_that_closes_after_each_answer(tmp_path: Path, ending: bytes) -
     asyncio.run(scenario())
 
 
-def test_a_server_that_closes_without_saying_so(tmp_path: Path) -> None:
-    """A request that follows at once is not sent into the closing connection, and so not lost."""
-
-    async def scenario() -> None:
-        async with listening(tmp_path) as (_, upstream, port):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request(port, listing(1)) + request(port, listing(2)))
-            for each in (1, 2):
-                await asked(upstream)
-                upstream.send(answer(result(each)))
-                assert upstream.writer is not None
-                upstream.writer.close()
-                assert await answered(reader) == result(each)
-            writer.close()
-
-    asyncio.run(scenario())
-
-
 def test_an_answer_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     """A server that dies in the middle of its answer: the client reads an error with its id, not half an answer."""
 
