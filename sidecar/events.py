@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "low", "medium", "high", "critical")
 
-Action = Literal["allow", "log", "alert", "redact", "block"]
-ACTIONS: Final[tuple[Action, ...]] = ("allow", "log", "alert", "redact", "block")
-"""From mildest to strictest; the strictest enforced action is the verdict."""
+Action = Literal["allow", "log", "alert", "tokenize", "redact", "block"]
+ACTIONS: Final[tuple[Action, ...]] = ("allow", "log", "alert", "tokenize", "redact", "block")
+"""From mildest to strictest; the strictest enforced action is the verdict. A rule's ``tokenize`` is as strict as ``redact``."""
 
 Mode = Literal["off", "monitor", "enforce"]
 Direction = Literal["request", "response"]
@@ -139,7 +139,8 @@ class Verdict:
     """The one outcome for a message: the strictest enforced action, every finding, and what to replace.
 
     ``rule`` and ``message`` are those of the rule that decided; ``message`` is what the model is told.
-    ``redactions`` are the spans that enforced redact rules found.
+    ``redactions`` are the spans that enforced redact and tokenize rules found, and ``tokens`` those of them that become
+    tokens, each with the rules that asked for it.
     """
 
     action: Action = "allow"
@@ -148,6 +149,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     redactions: tuple[Span, ...] = ()
     policy_version: str = ""
+    tokens: tuple[tuple[Span, tuple[str, ...]], ...] = ()
 
 
 ALLOW: Final = Verdict()

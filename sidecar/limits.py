@@ -282,3 +282,19 @@ UNWRAPPED_CHANGES_MAX: Final = 50_000
 
 JOINED_FIELDS_MAX: Final = 256
 """Short fields of one message that are also read as one text, in case a value was cut into them."""
+
+TOKENS_PER_MESSAGE_MAX: Final = SPANS_MAX
+"""Tokens of one message that turn back; each costs two keyed hashes. The rest stay tokens."""
+
+TOKENS_PER_SESSION_MAX: Final = 5_000
+"""Values of one session that stand behind tokens. The one used longest ago is forgotten: its token then turns back no more."""
+
+TOKENS_MAX: Final = 200_000
+TOKENS_CHARS_MAX: Final = 64 * MIB
+"""The same of all sessions together, as a number and in characters; what the idlest session used longest ago goes first."""
+
+TOKEN_VALUE_CHARS_MAX: Final = 32 * KIB
+"""A value behind a token: twice the longest private key. A longer one is redacted instead."""
+
+TOKEN_IDLE_S: Final = 24 * 3600
+"""How long after its last use a value is kept. Agents work for hours; what a day did not need is not kept."""

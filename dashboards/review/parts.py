@@ -34,7 +34,7 @@ LOSS_SPAN: Final = timedelta(days=1)
 SPANS: Final = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080, "30d": 43_200}
 """The spans of time on offer, in minutes."""
 
-BAR_COLOURS: Final = dict(zip(VERDICTS, ("#9aa7b8", "#5b9bd5", "#8b7fd6", "#e0a030", "#dc4c4c"), strict=True))
+BAR_COLOURS: Final = dict(zip(VERDICTS, ("#9aa7b8", "#5b9bd5", "#8b7fd6", "#d9c24a", "#e0a030", "#dc4c4c"), strict=True))
 """A chart knows no theme colours; these read well on light and dark."""
 
 

@@ -18,6 +18,7 @@ COLOURS: Final = {
     "log": "blue",
     "alert": "violet",
     "redact": "orange",
+    "tokenize": "orange",
     "block": "red",
     "info": "gray",
     "low": "blue",

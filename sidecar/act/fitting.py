@@ -4,9 +4,10 @@ Clients throw a structured result away when it does not satisfy the tool's schem
 value is sought that does and says nothing: the same for the same input, always.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from sidecar import limits
 from sidecar.act.formats import SAMPLES, sample_of
@@ -15,15 +16,19 @@ from sidecar.act.samples import NoSample, sample
 from sidecar.act.schemas import CannotTell, Walk
 from sidecar.events import Path, Span
 
+_NONE: Final[Mapping[Path, Sequence[Any]]] = MappingProxyType({})
+
 
 class NothingFits(ValueError):
     """No value was found that satisfies the schema and says nothing."""
 
 
-def stand_ins(payload: Any, schema: Any, spans: Iterable[Span], mark: Mark) -> dict[Path, Any]:
+def stand_ins(
+    payload: Any, schema: Any, spans: Iterable[Span], mark: Mark, others: Mapping[Path, Sequence[Any]] = _NONE
+) -> dict[Path, Any]:
     """The leaves of a result's structured content that need another value than the ordinary mark, and which.
 
-    ``payload`` is the whole message, ``schema`` the tool's ``outputSchema``.
+    ``payload`` is the whole message, ``schema`` the tool's ``outputSchema``, ``others`` what is tried next of some leaves.
 
     Raises:
         NothingFits: see there; the result cannot be redacted.
@@ -36,14 +41,14 @@ def stand_ins(payload: Any, schema: Any, spans: Iterable[Span], mark: Mark) -> d
     walk, content = Walk(schema), payload["result"]["structuredContent"]
     for path in dict.fromkeys(span.leaf.path for span in spans):
         said = [span.stretch for span in spans if span.leaf.path == path]
-        found = _first_fit(walk, content, path[2:], texts.get(path), said)
+        found = _first_fit(walk, content, path[2:], [texts.get(path), *others.get(path, ())], said)
         content = _set(content, path[2:], found)
         if found != texts.get(path):
             values[path] = found
     return values
 
 
-def _first_fit(walk: Walk, content: Any, way: Path, text: str | None, said: list[str]) -> Any:
+def _first_fit(walk: Walk, content: Any, way: Path, texts: list[Any], said: list[str]) -> Any:
     """The first candidate with which the whole content satisfies the schema; what is not replaced yet satisfied it before."""
     before = content
     for step in way:
@@ -51,7 +56,7 @@ def _first_fit(walk: Walk, content: Any, way: Path, text: str | None, said: list
     tried: set[Any] = set()
     try:
         schemas = list(walk.speaking_of(walk.root, way))
-        for candidate in _candidates(before, text, schemas, said):
+        for candidate in _candidates(before, texts, schemas, said):
             if candidate in tried or candidate == before or any(each in str(candidate) for each in said):
                 continue
             tried.add(candidate)
@@ -62,15 +67,16 @@ def _first_fit(walk: Walk, content: Any, way: Path, text: str | None, said: list
     raise NothingFits("the tool's schema allows no value that could take this one's place")
 
 
-def _candidates(before: Any, text: str | None, schemas: list[dict[str, Any]], said: list[str]) -> Iterator[Any]:
-    """What could stand there, the plainest first."""
+def _candidates(before: Any, texts: list[Any], schemas: list[dict[str, Any]], said: list[str]) -> Iterator[Any]:
+    """What could stand there, the plainest first; the first of ``texts`` is the ordinary mark, None for a number."""
     given = [each for schema in schemas for each in (schema.get("const"), *_listed(schema, "enum"))]
+    text, *others = texts
     if text is None:
-        yield 0
+        yield from (*others, 0)
         yield from (each for each in given if isinstance(each, int | float) and not isinstance(each, bool))
         yield from _numbers(schemas)
         return
-    yield text
+    yield from texts
     yield from (each for each in given if isinstance(each, str))
     for schema in schemas:
         if (known := sample_of(schema.get("format"))) is not None:

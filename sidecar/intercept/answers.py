@@ -8,12 +8,13 @@ from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
 from sidecar.events import Message
 from sidecar.intercept import lists, reply
-from sidecar.intercept.calls import Call, Judged
+from sidecar.intercept.calls import Call
 from sidecar.intercept.catalogue import Catalogue
 from sidecar.intercept.endings import Endings
 from sidecar.intercept.exchange import Answer, Exchange, session_in
 from sidecar.intercept.from_server import FromServer
 from sidecar.intercept.ground import Ground, wire_finding
+from sidecar.intercept.judged import Judged
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 from sidecar.intercept.listening import own_endpoint

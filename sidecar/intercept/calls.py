@@ -14,8 +14,9 @@ import orjson
 from sidecar import limits
 from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
-from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Path, Scan, Span, Verdict
+from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
 from sidecar.intercept import noted
+from sidecar.intercept.judged import Judged
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.record")
@@ -144,25 +145,6 @@ class Call:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A message with everything that was found out about it; ``raw`` is its own bytes."""
-
-    message: Message
-    raw: bytes
-    scan: Scan
-    verdict: Verdict
-    spent_s: float = 0.0
-    """How long it took to look at it and decide."""
-    declined: tuple[Path, ...] = ()
-    """Answers embedded in it that the server may not have, and reads as declined."""
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether something of it may not pass as it is."""
-        return bool(self.verdict.redactions or self.declined)
-
-
 class Ledger:
     """Writes calls and findings to the outbox. ``put`` takes one record; ``mask`` makes a payload fit to be kept."""
 
@@ -243,6 +225,8 @@ class Ledger:
         if scan.bytes_skipped or scan.skipped:
             row["bytes_skipped"] = row.get("bytes_skipped", 0) + scan.bytes_skipped
             row["skipped"] = sorted({*row.get("skipped", ()), *scan.skipped})
+        for name, count in judged.restored.counts() if judged.restored is not None else ():
+            call.attribute(name, str(count))
         if verdict.findings:
             row["findings"] = row.get("findings", 0) + len(verdict.findings)
             worst = max(SEVERITIES.index(finding.severity) + 1 for finding in verdict.findings)
@@ -303,13 +287,14 @@ class Ledger:
         self.rows(findings=[{**row, **_finding_columns(finding)}])
 
     def _recorded(self, server: Server, judged: Judged) -> tuple[str, Any]:
+        scan, raw, said = judged.scan, judged.raw, judged.message.payload
+        if judged.said is not None:
+            scan, raw, said = judged.said.scan, judged.said.raw, judged.said.payload
         if judged.scan.skipped:
             # What was not looked at may hold anything, so nothing of it is kept.
             return f"[not kept: not all of it was looked at ({', '.join(judged.scan.skipped)})]", {}
-        if judged.scan.spans:
-            raw, said = self._mask(judged.raw, judged.message.payload, judged.scan.spans)
-        else:
-            raw, said = judged.raw, judged.message.payload
+        if scan.spans:
+            raw, said = self._mask(raw, said, scan.spans)
         return ("" if server.payloads == "metadata" else raw.decode("utf-8", "replace")), said
 
     def _finding_row(self, call: Call, judged: Judged, finding: Finding, now: float) -> dict[str, Any]:

@@ -74,8 +74,12 @@ def joined(verdict: Verdict, judged: list[tuple[Part, Verdict]]) -> tuple[Verdic
         if ACTIONS.index(action) > ACTIONS.index(verdict.action):
             verdict = replace(verdict, action=action, rule=own.rule, message=own.message)
         spans = part.placed(own.redactions) if part.root not in declined else []
+        tokens = part.placed(span for span, _ in own.tokens) if part.root not in declined else []
         verdict = replace(
-            verdict, findings=(*verdict.findings, *own.findings), redactions=merged((*verdict.redactions, *spans))
+            verdict,
+            findings=(*verdict.findings, *own.findings),
+            redactions=merged((*verdict.redactions, *spans)),
+            tokens=(*verdict.tokens, *zip(tokens, (rules for _, rules in own.tokens), strict=False)),
         )
     return verdict, tuple(declined)
 

@@ -6,9 +6,10 @@ from sidecar import limits
 from sidecar.decode import jsonrpc, mcp, sse
 from sidecar.events import Caller, Message
 from sidecar.intercept import reply
-from sidecar.intercept.calls import Call, Judged
+from sidecar.intercept.calls import Call
 from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.ground import Ground
+from sidecar.intercept.judged import Judged
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
 
@@ -94,7 +95,7 @@ class FromServer:
     def may_not_pass(self, exchange: Exchange, raw: bytes, text: str) -> bool:
         """Judge text that is no message; it passes whole or not at all."""
         judged, facts, known = self._judged(exchange, text, raw, "notification", self._parent(exchange, text))
-        is_blocked = judged.verdict.action in ("block", "redact")
+        is_blocked = judged.verdict.action == "block" or bool(judged.verdict.redactions)
         if judged.verdict.findings and self._has_room(exchange, judged):
             call = self._opened(exchange, judged, facts, text, known)
             self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")

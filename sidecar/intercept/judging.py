@@ -10,16 +10,19 @@ from typing import Any, Final, Protocol
 from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
-from sidecar.detect.text import mark, walk
+from sidecar.detect.text import walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.intercept import embedded
-from sidecar.intercept.calls import Judged
+from sidecar.intercept.judged import Judged, Said
 from sidecar.policy.access import ask
 from sidecar.policy.facts import Facts
 from sidecar.policy.fields import DEFAULT_ENTRY
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet
+from sidecar.policy.marks import Marks
+from sidecar.policy.restore import turned_back, with_payload
 from sidecar.policy.state import State
+from sidecar.policy.vault import Vault
 
 _OPAQUE: Final = frozenset(("requestState", "cursor", "nextCursor", "progressToken", "taskId"))
 
@@ -39,20 +42,30 @@ class Judging:
         self._key = key
         self._cap = cap
         self._state = State()
+        self._vault = Vault(key)
 
     def judged(self, message: Message, raw: bytes, now: float) -> Judged:
         """The message with its scan and verdict, under the policy version in force at this moment."""
         began = time.perf_counter()
-        scan = self._engine.scan(walk(message.payload))
-        said = _without_opaque(scan) if scan.spans else scan
-        declined: tuple[Path, ...] = ()
-        if found := embedded.parts(message):
-            verdict = self._verdict(message, embedded.without(said, found), now)
-            within = [(part, self._verdict(part.message, part.own(said), now)) for part in found]
-            verdict, declined = embedded.joined(verdict, within)
-        else:
-            verdict = self._verdict(message, said, now)
-        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined)
+        scan, standing = self._vault.looked_at(self._engine.scan, message)
+        said = restored = None
+        if standing and message.direction == "request":
+            restored = turned_back(self._vault, self._policies.current, message, standing, now)
+            if restored.is_any:
+                said = Said(raw, message.payload, scan)
+                raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
+                message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
+                scan, _ = self._vault.looked_at(self._engine.scan, message)
+        verdict, declined = self._decided(message, _without_opaque(scan) if scan.spans else scan, now)
+        marks = self._vault.marks(message, verdict, now) if verdict.tokens else Marks()
+        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored)
+
+    def _decided(self, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
+        """The verdict on a message and all that it embeds, and the answers in it to decline."""
+        if not (found := embedded.parts(message)):
+            return self._verdict(message, scan, now), ()
+        verdict = self._verdict(message, embedded.without(scan, found), now)
+        return embedded.joined(verdict, [(part, self._verdict(part.message, part.own(scan), now)) for part in found])
 
     def _verdict(self, message: Message, scan: Scan, now: float) -> Verdict:
         return judge(self._policies.current, message, scan, self._state, now, self.fingerprint, self._cap)
@@ -124,11 +137,13 @@ def redacted(judged: Judged, schema: Any = True) -> bytes:
         ValueError: a value stands where it cannot be replaced (in a number, in text that is not strict JSON, or where the
             schema allows nothing else).
     """
-    spans = judged.verdict.redactions
+    spans, marks = judged.verdict.redactions, judged.marks
     if isinstance(judged.message.payload, str):
-        return str(redact_value(judged.message.payload, spans, mark)).encode("utf-8", "surrogatepass")
-    values = stand_ins(judged.message.payload, schema, spans, mark) if schema is not True else {}
-    sent = redact_bytes(judged.raw, spans, mark, values)
+        return str(redact_value(judged.message.payload, spans, marks)).encode("utf-8", "surrogatepass")
+    values = marks.numbers
+    if schema is not True:
+        values |= stand_ins(judged.message.payload, schema, spans, marks, marks.others)
+    sent = redact_bytes(judged.raw, spans, marks, values)
     return embedded.with_declines(sent, judged.declined) if judged.declined else sent
 
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.act.redact import marked
+from sidecar.act.redact import Mark, marked
 from sidecar.decode import lossless, mcp
-from sidecar.detect.text import mark
 from sidecar.events import Message, Span
 
 CALLED_BY: Final = {
@@ -71,8 +70,8 @@ def kept_briefly(raw: bytes, payload: Any) -> bytes:
     return lossless.dumps(value)
 
 
-def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> dict[str, str]:
-    """The ``Mcp-Name`` and ``Mcp-Param-*`` headers to replace, because they repeat a redacted value (MCP 2026-07-28)."""
+def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span], mark: Mark) -> dict[str, str]:
+    """The ``Mcp-Name`` and ``Mcp-Param-*`` headers to replace, because they repeat a replaced value (MCP 2026-07-28)."""
     mirrors = {name: _decoded(value) for name, value in headers.items() if _is_mirror(name)}
     if not mirrors:
         return {}
@@ -84,7 +83,7 @@ def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span]) -> 
     for name, before in mirrors.items():
         text = whole.get(before, before)
         for span in redactions if text == before else ():
-            text = text.replace(span.value, mark(span))
+            text = text.replace(span.stretch, mark(span))
         if text != before:
             changed[name] = _encoded(text)
     return changed

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,10 +12,11 @@ from sidecar.decode.anomalies import TEXTS
 from sidecar.errors import StoreError
 from sidecar.events import Caller, Message
 from sidecar.intercept import lists, reply
-from sidecar.intercept.calls import Call, Judged
+from sidecar.intercept.calls import Call
 from sidecar.intercept.encodings import decoded
 from sidecar.intercept.exchange import EVENT_STREAM, JSON, Answer, Exchange
 from sidecar.intercept.ground import Ground, wire_finding
+from sidecar.intercept.judged import Judged
 from sidecar.intercept.judging import redacted, with_finding
 from sidecar.intercept.links import peer_of
 
@@ -24,6 +26,14 @@ _CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^;"\s]*)')
 _ASCII_LIKE: Final = frozenset(("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252"))
 """Charsets in which JSON begins with the same bytes, so that a body that does not is none."""
 _UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
+
+
+def _mirrors(headers: Mapping[str, str], judged: Judged) -> dict[str, str]:
+    """The headers that repeat what is another in the body now: first what tokens turned back into, then what was taken out."""
+    changed: dict[str, str] = {}
+    if judged.restored is not None:
+        changed = lists.mirrored_headers(headers, judged.restored.spans, judged.restored.value)
+    return changed | lists.mirrored_headers({**headers, **changed}, judged.verdict.redactions, judged.marks)
 
 
 def _message_in(value: Any) -> Any:
@@ -184,7 +194,7 @@ class Requests:
         elif judged.is_changed:
             exchange.body = redacted(judged)
             call.attribute("request_sent_bytes", str(len(exchange.body)))
-            exchange.set_headers |= lists.mirrored_headers(exchange.headers, judged.verdict.redactions)
+            exchange.set_headers |= _mirrors(exchange.headers, judged)
         self._forwarded(exchange, call, kind, judged)
 
     def _batch(self, exchange: Exchange, members: list[Any]) -> None:
@@ -241,10 +251,10 @@ class Requests:
         if twice is not None:
             message = twice.answer_message(value, kind, len(raw), "request")
             known |= {"method": twice.row["method"], "attrs": {"parent": twice.id}, "anomalies": ["answered-twice"]}
-        round_ = self._ground.related.round(message.server, message.tool, message.args, value)
+        judged = self._ground.judging.judged(message, raw, now)
+        round_ = self._ground.related.round(message.server, judged.message.tool, judged.message.args, value)
         if round_ is not None:
             known["attrs"] = {"parent": round_.call_id, "round": str(round_.number)}
-        judged = self._ground.judging.judged(message, raw, now)
         call = self._ground.ledger.open(
             judged,
             facts,

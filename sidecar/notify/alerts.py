@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 VERSION: Final = 1
 """Of the alert's fields; it grows when one changes its meaning."""
 
-_ACTIONS: Final = {"alert": "passed on", "redact": "redacted", "block": "blocked"}
+_ACTIONS: Final = {"alert": "passed on", "redact": "redacted", "tokenize": "tokenized", "block": "blocked"}
 _NO_CALL: Final = str(uuid.UUID(int=0))
 _NAMESPACE: Final = uuid.UUID("6f0d1cb4-8a55-4c0e-9d5b-0d6c1a4d3b57")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")

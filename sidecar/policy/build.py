@@ -86,6 +86,7 @@ class _Builder:
             on_error=_on_error(rule),
             match=match,
             unless=compile_match(rule.unless) if rule.unless else None,
+            restore=compile_match(rule.restore) if rule.restore else None,
             detect=self._seek(when.detect, (*path, "when", "detect")) if when.detect else None,
             expr=self._expression(when.expr, direction or "request", (*path, "when", "expr")) if when.expr else None,
             rate=Window(tuple(when.rate.per), fields.seconds(when.rate.over), when.rate.above) if when.rate else None,

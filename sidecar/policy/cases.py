@@ -10,20 +10,22 @@ import orjson
 import re2
 
 from sidecar.decode.mcp import facts
-from sidecar.detect.text import Texts, mark, walk
-from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Scan, Span, Verdict, path_text
+from sidecar.detect.text import Texts
+from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.policy.compiled import Placed, PolicySet
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
 from sidecar.policy.model import Call, Case, Expect
+from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
+from sidecar.policy.restore import with_payload
 from sidecar.policy.state import State
 
 _START: Final = datetime(2026, 11, 23, 10, 0, tzinfo=UTC).timestamp()
 """When a test begins that says nothing of time: a Monday morning. """
 _STEP_S: Final = 0.01
 
-Redact = Callable[[Any, Iterable[Span], Callable[[Span], str]], Any]
-"""``redact(payload, spans, mark)``: a copy of the payload with a mark in place of every span."""
+Redact = Callable[[Any, Iterable[Span], Callable[[Span], str], Mapping[Path, Any]], Any]
+"""``redact(payload, spans, mark, values)``: a copy with a mark in place of every span, and other leaves in place of some."""
 
 
 class Engine(Protocol):
@@ -82,6 +84,8 @@ def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> R
             for _ in range(call.repeat):
                 runner.step(call)
         differences = tuple(_differences(case.expect, runner.seen))
+    except NoSuchToken as error:
+        differences = (f"${{token:{error}}} stands for no token that an earlier step of this test made",)
     except Exception as error:
         differences = (f"the test itself failed ({type(error).__name__}); mend its call",)
     return Result(test.file, test.line, test.column, test.policy, test.case.name, differences)
@@ -94,12 +98,14 @@ class _Runner:
         self.seen = _Seen()
         self._policies, self._engine, self._redact = policies, engine, redact
         self._state = State()
+        self._tokens = NamedTokens()
         self._now = _START
 
     def step(self, call: Call) -> None:
         """A message one way and, unless it was stopped, its answer the other way."""
         self._now = datetime.fromisoformat(call.at).timestamp() if call.at else self._now + _STEP_S
         self.seen = _Seen()
+        call = call.model_copy(update={"args": self._tokens.filled(call.args), "result": self._tokens.filled(call.result)})
         is_notification = call.method.startswith("notifications/")
         asked: dict[str, Any] = {"jsonrpc": "2.0", "method": call.method, "params": _params(call)}
         first = self._judge(call, call.direction, "notification" if is_notification else "request", asked, asked)
@@ -119,19 +125,26 @@ class _Runner:
         message = Message(
             call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session
         )
-        scan = self._engine.scan(walk(payload))
+        scan, standing = self._tokens.vault.looked_at(self._engine.scan, message)
+        if standing and direction == "request":
+            restored = self._tokens.restored(self._policies, message, standing, self._now)
+            payload = self._redact(payload, restored.spans, restored.value, restored.numbers)
+            message = with_payload(message, payload)
+            scan, _ = self._tokens.vault.looked_at(self._engine.scan, message)
         verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
-        self._note(verdict, direction, payload)
+        self._note(verdict, message)
         return verdict
 
-    def _note(self, verdict: Verdict, direction: Direction, payload: Any) -> None:
+    def _note(self, verdict: Verdict, message: Message) -> None:
         seen = self.seen
         for finding in verdict.findings:
             (seen.rules if finding.is_enforced else seen.would).add(finding.rule)
         if ACTIONS.index(verdict.action) >= ACTIONS.index(seen.action):
             seen.action, seen.message = verdict.action, verdict.message
         if verdict.action != "block":
-            seen.payloads[direction] = self._redact(payload, verdict.redactions, mark) if verdict.redactions else payload
+            marks = self._tokens.marks(message, verdict, self._now)
+            sent = self._redact(message.payload, verdict.redactions, marks, marks.numbers)
+            seen.payloads[message.direction] = self._tokens.named(sent)
 
 
 def _fingerprint(value: str) -> str:

@@ -34,6 +34,7 @@ def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
             yield from _match(source, rule.unless, (*path, "unless"), servers)
             if rule.unless.client is not None:
                 yield source.document.problem((*path, "unless", "client"), "unverified-identity", _SELF_DECLARED)
+        yield from _restore(source, rule, path, servers)
         if source.file.mode == "off" and rule.mode in ("monitor", "enforce"):
             said = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; take that out"
             yield source.document.problem((*path, "mode"), "mode-off", said, is_warning=True)
@@ -114,6 +115,28 @@ def _match(source: Source, match: model.Match, path: Path, servers: Collection[s
     if match.tool is not None and match.method is not None and not any(map(_may_carry, match.method)):
         said = f"'tool' is set but no method in {match.method} carries a tool; take one of the two out"
         yield document.problem((*path, "tool"), "never-matches", said)
+
+
+def _restore(source: Source, rule: model.Rule, path: Path, servers: Collection[str]) -> Iterator[Problem]:
+    """Where the tokens of a rule turn back: only in requests, never on a claim, and somewhere."""
+    document, restore = source.document, rule.restore
+    if restore is not None:
+        yield from _match(source, restore, (*path, "restore"), servers)
+        if restore.client is not None:
+            yield document.problem((*path, "restore", "client"), "unverified-identity", _SELF_DECLARED)
+        if restore.direction == "response":
+            said = "tokens turn back in what is sent to a server, so this never matches; take 'direction' out"
+            yield document.problem((*path, "restore", "direction"), "never-matches", said)
+    elif rule.action == "tokenize" and rule.unless is None and not _spares_requests(rule.match):
+        said = f"nothing says where the tokens of '{rule.id}' turn back; add 'restore: {{server: ...}}', or use redact"
+        yield document.problem((*path, "action"), "never-restored", said, is_warning=True)
+
+
+def _spares_requests(match: model.Match | None) -> bool:
+    """Whether a rule without ``unless`` names servers for its tokens: the one that answered with the value, or all others."""
+    if match is None or match.direction is None:
+        return False
+    return match.direction == "response" or match.model_fields_set != {"direction"}
 
 
 def _may_carry(method: str) -> bool:

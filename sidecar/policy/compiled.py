@@ -54,6 +54,7 @@ class Rule:
     detect: Seek | None = None
     expr: Expression | None = None
     rate: Window | None = None
+    restore: Match | None = None
 
     @property
     def kind(self) -> str:

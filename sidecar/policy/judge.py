@@ -12,12 +12,12 @@ from sidecar.events import ACTIONS, SEVERITIES, Action, Finding, Message, Mode, 
 from sidecar.policy.access import Remark, ask, is_listed
 from sidecar.policy.compiled import PolicySet, Rule, Section, Window
 from sidecar.policy.facts import Facts, Unjudged
-from sidecar.policy.spans import CANNOT_REDACT, Told, merged, sought, split_redactable
+from sidecar.policy.spans import CANNOT_REDACT, Told, apart, sought, split_redactable
 from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
 
-_ACTION_RANK: Final = {action: rank for rank, action in enumerate(ACTIONS)}
+_ACTION_RANK: Final = {action: rank for rank, action in enumerate(ACTIONS)} | {"tokenize": ACTIONS.index("redact")}
 _SEVERITY_RANK: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _PLACEHOLDER: Final = re.compile(r"\{(rule|tool|server|kinds)\}")
 _TOOL_CHARS_MAX: Final = 100
@@ -42,6 +42,7 @@ class _Outcome:
     message: str
     findings: tuple[Finding, ...]
     redactions: tuple[Span, ...] = ()
+    tokens: tuple[Span, ...] = ()
 
 
 def judge(
@@ -158,7 +159,7 @@ def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told:
     if rule.detect is None:
         finding = _finding(rule, rule.action, rule.kind)
         return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, rule.kind), (finding,))
-    if rule.action == "redact":
+    if rule.action in ("redact", "tokenize"):
         return _redacting(rule, message, scan, spans, told)
     findings = tuple(told.findings(rule, rule.action, spans))
     return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, _kinds(spans)), findings)
@@ -167,13 +168,14 @@ def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told:
 def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
     """Replace what can be; block where something cannot, or where the detectors stopped before the last value."""
     redactable, rest = split_redactable(spans)
-    findings = (*told.findings(rule, "redact", redactable), *told.findings(rule, "block", rest))
-    action: Action = "block" if rest or "spans" in scan.skipped else "redact"
+    findings = (*told.findings(rule, rule.action, redactable), *told.findings(rule, "block", rest))
+    action: Action = "block" if rest or "spans" in scan.skipped else rule.action
     if scan.skipped:
         findings = (*findings, _finding(rule, rule.on_error, "error", _unseen(scan)))
         action = "block" if rule.on_error == "block" else action
     text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest else "")
-    return _Outcome(rule.id, rule.severity, rule.mode, action, text, findings, tuple(redactable))
+    redactions, tokens = (redactable, []) if rule.action == "redact" else ([], redactable)
+    return _Outcome(rule.id, rule.severity, rule.mode, action, text, findings, tuple(redactions), tuple(tokens))
 
 
 def _kinds(spans: Iterable[Span]) -> str:
@@ -217,5 +219,6 @@ def _verdict(policies: PolicySet, outcomes: Iterable[_Outcome], cap: Mode) -> Ve
     if not enforced:
         return Verdict(findings=tuple(findings), policy_version=policies.version)
     decides = max(enforced, key=lambda each: (_ACTION_RANK[each.action], _SEVERITY_RANK[each.severity]))
-    spans = [span for each in enforced for span in each.redactions]
-    return Verdict(decides.action, decides.rule, decides.message, tuple(findings), merged(spans), policies.version)
+    tokenized = {each.rule: each.tokens for each in enforced if each.tokens}
+    redactions, tokens = apart((span for each in enforced for span in each.redactions), tokenized)
+    return Verdict(decides.action, decides.rule, decides.message, tuple(findings), redactions, policies.version, tokens)

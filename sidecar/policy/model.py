@@ -123,7 +123,10 @@ class When(_Model):
 
 
 class Rule(_Model):
-    """What is looked for in calls, and what then happens. A rule only makes a verdict stricter."""
+    """What is looked for in calls, and what then happens. A rule only makes a verdict stricter.
+
+    ``restore`` goes with ``action: tokenize``: the requests in which its tokens turn back into the values.
+    """
 
     id: Id
     title: Line
@@ -132,15 +135,18 @@ class Rule(_Model):
     match: Match | None = None
     unless: Match | None = None
     when: When | None = None
-    action: Literal["log", "alert", "redact", "block"]
+    action: Literal["log", "alert", "redact", "tokenize", "block"]
+    restore: Match | None = None
     message: Told = ""
     on_error: Literal["block", "allow"] | None = None
     refs: list[str] = []
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Rule":
-        if self.action == "redact" and (self.when is None or self.when.detect is None):
-            raise ValueError("action redact needs 'when.detect': there is nothing to redact otherwise")
+        if self.action in ("redact", "tokenize") and (self.when is None or self.when.detect is None):
+            raise ValueError(f"action {self.action} needs 'when.detect': there is nothing to {self.action} otherwise")
+        if self.restore is not None and self.action != "tokenize":
+            raise ValueError("'restore' says where tokens turn back, so it needs 'action: tokenize'; take it out")
         if self.match is None and self.when is None:
             raise ValueError("a rule needs 'match' or 'when'; without either it would hold for every message")
         return self
@@ -171,7 +177,7 @@ class Call(_Model):
 class Expect(_Model):
     """What the last step of a test comes to."""
 
-    verdict: Literal["allow", "log", "alert", "redact", "block"]
+    verdict: Literal["allow", "log", "alert", "redact", "tokenize", "block"]
     rules: list[str] | None = None
     would: list[str] | None = None
     sent: Any = None

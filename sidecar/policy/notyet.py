@@ -10,7 +10,7 @@ from sidecar.events import Path
 _FILE: Final = frozenset({"uses", "override", "detectors"})
 _RULE: Final = frozenset({"except", "rollout", "label", "approval", "quarantine", "locked"})
 _WHEN: Final = frozenset({"volume", "baseline", "first_seen", "labels", "carries", "definition", "any", "not"})
-_INSTEAD: Final = {"tokenize": "redact", "require_approval": "block", "quarantine": "block"}
+_INSTEAD: Final = {"require_approval": "block", "quarantine": "block"}
 
 
 def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:

@@ -1,6 +1,7 @@
 """Spans to findings and redactions: which of them a rule seeks, what may be told of them, and what can be replaced."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +10,8 @@ from sidecar.events import Action, Finding, Message, Scan, Span, path_text
 from sidecar.limits import FINDINGS_PER_RULE_MAX
 from sidecar.policy.compiled import Rule, Seek
 from sidecar.policy.where import base_of
+
+Tokens = tuple[tuple[Span, tuple[str, ...]], ...]
 
 CANNOT_REDACT: Final = "cannot-redact: a value stands where no text can take its place"
 
@@ -58,6 +61,27 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
         base = span if length > longest else last
         kept[-1] = (replace(base, start=last.start, end=end), max(length, longest))
     return tuple(span for span, _ in kept)
+
+
+def apart(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[Span]]) -> tuple[tuple[Span, ...], Tokens]:
+    """All that is replaced, without overlap, and which of it becomes a token: where the two meet, redacting wins.
+
+    ``tokenized`` is what each rule found; a token comes with the rules that asked for it.
+    """
+    redacted = list(redacted)
+    stretches = merged([*redacted, *(span for spans in tokenized.values() for span in spans)])
+    starts = [(_place(each), each.start) for each in stretches]
+
+    def around(span: Span) -> int:
+        return bisect_right(starts, (_place(span), span.start)) - 1
+
+    taken = {around(span) for span in redacted}
+    asked: dict[int, set[str]] = {}
+    for rule, spans in tokenized.items():
+        for index in map(around, spans):
+            if index not in taken:
+                asked.setdefault(index, set()).add(rule)
+    return stretches, tuple((stretches[index], tuple(sorted(rules))) for index, rules in sorted(asked.items()))
 
 
 def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:

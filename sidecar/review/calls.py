@@ -160,7 +160,7 @@ def summary(client: Client, filters: Filters) -> Summary:
     """The figures of all calls that fit, not only of those the list has room for."""
     where, bound = conditions(filters, CALL_COLUMNS)
     sql = (
-        "SELECT count(), countIf(verdict = 'block'), countIf(verdict = 'redact'), "
+        "SELECT count(), countIf(verdict = 'block'), countIf(verdict IN ('redact', 'tokenize')), "
         "countIf(status IN {failed:Array(String)}), uniq(session), "
         "ifNull(quantileTDigestOrNull(0.95)(duration_us), 0), ifNull(quantileTDigestOrNull(0.95)(overhead_us), 0) "
         f"FROM calls WHERE {where}"

@@ -11,7 +11,7 @@ from sidecar.review.calls import FAILED, CallRow
 from sidecar.review.visible import visible
 from sidecar.review.words import call_name, duration
 
-_COLOURS: Final = {"block": "31", "redact": "33", "alert": "36", "log": "2", "head": "2", "failed": "35"}
+_COLOURS: Final = {"block": "31", "redact": "33", "tokenize": "33", "alert": "36", "log": "2", "head": "2", "failed": "35"}
 _HEAD: Final = ("time", "server", "call", "status", "verdict", "took", "rule")
 _WIDTHS: Final = {"time": 8, "server": 9, "status": 14, "verdict": 8, "took": 9}
 """Of those that do not share what the terminal has left."""

@@ -23,6 +23,9 @@ KEY = fakes.fake("aws_key")
 CARD = fakes.fake("card")
 ARGS: Path = ("params", "arguments")
 
+RANK = {action: rank for rank, action in enumerate(ACTIONS)} | {"tokenize": ACTIONS.index("redact")}
+"""How strict an action is."""
+
 Made = Callable[..., PolicySet]
 
 
@@ -88,6 +91,7 @@ BLOCK = (
     "action: block, message: 'No {kinds} to {tool} on {server}, says {rule}.'"
 )
 REDACT = "id: cut, title: A card, when: {detect: {any: pii.card}}, action: redact"
+TOKENIZE = "id: swap, title: An address, when: {detect: {any: pii.email}}, action: tokenize"
 LOG = "id: note, title: Noted, match: {server: mail}, action: log"
 
 
@@ -97,6 +101,38 @@ def test_nothing_found_is_the_same_verdict_each_time() -> None:
     verdict = judged(policies, call())
     assert verdict == Verdict(policy_version=policies.version)
     assert verdict is policies.nothing
+
+
+def test_where_redact_and_tokenize_meet_nothing_turns_back() -> None:
+    """A value that one rule redacts and another gives a token is redacted, in full; what only the other found gets a token."""
+    leaf = Leaf((*ARGS, "x"), "0123456789 0123456789")
+    cut = Span("pii.card", leaf, 5, 9, 0.9)
+    over, alone = Span("pii.email", leaf, 2, 7, 0.9), Span("pii.email", leaf, 11, 21, 0.9)
+    policies = rules(REDACT, TOKENIZE, TOKENIZE.replace("swap", "also").replace("pii.email", "[pii.email, pii.card]"))
+    verdict = judged(policies, call(), alone, over, cut)
+    assert [(each.start, each.end) for each in verdict.redactions] == [(2, 9), (11, 21)]
+    assert verdict.tokens == ((alone, ("also", "swap")),)
+    told = [(finding.rule, finding.action) for finding in verdict.findings]
+    assert told == [*[("also", "tokenize")] * 3, ("cut", "redact"), *[("swap", "tokenize")] * 2]
+
+
+def test_redact_and_tokenize_are_equally_strict() -> None:
+    """Of the two, the severer rule names the verdict, and among equals the first id."""
+    found = (span("pii.card", CARD, (*ARGS, "card")), span("pii.email", "a@b.example", (*ARGS, "to")))
+    assert judged(rules(REDACT, TOKENIZE), call(), *found).action == "redact"
+    severe = TOKENIZE.replace("title: An address", "title: An address, severity: critical")
+    assert judged(rules(REDACT, severe), call(), *found).action == "tokenize"
+    assert judged(rules(BLOCK, TOKENIZE), call(), *found, span()).action == "block"
+
+
+def test_tokens_are_for_texts() -> None:
+    """A number that leaves cannot become a token, since the server would take it for what was meant: the call is blocked."""
+    number = span("pii.email", "12345678", is_text=False)
+    verdict = judged(rules(TOKENIZE), call(), number)
+    assert (verdict.action, verdict.tokens) == ("block", ())
+    assert verdict.message.endswith("(cannot-redact: a value stands where no text can take its place)")
+    monitored = judged(rules(TOKENIZE, head="mode: monitor\n"), call(), span("pii.email", "a@b.example"))
+    assert (monitored.action, monitored.tokens, monitored.redactions) == ("allow", (), ())
 
 
 def test_a_finding_carries_no_value() -> None:
@@ -447,7 +483,7 @@ def rule_entries(draw: st.DrawFn) -> list[str]:
             severity=draw(st.sampled_from(["info", "low", "high", "critical"])),
             mode=draw(st.sampled_from(["monitor", "enforce", "enforce", "off"])),
             plain=draw(st.sampled_from(["log", "alert", "block"])),
-            action=draw(st.sampled_from(["log", "alert", "redact", "block"])),
+            action=draw(st.sampled_from(["log", "alert", "redact", "tokenize", "block"])),
             count=draw(st.integers(1, 3)),
         )
         for number in range(draw(st.integers(1, 6)))
@@ -464,9 +500,9 @@ def messages(draw: st.DrawFn) -> tuple[Message, tuple[Span, ...], tuple[str, ...
             st.sampled_from(
                 [
                     span(),
-                    span("pii.card", CARD),
-                    span("pii.card", CARD, is_text=False),
-                    span("pii.email", "a@b.example"),
+                    span("pii.card", CARD, (*ARGS, "card")),
+                    span("pii.card", CARD, (*ARGS, "number"), is_text=False),
+                    span("pii.email", "a@b.example", (*ARGS, "to")),
                 ]
             ),
             max_size=4,
@@ -501,7 +537,7 @@ def test_adding_a_rule_never_makes_a_verdict_milder(entries: list[str], given: l
     if not fewer:
         return
     for before, after in zip(verdicts(rules(*fewer), given), verdicts(rules(*entries), given), strict=True):
-        assert ACTIONS.index(after.action) >= ACTIONS.index(before.action)
+        assert RANK[after.action] >= RANK[before.action]
         assert set(before.findings) <= set(after.findings)
         for cut in before.redactions:
             assert any(each.leaf == cut.leaf and each.start <= cut.start and cut.end <= each.end for each in after.redactions)

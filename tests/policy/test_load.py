@@ -236,7 +236,7 @@ def test_an_enforced_rule_needs_a_test() -> None:
         ("rules:\n  - {id: a, title: t, when: {detect: {any: secrets, across: 5m}}, action: log}", "4:53", "across"),
         *[
             (f"rules:\n  - {{id: a, title: t, when: {{detect: {{any: secrets}}}}, action: {name}}}", "4:63", name)
-            for name in ("tokenize", "require_approval", "quarantine")
+            for name in ("require_approval", "quarantine")
         ],
         ("tests:\n  - {name: n, given: {}, call: {server: x}, expect: {verdict: allow}}", "4:15", "given"),
         ("tests:\n  - {name: n, call: {server: x}, expect: {verdict: allow, excepted: []}}", "4:59", "excepted"),
