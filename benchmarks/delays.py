@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mcp import Client
 
-from tests.e2e.conftest import ROOT, Installation, Program, Webhook, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, Program, Webhook, is_open, until
 from tests.e2e.test_reload import NO_ECHO
 from tests.e2e.test_secrets import fresh_key
+from tests.ports import free_port
 
 
 async def alert_delays(client: Client, hook: Webhook, calls: int) -> list[float]:
