@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -20,7 +24,7 @@ WAIT_MS = 30_000
 
 
 @pytest.fixture
-def tab() -> Iterator["sync_api.Page"]:
+def tab() -> Iterator["Page"]:
     """A tab of a real browser."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
