@@ -219,6 +219,7 @@ class Ledger:
         row["policy_version"] = verdict.policy_version
         row["decision_us"] = row.get("decision_us", 0) + int(judged.spent_s * 1e6)
         row["bytes_scanned"] = row.get("bytes_scanned", 0) + scan.bytes_scanned
+        row["rules"] = _all_of(row.get("rules", ()), judged.rules)
         row["detectors"], row["detectors_version"] = scan.detectors, scan.version
         if scan.bytes_unwrapped:
             row["bytes_unwrapped"] = row.get("bytes_unwrapped", 0) + scan.bytes_unwrapped
@@ -350,6 +351,11 @@ def _finding_columns(finding: Finding) -> dict[str, Any]:
         "confidence": finding.confidence,
         "count": finding.count,
     }
+
+
+@lru_cache(maxsize=256)
+def _all_of(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*some, *others}))
 
 
 def _id_text(said: Any) -> str:

@@ -35,6 +35,8 @@ class Judged:
     """How it came, where tokens in it have turned back; everything else here is about what travels on."""
     restored: Restored | None = None
     """What became of the tokens that stand in it."""
+    rules: tuple[str, ...] = ()
+    """The rules that were asked about it."""
 
     @property
     def is_changed(self) -> bool:

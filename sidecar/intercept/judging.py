@@ -58,7 +58,8 @@ class Judging:
                 scan, _ = self._vault.looked_at(self._engine.scan, message)
         verdict, declined = self._decided(message, _without_opaque(scan) if scan.spans else scan, now)
         marks = self._vault.marks(message, verdict, now) if verdict.tokens else Marks()
-        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored)
+        rules = self._policies.current.asked(message.direction, message.method) if self._cap != "off" else ()
+        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored, rules)
 
     def _decided(self, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
         """The verdict on a message and all that it embeds, and the answers in it to decline."""

@@ -157,6 +157,15 @@ class PolicySet:
         """The rules that may fit a message of this direction and method."""
         return self._tables.get((direction, method), self.rules)
 
+    @cached_property
+    def _ids(self) -> Mapping[tuple[Direction, str], tuple[str, ...]]:
+        return {key: tuple(sorted(rule.id for rule in rules)) for key, rules in self._tables.items()}
+
+    def asked(self, direction: Direction, method: str) -> tuple[str, ...]:
+        """The ids of the ``applicable`` rules, in order."""
+        known = self._ids.get((direction, method))
+        return tuple(sorted(rule.id for rule in self.rules)) if known is None else known
+
     def only(self, policy: str) -> "PolicySet":
         """The part of it that stands in the file of one policy: what the tests of that file are about."""
         return replace(

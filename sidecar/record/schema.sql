@@ -59,7 +59,8 @@ ALTER TABLE {database}.calls
     ADD COLUMN IF NOT EXISTS anomalies Array(LowCardinality(String)),     -- what a well-behaved peer does not do
     ADD COLUMN IF NOT EXISTS detectors UInt16,                            -- how many looked; 0: nothing was looked at
     ADD COLUMN IF NOT EXISTS detectors_version LowCardinality(String),    -- which ones, and what they look for
-    ADD COLUMN IF NOT EXISTS bytes_unwrapped UInt64 CODEC(T64, ZSTD(1))   -- made of encoded stretches, and looked at too
+    ADD COLUMN IF NOT EXISTS bytes_unwrapped UInt64 CODEC(T64, ZSTD(1)),  -- made of encoded stretches, and looked at too
+    ADD COLUMN IF NOT EXISTS rules Array(LowCardinality(String))          -- those asked about its messages; they need not hold
 ;
 
 -- One row per rule, message, kind and distinct value. No value: only its kind, place, keyed fingerprint and masked preview.

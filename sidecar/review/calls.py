@@ -66,6 +66,10 @@ class Call(CallRow):
     bytes_scanned: int
     bytes_skipped: int
     skipped: list[str]
+    bytes_unwrapped: int
+    detectors: int
+    detectors_version: str
+    rules: list[str]
     headers_us: int
     first_us: int
     decision_us: int

@@ -35,6 +35,20 @@ def test_an_ordinary_call_passes_byte_for_byte_and_is_recorded_once(play: Any) -
     assert row["duration_us"] > 0 and row["bytes_scanned"] > 0
 
 
+def test_the_record_says_who_looked_and_what_was_not_looked_at(play: Any) -> None:
+    """Nothing found and not looked at are never the same: rules, detectors, and what was left out and why stand with each call."""
+    sidecar = play()
+    sidecar.answer(sidecar.post(call("hello", rpc_id=1)), json.dumps(result(rpc_id=1)).encode())
+    deep = "x"
+    for _ in range(400):
+        deep = [deep]
+    sidecar.answer(sidecar.post(call("hello", rpc_id=2)), json.dumps(result(rpc_id=2, structuredContent=deep)).encode())
+    whole, partly = sidecar.calls
+    assert [row["rules"] for row in (whole, partly)] == [["secrets.in", "secrets.out"]] * 2
+    assert whole["detectors"] == partly["detectors"] > 300 and len(whole["detectors_version"]) == 12
+    assert "skipped" not in whole and partly["skipped"] == ["depth"]
+
+
 def test_a_secret_in_arguments_never_leaves(play: Any) -> None:
     """The server is not asked, the model reads why, and the secret is in no record."""
     sidecar = play()

@@ -101,7 +101,9 @@ def _details(call: calls.Call) -> list[tuple[str, str]]:
         ("Decided in", duration(call.decision_us) if call.decision_us else ""),
         ("Other messages on its stream", str(call.events)),
         ("Trace", call.trace_id),
-        ("Scanned", size(call.bytes_scanned)),
+        ("Scanned", size(call.bytes_scanned) + (f" and {size(call.bytes_unwrapped)} decoded" if call.bytes_unwrapped else "")),
+        ("Detectors that looked", f"{call.detectors} (version {call.detectors_version})" if call.detectors else "none"),
+        ("Rules asked", f"{len(call.rules)}: {', '.join(call.rules)}" if call.rules else "none"),
     ]
 
 
@@ -119,8 +121,9 @@ def _payload(title: str, text: str, size_bytes: int) -> None:
 def _coverage(call: calls.Call) -> None:
     if call.truncated:
         st.caption("A payload was longer than the record keeps; its end is missing here. Its size is the true one.")
-    if call.bytes_skipped:
-        st.warning(f"{size(call.bytes_skipped)} of this call were not looked at.", icon=":material/visibility_off:")
+    if call.skipped:
+        much = size(call.bytes_skipped) if call.bytes_skipped else "A part"
+        st.warning(f"{much} of this call was not looked at.", icon=":material/visibility_off:")
         parts.plain(visible(", ".join(call.skipped)))
 
 
