@@ -89,6 +89,14 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         terminal.add_arguments(calls)
 
+    tools = commands.add_parser("tools", help="what servers offer, what changed in it, and approving that")
+    _config(tools)
+    tools.set_defaults(run=_tools)
+    if wanted == "tools":
+        from sidecar.review import tools as tools_command
+
+        tools_command.add_arguments(tools)
+
     install = commands.add_parser("install", help="put the sidecar into MCP clients' configurations, and take it out")
     _config(install)
     install.set_defaults(run=_install)
@@ -193,6 +201,12 @@ def _calls(args: argparse.Namespace) -> int:
     from sidecar.review import terminal
 
     return terminal.run(args, settings.load(args.config))
+
+
+def _tools(args: argparse.Namespace) -> int:
+    from sidecar.review import tools
+
+    return tools.run(args, settings.load(args.config))
 
 
 def _install(args: argparse.Namespace) -> int:

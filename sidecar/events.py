@@ -33,6 +33,27 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """How the definition of one listed tool or prompt stands.
+
+    ``signs`` holds which of ``changed``, ``new``, ``hidden-text`` and ``shadows`` it is, each with what to tell of it, fit to
+    be recorded; ``unknown`` those (or ``expr``) that could not be found out. ``previous_digest`` is that of the accepted
+    definition: the same as ``digest`` when nothing changed, empty when there is none. ``read_only`` and ``destructive`` are
+    claims of the server (``readOnlyHint``, ``destructiveHint``), false where it is silent.
+    """
+
+    digest: str = ""
+    previous_digest: str = ""
+    description: str = ""
+    read_only: bool = False
+    destructive: bool = False
+    signs: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    path: str = ""
+    """Where it stands in its list: ``$.result.tools[3]``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One JSON-RPC message on its way, as policies see it.
 
@@ -51,6 +72,8 @@ class Message:
     size: int = 0
     caller: Caller = Caller()
     session: str = ""
+    definition: Definition | None = None
+    """Set when this is not a message by itself but one entry of a list that came in one: ``tool`` is its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +134,8 @@ class Scan:
 class Finding:
     """What one rule saw in one message. It carries no value: only where, of which kind, and a keyed fingerprint.
 
-    ``kind`` is the detector's kind (``secrets.aws-key``), or ``access``, ``rate``, ``expr``, ``match``, ``error``.
+    ``kind`` is the detector's kind (``secrets.aws-key``), or ``access``, ``rate``, ``expr``, ``match``,
+    ``definition.changed`` (or another of its signs), ``error``.
     ``preview`` is the masked value (``AKIA…(20)``), ``count`` how often this value stands in the message.
     """
 
@@ -127,6 +151,8 @@ class Finding:
     confidence: float = 1.0
     count: int = 1
     title: str = ""
+    tool: str = ""
+    """The tool it is about, as recorded, where that is not the call's: one of a list."""
 
     @property
     def is_enforced(self) -> bool:

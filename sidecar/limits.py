@@ -298,3 +298,46 @@ TOKEN_VALUE_CHARS_MAX: Final = 32 * KIB
 
 TOKEN_IDLE_S: Final = 24 * 3600
 """How long after its last use a value is kept. Agents work for hours; what a day did not need is not kept."""
+
+DEFINITIONS_MAX: Final = 2_000
+"""Tools and prompts of one server whose definitions are remembered; servers offer tens, and what is beyond counts as new."""
+
+DEFINITION_VARIANTS_MAX: Final = 16
+"""Definitions of one tool that are remembered beside the accepted ones: a server may say something else to every caller."""
+
+DEFINITION_APPROVALS_MAX: Final = 50_000
+"""Definitions that people approved; a line each, appended by hand or by a script."""
+
+DEFINITION_CHARS_MAX: Final = 64 * KIB
+"""One definition as it is kept, to show later how it changed. Most have one or two KiB."""
+
+DEFINITION_TEXT_CHARS_MAX: Final = 256 * KIB
+"""The text of one definition that is searched for what people do not see; in a longer one that is not known."""
+
+DEFINITION_CHANGES_MAX: Final = 40
+"""Differences between two definitions that are told one by one; the rest is counted."""
+
+DEFINITION_NEWS_PER_DAY: Final = 20
+"""Findings of one rule about one tool's definition, and its versions written to the record, in a day: a server whose
+definitions differ every time would otherwise fill the record."""
+
+DEFINITION_TOLD_MAX: Final = 200
+"""Findings about one tool's definition that are remembered, so that each is told once and not with every list."""
+
+DEFINITION_SETTLES_S: Final = 3600.0
+"""How long after a server's first list a tool may first appear without counting as new, when no list ever came to its end."""
+
+DEFINITION_STALE_S: Final = 30 * 24 * 3600.0
+"""After a month in no list a tool's name is free for another server."""
+
+DEFINITIONS_SAVE_S: Final = 1.0
+"""How often what was learnt of definitions is written to disk, and approvals are looked for."""
+
+DEFINITIONS_FILE_BYTES_MAX: Final = 256 * MIB
+"""The file of remembered definitions: more than what all the bounds above allow for an ordinary number of servers."""
+
+HIDDEN_PLACES_MAX: Final = 500
+"""Comments and tags of one text in which orders are looked for; so many of them are odd by themselves."""
+
+FINDING_PREVIEW_CHARS_MAX: Final = 1_000
+"""What a finding tells of a definition: how it changed, or what is hidden in it. The whole difference is in the table tools."""

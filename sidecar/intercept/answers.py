@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
-from sidecar.events import Message
 from sidecar.intercept import lists, reply
 from sidecar.intercept.calls import Call
 from sidecar.intercept.catalogue import Catalogue
@@ -166,7 +165,7 @@ class Answers:
         call.is_streamed |= exchange.is_event_stream
         now = self._ground.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
-        judged = self._judging.judged(message, raw, now)
+        judged = self._ground.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
         if call.method == "initialize" and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
         sent, is_refused = self._acted(exchange, call, judged, now)
@@ -252,7 +251,7 @@ class Answers:
         if verdict.action != "block":
             sent = self._valid_redaction(call, judged) if verdict.redactions else judged.raw
             if sent is not None:
-                listed = self._listed(exchange, call, judged.message, sent, now)
+                listed = self._listed(exchange, call, judged, sent, now)
                 is_changed = listed is not judged.raw
                 return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), False
             text = reply.refusal_text(_CANNOT_REDACT, verdict.rule)
@@ -271,17 +270,21 @@ class Answers:
         has_outgrown = call.is_streamed and before <= most and len(sent) > max(before, most - limits.EVENT_FRAME_BYTES)
         return None if has_outgrown else sent
 
-    def _listed(self, exchange: Exchange, call: Call, message: Message, sent: bytes, now: float) -> bytes:
+    def _listed(self, exchange: Exchange, call: Call, judged: Judged, sent: bytes, now: float) -> bytes:
         if call.method not in mcp.LISTS:
             return sent
+        message = judged.message
         self._catalogue.seen(exchange, call, message)
         for tool, schema in lists.output_schemas(call.method, message.payload):
             self._links.remember_schema(call.server.name, tool, schema)
-        if not self._judging.is_hiding:
+        if not self._judging.is_hiding and not judged.withheld:
             return sent
-        sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now))
+        withheld = judged.withheld
+        sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now), withheld)
         if hidden and not call.is_ended:
-            call.row["attrs"] = {**call.row.get("attrs", {}), "hidden": str(hidden)}
+            call.attribute("hidden", str(hidden))
+            if judged.withheld:
+                call.attribute("withheld", str(len(judged.withheld)))
         return sent
 
     def _answered(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:

@@ -282,6 +282,10 @@ class Ledger:
         row = {"ts": timestamp(now), "health_id": new_id(now), "node": self._node, "process": "proxy"}
         self.rows(health=[{**row, "metric": metric, "value": value, "detail": detail}])
 
+    def definitions(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write lines of the history of definitions."""
+        self.rows(tools=[{"node": self._node, **row} for row in rows])
+
     def own_finding(self, finding: Finding, now: float, call_id: str = NO_CALL) -> None:
         """Write a finding about the sidecar itself, or about a call that was written before, to be alerted like any other."""
         row = {"ts": timestamp(now), "finding_id": new_id(now), "call_id": call_id, "node": self._node}
@@ -308,7 +312,7 @@ class Ledger:
             "user": call.caller.user,
             "server": call.server.name,
             "method": call.row["method"],
-            "tool": call.row["tool"],
+            "tool": finding.tool or call.row["tool"],
             "direction": judged.message.direction,
             "policy_version": judged.verdict.policy_version,
             **_finding_columns(finding),

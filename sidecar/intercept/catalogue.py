@@ -61,6 +61,13 @@ class Catalogue:
                 if answers[key]:
                     self._tell(stream, kind, caller, meta)
 
+    def grew(self, server: str, kind: str) -> None:
+        """A list of a server may hold more than before: tell every client that listens."""
+        for stream in self._ground.listening:
+            for wanted, caller, meta in self._wanted(stream) if stream.server.name == server else ():
+                if wanted == kind:
+                    self._tell(stream, kind, caller, meta)
+
     def _wanted(self, stream: Exchange) -> list[tuple[str, Caller, dict[str, Any]]]:
         """The kinds of list this stream's client wants to be told of, for which caller, and what marks the notice as its."""
         if stream.method == "GET":
@@ -73,11 +80,15 @@ class Catalogue:
         return [(kind, call.caller, meta) for kind in CALLED_BY if kind in stream.subscribed]
 
     def _differs(self, old: PolicySet, new: PolicySet, server: str, kind: str, caller: Caller) -> bool:
-        now, judging = self._ground.clock(), self._ground.judging
+        now, judging, definitions = self._ground.clock(), self._ground.judging, self._ground.definitions
         method = CALLED_BY[kind][0]
         for name in self._names.get((server, kind), ()):
             asked = Message(server, "request", "request", method, tool=name, caller=caller)
-            if judging.lists(old, asked, now) is not judging.lists(new, asked, now):
+            before, after = (
+                judging.lists(policies, asked, now) and not definitions.is_withheld(policies, asked, now)
+                for policies in (old, new)
+            )
+            if before is not after:
                 return True
         return False
 

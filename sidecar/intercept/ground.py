@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecar.decode.sessions import Session, Sessions
+from sidecar.detect.inventory import Inventory
 from sidecar.events import Caller, Finding
 from sidecar.intercept import reply
 from sidecar.intercept.calls import Call, Ledger
+from sidecar.intercept.definitions import Definitions
 from sidecar.intercept.exchange import Answer, Exchange
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.links import Links
@@ -18,9 +20,16 @@ class Ground:
     """Shared by requests and answers. ``clock`` gives unix seconds, ``timer`` is steady, ``is_stopping`` tells of the end."""
 
     def __init__(
-        self, judging: Judging, ledger: Ledger, sessions: Sessions, clock: Callable[[], float], timer: Callable[[], float]
+        self,
+        judging: Judging,
+        ledger: Ledger,
+        sessions: Sessions,
+        inventory: Inventory,
+        clock: Callable[[], float],
+        timer: Callable[[], float],
     ) -> None:
         self.judging = judging
+        self.definitions = Definitions(judging, ledger, inventory)
         self.ledger = ledger
         self.links = Links(lambda call: self.end(call, "no_response", error_type="forgotten"))
         self.listening = Listening()

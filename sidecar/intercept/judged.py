@@ -37,6 +37,8 @@ class Judged:
     """What became of the tokens that stand in it."""
     rules: tuple[str, ...] = ()
     """The rules that were asked about it."""
+    withheld: frozenset[int] = frozenset()
+    """Of a list: the entries that may not be in it, by their places."""
 
     @property
     def is_changed(self) -> bool:

@@ -64,12 +64,18 @@ class Judging:
     def _decided(self, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
         """The verdict on a message and all that it embeds, and the answers in it to decline."""
         if not (found := embedded.parts(message)):
-            return self._verdict(message, scan, now), ()
-        verdict = self._verdict(message, embedded.without(scan, found), now)
-        return embedded.joined(verdict, [(part, self._verdict(part.message, part.own(scan), now)) for part in found])
+            return self.verdict(message, scan, now), ()
+        verdict = self.verdict(message, embedded.without(scan, found), now)
+        return embedded.joined(verdict, [(part, self.verdict(part.message, part.own(scan), now)) for part in found])
 
-    def _verdict(self, message: Message, scan: Scan, now: float) -> Verdict:
-        return judge(self._policies.current, message, scan, self._state, now, self.fingerprint, self._cap)
+    def verdict(self, message: Message, scan: Scan, now: float, policies: PolicySet | None = None) -> Verdict:
+        """The verdict alone on a message in which the detectors saw ``scan``; under other policies where some are given."""
+        return judge(policies or self.policies, message, scan, self._state, now, self.fingerprint, self._cap)
+
+    @property
+    def policies(self) -> PolicySet:
+        """Those in force at this moment."""
+        return self._policies.current
 
     def unjudged(self, message: Message, raw: bytes) -> Judged:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
@@ -115,6 +121,10 @@ class Judging:
         except ValueError:
             # The text is not strict JSON (a server sent NaN, say), so it is kept as it was understood.
             return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), said
+
+    def masked(self, payload: Any, spans: Iterable[Span]) -> Any:
+        """The same for a value without bytes of its own."""
+        return mask_value(payload, spans, self._recorded_mark)
 
     def _recorded_mark(self, span: Span) -> str:
         return f"[{span.kind} #{self.fingerprint(span.value)[:4]}]"

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -31,8 +31,10 @@ def output_schemas(method: str, payload: Any) -> Iterator[tuple[str, dict[str, A
                 yield str(entry.get("name", "")), entry["outputSchema"]
 
 
-def without_denied(raw: bytes, message: Message, is_listed: Callable[[Message], bool]) -> tuple[bytes, int]:
-    """A list result, given as bytes, without what the caller may not use, and how many entries that were.
+def without_denied(
+    raw: bytes, message: Message, is_listed: Callable[[Message], bool], withheld: Collection[int] = ()
+) -> tuple[bytes, int]:
+    """A list result, given as bytes, without what the caller may not use or is ``withheld``, and how many entries that were.
 
     ``is_listed`` is asked with the call the caller could make. A list nothing is taken from keeps its bytes.
     """
@@ -46,7 +48,7 @@ def without_denied(raw: bytes, message: Message, is_listed: Callable[[Message], 
         asked = replace(message, direction="request", kind="request", method=method, args={}, payload=None, size=0)
         return is_listed(replace(asked, tool=subject if isinstance(subject, str) else ""))
 
-    kept = [index for index, entry in enumerate(entries) if may_use(entry)]
+    kept = [index for index, entry in enumerate(entries) if index not in withheld and may_use(entry)]
     if len(kept) == len(entries):
         return raw, 0
     value = lossless.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"))

@@ -22,6 +22,7 @@ from sidecar.intercept.forward import forward_spec
 from sidecar.intercept.gate import Gate
 from sidecar.intercept.http import HttpCarrier
 from sidecar.intercept.judging import Judging
+from sidecar.intercept.keeper import Keeper
 from sidecar.intercept.live import LivePolicies, load_tested
 from sidecar.intercept.passage import Passage
 from sidecar.intercept.passing import Passing
@@ -32,6 +33,7 @@ from sidecar.intercept.tls import SidecarTls
 from sidecar.intercept.transparent import transparent_spec
 from sidecar.intercept.waist import Waist
 from sidecar.policy.load import PolicySet
+from sidecar.record.kept_tools import open_inventory
 from sidecar.record.outbox import Outbox
 from sidecar.secret_values import registered_secrets
 from sidecar.settings import Settings, node_key, open_data
@@ -72,7 +74,9 @@ class _Proxy:
             node=settings.node,
             is_forwarding_when_full=settings.on_full == "forward",
         )
-        self._waist = Waist(judging, self._ledger, Sessions(key))
+        inventory, self._inventory_fault = open_inventory(data)
+        self._waist = Waist(judging, self._ledger, Sessions(key), inventory)
+        self._keeper = Keeper(data, self._waist, self._ledger)
         self._passage = Passage(self._waist, settings.http_servers)
         self._others = Others(lambda metric, value, text: self._ledger.health(metric, value, text, self._waist.ground.clock()))
         self._gate = Gate(self._waist, {server.name: server for server in settings.servers}, settings.file)
@@ -101,6 +105,9 @@ class _Proxy:
         self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
         watching = asyncio.ensure_future(self._live.watch())
         keeping_up = asyncio.ensure_future(self._keep_up())
+        keeping = asyncio.ensure_future(self._keeper.run())
+        if self._inventory_fault:
+            self._keeper.tell(self._inventory_fault)
         for line in _listeners(self._settings):
             log.info("%s", line)
         for warning in self._live.current.warnings:
@@ -115,6 +122,7 @@ class _Proxy:
         log.info("stopping")
         watching.cancel()
         keeping_up.cancel()
+        keeping.cancel()
         await self._drain(master)
         return 0
 
@@ -147,6 +155,7 @@ class _Proxy:
         finally:
             self._waist.stop()
             self._others.write()
+            self._keeper.save()
             self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
             self._outbox.close()
             self._gate.close()

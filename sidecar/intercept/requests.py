@@ -251,7 +251,7 @@ class Requests:
         if twice is not None:
             message = twice.answer_message(value, kind, len(raw), "request")
             known |= {"method": twice.row["method"], "attrs": {"parent": twice.id}, "anomalies": ["answered-twice"]}
-        judged = self._ground.judging.judged(message, raw, now)
+        judged = self._ground.definitions.asked(self._ground.judging.judged(message, raw, now), now)
         round_ = self._ground.related.round(message.server, judged.message.tool, judged.message.args, value)
         if round_ is not None:
             known["attrs"] = {"parent": round_.call_id, "round": str(round_.number)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.decode.jsonrpc import ids_in
 from sidecar.decode.sessions import Sessions
+from sidecar.detect.inventory import Inventory
 from sidecar.intercept.answers import Answers
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.catalogue import Catalogue
@@ -32,11 +33,12 @@ class Waist:
         judging: Judging,
         ledger: Ledger,
         sessions: Sessions,
+        inventory: Inventory | None = None,
         *,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.ground = Ground(judging, ledger, sessions, clock, timer)
+        self.ground = Ground(judging, ledger, sessions, inventory or Inventory(), clock, timer)
         self._requests = Requests(self.ground)
         self._catalogue = Catalogue(self.ground)
         self._endings = Endings(self.ground)
@@ -102,6 +104,10 @@ class Waist:
     def policies_changed(self, old: PolicySet, new: PolicySet) -> None:
         """Other policies are in force. Clients that listen are told when what they may list is not the same any more."""
         self._catalogue.changed(old, new)
+
+    def definition_approved(self, server: str, kind: str) -> None:
+        """A person accepted a definition. Clients that listen are told, because a list may hold more now."""
+        self._catalogue.grew(server, f"{kind}s")
 
     def stop(self) -> None:
         """End what is still open; no call may be silently absent."""

@@ -75,6 +75,8 @@ class _Builder:
         if when.rate is not None and match.direction is None:
             match = replace(match, direction="request")
         direction = rule.match.direction if rule.match else None
+        if rule.is_of_definitions and direction is None and when.definition is not None:
+            direction = "response"
         return Rule(
             id=rule.id,
             policy=file.policy,
@@ -90,6 +92,8 @@ class _Builder:
             detect=self._seek(when.detect, (*path, "when", "detect")) if when.detect else None,
             expr=self._expression(when.expr, direction or "request", (*path, "when", "expr")) if when.expr else None,
             rate=Window(tuple(when.rate.per), fields.seconds(when.rate.over), when.rate.above) if when.rate else None,
+            signs=tuple(when.definition or ()),
+            is_of_definitions=rule.is_of_definitions,
         )
 
     def _entry(self, entry: model.Entry, path: Path) -> Entry:

@@ -10,12 +10,14 @@ import orjson
 import re2
 
 from sidecar.decode.mcp import facts
+from sidecar.detect.definitions import defined
+from sidecar.detect.hidden_words import hidden_text
 from sidecar.detect.text import Texts
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.policy.compiled import Placed, PolicySet
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
-from sidecar.policy.model import Call, Case, Expect
+from sidecar.policy.model import Call, Case, Definition, Expect
 from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
 from sidecar.policy.restore import with_payload
 from sidecar.policy.state import State
@@ -105,6 +107,9 @@ class _Runner:
         """A message one way and, unless it was stopped, its answer the other way."""
         self._now = datetime.fromisoformat(call.at).timestamp() if call.at else self._now + _STEP_S
         self.seen = _Seen()
+        if call.definition is not None:
+            self._judge_definition(call, call.definition)
+            return
         call = call.model_copy(update={"args": self._tokens.filled(call.args), "result": self._tokens.filled(call.result)})
         is_notification = call.method.startswith("notifications/")
         asked: dict[str, Any] = {"jsonrpc": "2.0", "method": call.method, "params": _params(call)}
@@ -134,6 +139,34 @@ class _Runner:
         verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
         self._note(verdict, message)
         return verdict
+
+    def _judge_definition(self, call: Call, said: Definition) -> None:
+        """One entry of a list, as the inventory of a running sidecar would see it. It is listed, or it is withheld."""
+        entry: dict[str, Any] = {"name": call.tool, "description": said.description}
+        entry["annotations"] = {"readOnlyHint": said.read_only, "destructiveHint": said.destructive}
+        previous = said.digest if said.previous_digest is None else said.previous_digest
+        signs: dict[str, str] = {"changed": "in a test"} if previous and previous != said.digest else {}
+        if said.new:
+            previous, signs["new"] = "", "in a test"
+        if hidden := hidden_text(entry, None):
+            signs["hidden-text"] = hidden
+        if said.shadows:
+            signs["shadows"] = ", ".join(said.shadows)
+        payload = {"result": entry}
+        message = Message(
+            server=call.server,
+            direction="response",
+            kind="result",
+            method=call.method,
+            tool=call.tool,
+            payload=payload,
+            size=len(orjson.dumps(payload)),
+            caller=Caller(call.user, tuple(call.groups), call.client),
+            session=call.session,
+            definition=defined(said.digest, previous, entry, signs, set()),
+        )
+        scan, _ = self._tokens.vault.looked_at(self._engine.scan, message)
+        self._note(judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce"), message)
 
     def _note(self, verdict: Verdict, message: Message) -> None:
         seen = self.seen

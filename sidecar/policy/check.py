@@ -7,6 +7,7 @@ from typing import Final
 import re2
 
 from sidecar.decode.mcp import METHODS
+from sidecar.detect.definitions import LISTED
 from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
@@ -28,10 +29,12 @@ def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
     yield from _access(source)
     for index, rule in enumerate(source.file.rules):
         path: Path = ("rules", index)
+        if rule.is_of_definitions:
+            yield from _definitions(source, rule, path)
         if rule.match:
-            yield from _match(source, rule.match, (*path, "match"), servers)
+            yield from _match(source, rule.match, (*path, "match"), servers, is_of_definitions=rule.is_of_definitions)
         if rule.unless:
-            yield from _match(source, rule.unless, (*path, "unless"), servers)
+            yield from _match(source, rule.unless, (*path, "unless"), servers, is_of_definitions=rule.is_of_definitions)
             if rule.unless.client is not None:
                 yield source.document.problem((*path, "unless", "client"), "unverified-identity", _SELF_DECLARED)
         yield from _restore(source, rule, path, servers)
@@ -97,7 +100,23 @@ def _access(source: Source) -> Iterator[Problem]:
                 yield document.problem(path, "no-effect", said, is_warning=True)
 
 
-def _match(source: Source, match: model.Match, path: Path, servers: Collection[str]) -> Iterator[Problem]:
+def _definitions(source: Source, rule: model.Rule, path: Path) -> Iterator[Problem]:
+    """What keeps a rule about definitions from ever seeing one: they stand in the answers to lists."""
+    document, match = source.document, rule.match or model.Match.model_construct()
+    if match.direction == "request":
+        said = "definitions stand in answers, so this never matches; write 'direction: response', or leave it out"
+        yield document.problem((*path, "match", "direction"), "never-matches", said)
+    if match.method is not None and not any(fnmatch.fnmatchcase(known, each) for known in LISTED for each in match.method):
+        said = f"no definition stands in {match.method}; write 'method: tools/list' (or prompts/list), or leave it out"
+        yield document.problem((*path, "match", "method"), "never-matches", said)
+    if rule.when is not None and rule.when.rate is not None:
+        said = "'rate' counts calls, and a definition is none, so this never matches; make it a rule of its own"
+        yield document.problem((*path, "when", "rate"), "never-matches", said)
+
+
+def _match(
+    source: Source, match: model.Match, path: Path, servers: Collection[str], *, is_of_definitions: bool = False
+) -> Iterator[Problem]:
     document = source.document
     for name in ("user", "group"):
         if getattr(match, name) is not None:
@@ -112,7 +131,8 @@ def _match(source: Source, match: model.Match, path: Path, servers: Collection[s
         if servers and not any(fnmatch.fnmatchcase(known, server) for known in servers):
             said = f"no configured server is called '{server}'{suggest(server, sorted(servers))}"
             yield document.problem((*path, "server", index), "unknown-server", said, is_warning=True)
-    if match.tool is not None and match.method is not None and not any(map(_may_carry, match.method)):
+    is_carried = is_of_definitions or match.method is None or any(map(_may_carry, match.method))
+    if match.tool is not None and not is_carried:
         said = f"'tool' is set but no method in {match.method} carries a tool; take one of the two out"
         yield document.problem((*path, "tool"), "never-matches", said)
 

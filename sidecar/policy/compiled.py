@@ -55,6 +55,9 @@ class Rule:
     expr: Expression | None = None
     rate: Window | None = None
     restore: Match | None = None
+    signs: tuple[str, ...] = ()
+    """``when.definition``: it holds for a definition that is one of these."""
+    is_of_definitions: bool = False
 
     @property
     def kind(self) -> str:
@@ -146,16 +149,31 @@ class PolicySet:
         return any(each.hide and each.mode == "enforce" for each in self.sections)
 
     @cached_property
+    def of_definitions(self) -> tuple[Rule, ...]:
+        """The rules about each tool or prompt that a list defines; all others are about messages."""
+        return tuple(rule for rule in self.rules if rule.is_of_definitions)
+
+    @cached_property
+    def withholding(self) -> "PolicySet":
+        """Of those the ones that take a definition out of lists, as far as it can be told again when it is used."""
+        rules = (each for each in self.of_definitions if each.mode == "enforce" and each.action == "block")
+        return replace(self, rules=tuple(each for each in rules if each.detect is None), sections=(), tests=())
+
+    @cached_property
+    def _of_messages(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if not rule.is_of_definitions)
+
+    @cached_property
     def _tables(self) -> Mapping[tuple[Direction, str], tuple[Rule, ...]]:
         return {
-            (direction, method): tuple(rule for rule in self.rules if rule.match.may_fit(direction, method))
+            (direction, method): tuple(rule for rule in self._of_messages if rule.match.may_fit(direction, method))
             for direction in _DIRECTIONS
             for method in METHODS
         }
 
     def applicable(self, direction: Direction, method: str) -> tuple[Rule, ...]:
         """The rules that may fit a message of this direction and method."""
-        return self._tables.get((direction, method), self.rules)
+        return self._tables.get((direction, method), self._of_messages)
 
     @cached_property
     def _ids(self) -> Mapping[tuple[Direction, str], tuple[str, ...]]:
@@ -164,7 +182,7 @@ class PolicySet:
     def asked(self, direction: Direction, method: str) -> tuple[str, ...]:
         """The ids of the ``applicable`` rules, in order."""
         known = self._ids.get((direction, method))
-        return tuple(sorted(rule.id for rule in self.rules)) if known is None else known
+        return tuple(sorted(rule.id for rule in self._of_messages)) if known is None else known
 
     def only(self, policy: str) -> "PolicySet":
         """The part of it that stands in the file of one policy: what the tests of that file are about."""

@@ -36,6 +36,15 @@ _CALL: Final[Mapping[str, Any]] = {
 }
 _RESULT: Final[Mapping[str, Any]] = {"result.text": _T.STRING, "result.bytes": _T.INT, "result.is_error": _T.BOOL}
 
+_DEFINITION: Final[Mapping[str, Any]] = {
+    "definition.description": _T.STRING,
+    "definition.digest": _T.STRING,
+    "definition.previous_digest": _T.STRING,
+    "definition.read_only": _T.BOOL,
+    "definition.destructive": _T.BOOL,
+}
+_IN_ANSWERS: Final = (*_RESULT, *_DEFINITION)
+
 _OF_THE_CALL: Final = frozenset({"call.args", "call.text", "call.bytes", *SESSION_NAMES})
 """What is not known yet when a tool is listed."""
 
@@ -116,9 +125,9 @@ class Scope:
         self._lists = {f"lists.{name}": list(values) for name, values in lists.items()}
         request = {**_CALL, **dict.fromkeys(self._lists, _TEXTS)}
         extensions = [ext_strings.ExtStrings()]
-        self._types = {**request, **_RESULT}
+        self._types = {**request, **_RESULT, **_DEFINITION}
         self._narrow: dict[tuple[str, ...], Any] = {}
-        self._names = {"request": tuple(request), "response": (*request, *_RESULT)}
+        self._names = {"request": tuple(request), "response": (*request, *_IN_ANSWERS)}
         self._envs = {
             "request": cel.NewEnv(variables=request, extensions=extensions),
             "response": cel.NewEnv(variables=self._types, extensions=extensions),
@@ -130,7 +139,7 @@ class Scope:
         try:
             program = env.compile(text)
         except RuntimeError as error:
-            return None, said(str(error), names, tuple(_RESULT))
+            return None, said(str(error), names, _IN_ANSWERS)
         except TypeError:
             return None, ("column 1: this text is not valid Unicode; write it anew",)
         if program.return_type() != _T.BOOL:

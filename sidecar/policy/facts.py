@@ -8,7 +8,7 @@ import orjson
 
 from sidecar.decode.mcp import is_tool_error
 from sidecar.detect.text import walk
-from sidecar.events import Message
+from sidecar.events import Definition, Message
 from sidecar.policy.where import base_of
 
 SESSION_NAMES: Final = frozenset({"session.calls", "session.servers"})
@@ -84,6 +84,18 @@ def _json(value: Any) -> bytes:
         return repr(value).encode("utf-8", "surrogatepass")
 
 
+def _definition(facts: Facts) -> Definition:
+    """What ``definition.*`` reads.
+
+    Raises:
+        Unjudged: it was not kept, so that nothing can be said of it any more.
+    """
+    definition = facts.message.definition or Definition()
+    if "expr" in definition.unknown:
+        raise Unjudged("the definition cannot be read")
+    return definition
+
+
 _SOURCES: Final[Mapping[str, Callable[[Facts], Any]]] = {
     "call.server": lambda facts: facts.message.server,
     "call.tool": lambda facts: facts.message.tool,
@@ -100,4 +112,9 @@ _SOURCES: Final[Mapping[str, Callable[[Facts], Any]]] = {
     "result.text": _result_text,
     "result.bytes": lambda facts: 0 if _is_to_server(facts) else facts.message.size,
     "result.is_error": _is_error,
+    "definition.description": lambda facts: _definition(facts).description,
+    "definition.digest": lambda facts: _definition(facts).digest,
+    "definition.previous_digest": lambda facts: _definition(facts).previous_digest,
+    "definition.read_only": lambda facts: _definition(facts).read_only,
+    "definition.destructive": lambda facts: _definition(facts).destructive,
 }

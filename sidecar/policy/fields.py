@@ -20,6 +20,8 @@ _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
 _BETWEEN: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])\Z")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)\Z")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_QUOTED: Final = re.compile(r"""r?"(?:[^"\\\n]|\\.)*"|r?'(?:[^'\\\n]|\\.)*'""")
+_DEFINITION: Final = re.compile(r"(?<![\w.])definition\.")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -41,6 +43,12 @@ def seconds(duration: str) -> int:
     if length > RATE_OVER_S_MAX:
         raise ValueError(f"{duration!r} is longer than windows are kept; {RATE_OVER_S_MAX // 3600}h at most")
     return length
+
+
+def names_definition(expression: str) -> bool:
+    """Whether an expression reads anything of ``definition``, other than in a text it compares with."""
+    plain = re.sub(r"\s*\.\s*", ".", _QUOTED.sub('""', expression))
+    return _DEFINITION.search(plain) is not None
 
 
 def _id(text: str) -> str:

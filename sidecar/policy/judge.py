@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sidecar.events import ACTIONS, SEVERITIES, Action, Finding, Message, Mode, Scan, Severity, Span, Verdict
+from sidecar import limits
+from sidecar.events import ACTIONS, SEVERITIES, Action, Definition, Finding, Message, Mode, Scan, Severity, Span, Verdict
 from sidecar.policy.access import Remark, ask, is_listed
 from sidecar.policy.compiled import PolicySet, Rule, Section, Window
 from sidecar.policy.facts import Facts, Unjudged
@@ -69,7 +70,8 @@ def judge(
     told = Told(scan, fingerprint)
     outcomes = _access(policies, facts) if is_call and policies.sections else []
     is_blank = not scan.spans and not scan.skipped
-    for rule in policies.applicable(message.direction, message.method):
+    is_defined = message.definition is not None
+    for rule in policies.of_definitions if is_defined else policies.applicable(message.direction, message.method):
         if is_blank and rule.detect is not None and rule.rate is None:
             continue
         outcome = _judge_rule(rule, facts, scan, state, told)
@@ -130,6 +132,8 @@ def _holds(rule: Rule, facts: Facts, scan: Scan, state: State) -> Sequence[Span]
         return None
     if rule.rate is not None and not _is_too_often(rule.id, rule.rate, facts, state):
         return None
+    if rule.signs and not _is_one_of(rule.signs, message.definition):
+        return None
     spans: Sequence[Span] = ()
     if rule.detect is not None:
         spans = sought(rule.detect, message, scan)
@@ -140,6 +144,21 @@ def _holds(rule: Rule, facts: Facts, scan: Scan, state: State) -> Sequence[Span]
     if rule.detect is not None and not spans:
         raise Unjudged(_unseen(scan))
     return spans
+
+
+def _is_one_of(signs: Sequence[str], definition: Definition | None) -> bool:
+    """Whether a definition is ``changed``, ``new`` or what else is asked for.
+
+    Raises:
+        Unjudged: it is none of them as far as is known, but not all is known.
+    """
+    if definition is None:
+        return False
+    if any(sign in definition.signs for sign in signs):
+        return True
+    if not definition.unknown.isdisjoint(signs):
+        raise Unjudged("the definition is too long or too deep to be looked at")
+    return False
 
 
 def _unseen(scan: Scan) -> str:
@@ -156,6 +175,8 @@ def _is_too_often(rule_id: str, rate: Window, facts: Facts, state: State) -> boo
 
 
 def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
+    if message.definition is not None:
+        return _of_definition(rule, message.definition, message, scan, spans, told)
     if rule.detect is None:
         finding = _finding(rule, rule.action, rule.kind)
         return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, rule.kind), (finding,))
@@ -163,6 +184,24 @@ def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told:
         return _redacting(rule, message, scan, spans, told)
     findings = tuple(told.findings(rule, rule.action, spans))
     return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, _kinds(spans)), findings)
+
+
+def _of_definition(
+    rule: Rule, definition: Definition, message: Message, scan: Scan, spans: Sequence[Span], told: Told
+) -> _Outcome:
+    """One finding for each sign the rule asks for, beside those for the spans it seeks."""
+    signs = [sign for sign in rule.signs if sign in definition.signs]
+    kinds = {f"definition.{sign}": definition.signs[sign] for sign in signs} or ({} if spans else {rule.kind: ""})
+    own = tuple(
+        replace(_finding(rule, rule.action, kind, said[: limits.FINDING_PREVIEW_CHARS_MAX]), path=definition.path)
+        for kind, said in kinds.items()
+    )
+    if rule.action == "redact":
+        outcome = _redacting(rule, message, scan, spans, told)
+        return replace(outcome, findings=(*own, *outcome.findings))
+    findings = (*own, *told.findings(rule, rule.action, spans))
+    text = _message(rule, message, ", ".join(kinds) or _kinds(spans))
+    return _Outcome(rule.id, rule.severity, rule.mode, rule.action, text, findings)
 
 
 def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:

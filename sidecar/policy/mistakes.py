@@ -11,7 +11,8 @@ _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)'")
 _OVERLOAD: Final = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
 _SYNTAX: Final = re.compile(r"Syntax error: .*?(?:at|input|at input):? '(.*?)'(?: expecting|$)")
 
-_NOT_YET: Final = ("session.labels", "definition")
+_NOT_YET: Final = ("session.labels",)
+_ANSWERED: Final = ("result", "definition")
 _FUNCTIONS: Final = (
     *("has", "size", "matches", "startsWith", "endsWith", "contains", "lowerAscii", "upperAscii", "split", "replace"),
     *("trim", "indexOf", "substring", "join", "exists", "all", "exists_one", "filter", "map"),
@@ -67,7 +68,7 @@ def _sentence(what: str, names: Sequence[str], only_in_answers: Sequence[str]) -
 def _unknown(name: str, names: Sequence[str], only_in_answers: Sequence[str]) -> str:
     if any(name == other or name.startswith(other + ".") for other in _NOT_YET):
         return f"'{name}' is not supported yet; leave it out"
-    is_of_an_answer = name == "result" or name.startswith("result.")
+    is_of_an_answer = name.partition(".")[0] in _ANSWERED
     if is_of_an_answer and not set(only_in_answers) & set(names):
         return f"'{name}' does not exist yet in a request; set match.direction: response"
     members = sorted(each for each in names if each.startswith(name + "."))

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sidecar.detect.definitions import LISTED
 from sidecar.events import Direction, Mode, Severity
 from sidecar.limits import RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
 from sidecar.policy.fields import (
@@ -20,6 +21,7 @@ from sidecar.policy.fields import (
     Where,
     Word,
     Zone,
+    names_definition,
 )
 
 FORMAT_VERSION: Final = 1
@@ -108,17 +110,21 @@ class Rate(_Model):
     above: int = Field(ge=1, lt=RATE_WINDOW_ENTRIES_MAX)
 
 
+Sign = Literal["changed", "new", "hidden-text", "shadows"]
+
+
 class When(_Model):
     """All given conditions must hold."""
 
     detect: Detect | None = None
+    definition: Annotated[list[Sign], Field(min_length=1), Listed] | None = None
     expr: Expr | None = None
     rate: Rate | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> "When":
         if not self.model_fields_set:
-            raise ValueError("this is empty; give it 'detect', 'expr' or 'rate', or take it out")
+            raise ValueError("this is empty; give it 'detect', 'expr', 'rate' or 'definition', or take it out")
         return self
 
 
@@ -141,10 +147,18 @@ class Rule(_Model):
     on_error: Literal["block", "allow"] | None = None
     refs: list[str] = []
 
+    @property
+    def is_of_definitions(self) -> bool:
+        """Whether it is about each tool or prompt that a list defines, rather than about messages."""
+        when = self.when
+        return when is not None and (when.definition is not None or (when.expr is not None and names_definition(when.expr)))
+
     @model_validator(mode="after")
     def _is_whole(self) -> "Rule":
         if self.action in ("redact", "tokenize") and (self.when is None or self.when.detect is None):
             raise ValueError(f"action {self.action} needs 'when.detect': there is nothing to {self.action} otherwise")
+        if self.action == "tokenize" and self.is_of_definitions:
+            raise ValueError("a definition has no session in which a token turns back; use 'action: redact'")
         if self.restore is not None and self.action != "tokenize":
             raise ValueError("'restore' says where tokens turn back, so it needs 'action: tokenize'; take it out")
         if self.match is None and self.when is None:
@@ -152,8 +166,31 @@ class Rule(_Model):
         return self
 
 
+class Definition(_Model):
+    """The definition of a listed tool in a test. Without ``previous_digest`` it is the accepted one.
+
+    ``new``: the tool appeared after its server's first lists. ``shadows``: the other servers whose tool has its name.
+    """
+
+    digest: Annotated[str, Field(min_length=1)] = "unchanged"
+    previous_digest: str | None = None
+    description: str = ""
+    read_only: bool = False
+    destructive: bool = False
+    new: bool = False
+    shadows: Annotated[list[str], Listed] = []
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Definition":
+        if self.new and self.previous_digest:
+            raise ValueError("what is new has no 'previous_digest'; take one of the two out")
+        return self
+
+
 class Call(_Model):
     """One call of a test: a message as a client sends it, and with ``result`` what the server answers.
+
+    With ``definition`` it is one entry of the list that the server answers, and ``tool`` is its name.
 
     ``direction: response`` turns it round: a request or notification of the server, whose parameters are ``args``.
     ``repeat`` makes the same call that often; calls come 10 ms after one another unless ``at`` says when.
@@ -171,7 +208,16 @@ class Call(_Model):
     args: dict[str, Any] = {}
     result: Any = None
     is_error: bool = False
+    definition: Definition | None = None
     repeat: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _is_listed(self) -> "Call":
+        if self.definition is not None and self.method not in LISTED:
+            raise ValueError(f"a definition stands in a list; add 'method: {' or '.join(sorted(LISTED, reverse=True))}'")
+        if self.definition is not None and not self.tool:
+            raise ValueError("a definition has a name; add 'tool: NAME'")
+        return self
 
 
 class Expect(_Model):

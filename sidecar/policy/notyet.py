@@ -9,7 +9,7 @@ from sidecar.events import Path
 
 _FILE: Final = frozenset({"uses", "override", "detectors"})
 _RULE: Final = frozenset({"except", "rollout", "label", "approval", "quarantine", "locked"})
-_WHEN: Final = frozenset({"volume", "baseline", "first_seen", "labels", "carries", "definition", "any", "not"})
+_WHEN: Final = frozenset({"volume", "baseline", "first_seen", "labels", "carries", "any", "not"})
 _INSTEAD: Final = {"require_approval": "block", "quarantine": "block"}
 
 
@@ -65,15 +65,7 @@ class _Strip:
         if isinstance(case.get("expect"), dict):
             case["expect"] = self.fields(case["expect"], (*path, "expect"), frozenset({"excepted"}))
             self._value(case["expect"], "verdict", (*path, "expect"))
-        if isinstance(case.get("call"), dict):
-            case["call"] = self.call(case["call"], (*path, "call"))
-        if "steps" in case:
-            case["steps"] = self.each(case["steps"], (*path, "steps"), self.call)
         return case
-
-    def call(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
-        """One call of a test."""
-        return self.fields(value, path, frozenset({"definition"}))
 
     def _value(self, mapping: dict[str, Any], field: str, path: Path) -> None:
         given = mapping.get(field)

@@ -14,7 +14,7 @@ import orjson
 
 from sidecar.record.tail import Record
 
-TABLES: Final = ("findings", "alerts", "policies", "health", "calls")
+TABLES: Final = ("findings", "alerts", "policies", "tools", "health", "calls")
 """In the order they are sent: a call that can be seen has its findings already."""
 
 _INT64: Final = range(-(1 << 63), 1 << 64)

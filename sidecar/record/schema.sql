@@ -109,6 +109,23 @@ CREATE TABLE IF NOT EXISTS {database}.policies (
 SETTINGS non_replicated_deduplication_window = 10000
 ;
 
+-- The history of every tool's and prompt's definition: one row when it is first seen, differs, or is approved. Never ended.
+CREATE TABLE IF NOT EXISTS {database}.tools (
+    ts DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    node LowCardinality(String), server LowCardinality(String),
+    kind LowCardinality(String),                             -- tool, prompt
+    tool LowCardinality(String),
+    event LowCardinality(String),                            -- first (with its server), new, changed, approved
+    digest String, previous_digest String,                   -- SHA-256 of what counts of it; of the accepted one before
+    definition String CODEC(ZSTD(3)),                        -- as recorded: detected values replaced by kind and fingerprint
+    diff String CODEC(ZSTD(3)),                              -- a line for each difference from the accepted one
+    hidden String CODEC(ZSTD(3)),                            -- what of it people do not see, in words
+    approved UInt8,                                          -- taken at first sight, or by a person
+    approved_by LowCardinality(String)                       -- who; empty at first sight
+) ENGINE = ReplacingMergeTree ORDER BY (server, kind, tool, ts, digest, event)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+
 -- What happened to the sidecar itself: starts, stops, policy reloads and their failures, losses, refusals.
 CREATE TABLE IF NOT EXISTS {database}.health (
     ts DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)), health_id UUID,

@@ -1,0 +1,164 @@
+"""Text that a model reads and a person does not see: invisible characters, hidden markup that gives orders, secrecy.
+
+Pure functions over one text, for tool definitions and whatever else is written for a model. What they find is a signal,
+not proof: they say where, what kind, and what it reads like.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sidecar import limits
+
+Sign = Literal["tags", "selectors", "bidi", "invisible", "control", "comment", "block", "unseen-style", "far-below", "secrecy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A stretch ``text[start:end]`` that people do not see, or that asks to keep something from them.
+
+    ``said`` is what it reads like, with every invisible character as its code point, cut to a line.
+    """
+
+    sign: Sign
+    start: int
+    end: int
+    said: str
+
+
+_SAID_CHARS: Final = 120
+_INNER_CHARS: Final = 2_000
+
+_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
+"""Flags of regions are spelt in tag characters (Unicode UTS #51); they hide nothing."""
+_TAGS: Final = re.compile("[\U000e0000-\U000e007f]+")
+_SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
+_BIDI: Final = re.compile("[\u202a-\u202e\u2066\u2067]+")
+_INVISIBLE: Final = re.compile("[\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff\u180e\u034f\u115f\u1160\u3164\uffa0\u00ad]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]+")
+_JOINERS: Final = frozenset("\u200b\u200c\u200d\u00ad\ufeff")
+"""Signs with a use of their own: in scripts without spaces, in emoji, at ends of lines, at the start of a file."""
+
+_ORDER: Final = re.compile(
+    r"""\b(?:ignore|disregard|forget|override|bypass|pretend)\b
+    |\b(?:you|the\ (?:assistant|agent|model|ai|llm))\s+(?:must|should|shall|will|have\ to|need\ to|are\ (?:required|to))\b
+    |\b(?:do\ not|don['’]t|never|always|make\ sure|be\ sure|remember\ to|it\ is\ (?:required|mandatory|important)|must)\b
+    |\b(?:before|after|instead\ of|when(?:ever)?)\s+(?:using|calling|invoking|running|answering|responding|you)\b
+    |\b(?:read|send|include|pass|append|attach|forward|upload|post|call|execute|run|invoke|use|add|copy|write|reveal|print)\s+
+      (?:the|all|its|your|their|this|that|these|it|them|any|every|each|an?|contents?|to|~|/|https?:|user|system|\w+_\w+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words by which a text tells a model to do something."""
+_OPENS: Final = re.compile(
+    r"<!--|\[(?:INST|SYSTEM|HIDDEN|IMPORTANT)\]|<\s{0,3}([A-Za-z]{1,20})\b([^<>]{0,300})>", re.IGNORECASE
+)
+_BLOCKS: Final = frozenset(
+    "important system secret hidden instruction instructions admin priority critical override assistant developer sys inst "
+    "directive internal private mandatory prerequisite attention".split()
+)
+"""Names of tags that no page has, by which texts speak to a model."""
+_STYLE: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?![.\d])|\bhidden\b"
+    r"|\bcolor\s*:\s*(?:white|transparent)",
+    re.IGNORECASE,
+)
+_BLANK: Final = re.compile(r"\s{20,}")
+_BLANK_LINES, _BLANK_CHARS = 20, 120
+_SECRECY: Final = re.compile(
+    r"""\b(?:do\ not|don['’]t|never|must\ not|without|avoid|refrain\ from)\s+(?:ever\s+)?
+    (?:tell|telling|mention|mentioning|inform|informing|notify|notifying|reveal|revealing|disclose|disclosing|show|showing|
+      let|letting|alert|alerting|ask|asking|warn|warning|explain|explaining)\b
+    [^.\n]{0,60}?\b(?:users?|humans?|persons?|people|anyone|anybody|them|him|her|customers?|operators?)\b
+    |\b(?:keep|hide|conceal)\s+(?:this|it|that)\s+(?:a\s+)?(?:secret|hidden|confidential)?\s*from\s+(?:the\s+)?(?:user|human)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def hidden_in(text: str) -> Iterator[Hidden]:
+    """What of ``text`` is hidden, kind by kind; its time is linear in the length of ``text``."""
+    if not text.isascii():
+        yield from _unseen(text)
+    for found in _CONTROL.finditer(text):
+        yield Hidden("control", *found.span(), _line(found[0]))
+    yield from _markup(text)
+    for found in _SECRECY.finditer(text):
+        yield Hidden("secrecy", *found.span(), _line(found[0]))
+
+
+def _unseen(text: str) -> Iterator[Hidden]:
+    """Characters that show nothing or turn the order round."""
+    plain = _FLAG.sub(lambda flag: "\U0001f3f4" * len(flag[0]), text)
+    for found in _TAGS.finditer(plain):
+        spelt = "".join(chr(ord(each) - 0xE0000) for each in found[0])
+        yield Hidden("tags", *found.span(), f"{len(found[0])} tag characters that spell {_line(spelt)!r}")
+    for found in _SELECTORS.finditer(text):
+        yield Hidden("selectors", *found.span(), f"{len(found[0])} variation selectors in a row")
+    for found in _BIDI.finditer(text):
+        yield Hidden("bidi", *found.span(), _around(text, *found.span()))
+    for found in _INVISIBLE.finditer(text):
+        if not _has_a_use(text, *found.span()):
+            yield Hidden("invisible", *found.span(), _around(text, *found.span()))
+
+
+def _has_a_use(text: str, start: int, end: int) -> bool:
+    """Whether an invisible character does what it is there for, rather than hide or split a word."""
+    sign = text[start:end]
+    if sign == "\ufeff" and start == 0:
+        return True
+    if len(sign) > 1 or sign not in _JOINERS:
+        return False
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if sign == "\u00ad":
+        return before.isalpha() and after.isalpha()
+    return any(each > "\u0590" and not "\u2000" <= each <= "\u206f" for each in (before, after) if each)
+
+
+def _markup(text: str) -> Iterator[Hidden]:
+    """What a page shown to people would leave out or put out of sight, where it gives orders."""
+    for count, (found, sign) in enumerate(_openings(text), 1):
+        if count > limits.HIDDEN_PLACES_MAX:
+            yield Hidden(
+                sign, found.start(), len(text), f"more than {limits.HIDDEN_PLACES_MAX} places that a page would not show"
+            )
+            return
+        inner = text[found.end() : found.end() + _INNER_CHARS].partition("-->" if sign == "comment" else "</")[0]
+        if _ORDER.search(inner):
+            yield Hidden(sign, found.start(), found.end() + len(inner), _line(found[0] + inner))
+    for found in _BLANK.finditer(text):
+        is_far = found[0].count("\n") >= _BLANK_LINES or ("\n" not in found[0] and len(found[0]) >= _BLANK_CHARS)
+        inner = text[found.end() : found.end() + _INNER_CHARS] if is_far else ""
+        if inner and _ORDER.search(inner):
+            yield Hidden("far-below", found.start(), found.end() + len(inner), _line(inner))
+
+
+def _openings(text: str) -> Iterator[tuple[re.Match[str], Sign]]:
+    for found in _OPENS.finditer(text):
+        if found[0] == "<!--":
+            yield found, "comment"
+        elif found[1] is None or found[1].lower() in _BLOCKS:
+            yield found, "block"
+        elif _STYLE.search(found[2]):
+            yield found, "unseen-style"
+
+
+def visible(text: str) -> str:
+    """``text`` with every character that shows nothing, or reorders, as its code point: ``a<U+200B>b``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each if each in "\n\t" or _is_seen(each) else f"<U+{ord(each):04X}>" for each in text)
+
+
+def _is_seen(letter: str) -> bool:
+    return letter.isprintable() and not _SELECTORS.match(letter * 2) and not _INVISIBLE.match(letter)
+
+
+def _around(text: str, start: int, end: int) -> str:
+    return _line(text[max(0, start - 20) : end + 40])
+
+
+def _line(text: str) -> str:
+    said = " ".join(visible(text[: _SAID_CHARS * 4]).split())
+    return said if len(said) <= _SAID_CHARS else said[:_SAID_CHARS] + "…"
