@@ -336,7 +336,7 @@ DEFINITIONS_SAVE_S: Final = 1.0
 DEFINITIONS_FILE_BYTES_MAX: Final = 256 * MIB
 """The file of remembered definitions: more than what all the bounds above allow for an ordinary number of servers."""
 
-HIDDEN_PLACES_MAX: Final = 500
+HIDDEN_PLACES_MAX: Final = 100
 """Comments and tags of one text in which orders are looked for; so many of them are odd by themselves."""
 
 FINDING_PREVIEW_CHARS_MAX: Final = 1_000

@@ -28,7 +28,7 @@ class Hidden:
 
 
 _SAID_CHARS: Final = 120
-_INNER_CHARS: Final = 2_000
+_INNER_CHARS: Final = 1_000
 
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
 """Flags of regions are spelt in tag characters (Unicode UTS #51); they hide nothing."""

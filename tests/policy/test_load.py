@@ -513,3 +513,52 @@ def test_a_rule_about_people_warns_while_nobody_is_known(tmp_path: Path) -> None
     (tmp_path / "a.yaml").write_text(HEAD + rule)
     _, problems = check_policies([tmp_path], frozenset({"secrets.x"}))
     assert [str(each) for each in problems if each.code == "no-identity" and each.is_warning]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("when: {definition: change}", "4:42: error[unknown-value]: rules.0.when.definition: 'change' is not one of"),
+        ("when: {definition: []}", "rules.0.when.definition"),
+        (
+            "match: {direction: request}, when: {definition: changed}",
+            "4:42: error[never-matches]: definitions stand in answers",
+        ),
+        ("match: {method: tools/call}, when: {definition: new}", "4:39: error[never-matches]: no definition stands in"),
+        ("when: {definition: new, rate: {per: tool, over: 1m, above: 3}}", "error[never-matches]: 'rate' counts calls"),
+        ("when: {expr: 'definition.destructive'}", "'definition.destructive' does not exist yet in a request"),
+        (
+            "match: {direction: response}, when: {expr: 'definition.descripton == \"\"'}",
+            "did you mean 'definition.description'?",
+        ),
+        ("match: {direction: response}, when: {expr: 'definition.digest > 3'}", "'>' does not take"),
+    ],
+)
+def test_mistakes_in_rules_about_definitions_are_named(rule: str, expected: str) -> None:
+    """What can never hold, and names that do not exist, are errors with their place."""
+    problems = said(HEAD + f"rules:\n  - {{id: a, title: t, {rule}, action: log}}\n")
+    assert any(expected in each for each in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("{server: x, tool: t, definition: {}}", "a definition stands in a list; add 'method: tools/list or prompts/list'"),
+        ("{server: x, method: tools/list, definition: {}}", "a definition has a name; add 'tool: NAME'"),
+        ("{server: x, tool: t, method: tools/list, definition: {digst: a}}", "did you mean 'digest'?"),
+        ("{server: x, tool: t, method: tools/list, definition: {new: true, previous_digest: a}}", "take one of the two out"),
+    ],
+)
+def test_mistakes_in_tests_of_definitions_are_named(call: str, expected: str) -> None:
+    """A test that could not mean anything is refused."""
+    problems = said(HEAD + f"tests:\n  - {{name: n, call: {call}, expect: {{verdict: allow}}}}\n")
+    assert any(expected in each for each in problems), problems
+
+
+def test_a_rule_about_definitions_may_name_tools() -> None:
+    """A tool beside tools/list can never match a message, but it can match what the list defines."""
+    match = "match: {direction: response, method: tools/list, tool: 'x_*'}"
+    rule = HEAD + f"rules:\n  - {{id: a, title: t, {match}, when: {{expr: EXPR}}, action: log}}\n"
+    assert said(rule.replace("EXPR", "'!definition.read_only'")) == []
+    (only,) = said(rule.replace("EXPR", "'call.tool == \"definition.x\"'"))
+    assert "error[never-matches]" in only, "a text that only speaks of a definition makes no such rule"

@@ -27,7 +27,13 @@ def shipped(engine: Engine) -> PolicySet:
 
 def test_they_are_valid_without_a_warning(shipped: PolicySet) -> None:
     """A new installation begins with nothing to mend."""
-    assert [name for name, _ in shipped.files] == ["access.yaml", "definitions.yaml", "personal-data.yaml", "runaway.yaml", "secrets.yaml"]
+    assert [name for name, _ in shipped.files] == [
+        "access.yaml",
+        "definitions.yaml",
+        "personal-data.yaml",
+        "runaway.yaml",
+        "secrets.yaml",
+    ]
     assert shipped.warnings == ()
 
 
