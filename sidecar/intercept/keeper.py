@@ -9,7 +9,7 @@ from sidecar.events import Finding
 from sidecar.intercept.calls import Ledger
 from sidecar.intercept.definitions import row_of
 from sidecar.intercept.waist import Waist
-from sidecar.record.kept_tools import approvals, kept_text, write_kept
+from sidecar.record.kept_tools import approvals, approvals_stamp, kept_text, write_kept
 
 log = logging.getLogger("sidecar")
 
@@ -22,6 +22,8 @@ class Keeper:
         self._waist = waist
         self._ledger = ledger
         self._inventory = waist.ground.definitions.inventory
+        self._writing: asyncio.Future[None] | None = None
+        self._seen_approvals: tuple[int, int] | None = None
         self._is_failing = False
         self._was_full = False
 
@@ -30,8 +32,16 @@ class Keeper:
         while True:
             self.take_approvals()
             if text := self._to_write():
-                await asyncio.to_thread(self._write, text)
+                # Forcing a file to disk may take long, and traffic does not wait for it.
+                self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, text))
+                await asyncio.shield(self._writing)
             await asyncio.sleep(limits.DEFINITIONS_SAVE_S)
+
+    async def close(self) -> None:
+        """Write what is not written yet, after what is being written."""
+        if self._writing is not None:
+            await self._writing
+        self.save()
 
     def save(self) -> None:
         """Write at once what is not written yet."""
@@ -40,6 +50,9 @@ class Keeper:
 
     def take_approvals(self) -> None:
         """Take up the approvals that were appended since the last look, and record them."""
+        if (stamp := approvals_stamp(self._data)) == self._seen_approvals:
+            return
+        self._seen_approvals = stamp
         inventory, news = self._inventory, []
         for number, approval in approvals(self._data, inventory.approvals_read):
             inventory.approvals_read, inventory.is_dirty = number, True

@@ -155,7 +155,7 @@ class _Proxy:
         finally:
             self._waist.stop()
             self._others.write()
-            self._keeper.save()
+            await self._keeper.close()
             self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
             self._outbox.close()
             self._gate.close()

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -107,17 +108,28 @@ def append_approval(data: Path, approval: Approval) -> None:
 
 
 def approvals(data: Path, after: int) -> Iterator[tuple[int, Approval | None]]:
-    """The approvals after the first ``after`` lines, each with the number of its line; None for a line that is none."""
+    """The approvals after the first ``after`` lines, each with the number of its line; None for a line that is none.
+
+    Where the file has fewer lines than that, it is another file, and all of it is given.
+    """
     try:
-        stream = (data / _APPROVED).open("rb")
+        with (data / _APPROVED).open("rb") as stream:
+            lines = list(islice(stream, limits.DEFINITION_APPROVALS_MAX))
     except OSError:
         return
-    with stream:
-        for number, line in enumerate(stream, 1):
-            if number > limits.DEFINITION_APPROVALS_MAX or not line.endswith(b"\n"):
-                return
-            if number > after:
-                yield number, _approval(line)
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
+    for number in range(after if after <= len(lines) else 0, len(lines)):
+        yield number + 1, _approval(lines[number])
+
+
+def approvals_stamp(data: Path) -> tuple[int, int] | None:
+    """Another one whenever an approval was added; None while there is no file."""
+    try:
+        found = (data / _APPROVED).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _approval(line: bytes) -> Approval | None:

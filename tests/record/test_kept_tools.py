@@ -11,6 +11,7 @@ from sidecar.record.kept_tools import (
     Approval,
     append_approval,
     approvals,
+    approvals_stamp,
     kept_text,
     open_inventory,
     read_inventory,
@@ -77,3 +78,9 @@ def test_approvals_are_read_once_and_lines_that_are_none_are_named(tmp_path: Pat
         stream.write(b'nonsense\n{"server": 1}\n' + json.dumps({"half": "a line"}).encode())
     assert list(approvals(tmp_path, 0)) == [(1, said), (2, None), (3, None)]
     assert list(approvals(tmp_path, 2)) == [(3, None)]
+    assert list(approvals(tmp_path, 3)) == []
+    stamp = approvals_stamp(tmp_path)
+    file.unlink()
+    append_approval(tmp_path, said)
+    assert list(approvals(tmp_path, 3)) == [(1, said)], "a file that began anew is read anew"
+    assert approvals_stamp(tmp_path) != stamp
