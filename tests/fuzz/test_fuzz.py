@@ -28,13 +28,13 @@ def test_hostile_bytes_break_nothing(targets: Targets, name: str) -> None:
         target(data)
     for _ in range(INPUTS[name]):
         data = mutated(rng.choice(seeds), rng, seeds)
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             target(data)
         except Exception as error:
             error.add_note(f"the input: {data!r}")
             raise
-        assert time.perf_counter() - began < INPUT_S_MAX, data
+        assert time.thread_time() - began < INPUT_S_MAX, data
 
 
 @pytest.mark.parametrize("name", Passes.modes)

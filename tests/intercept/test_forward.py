@@ -91,9 +91,9 @@ def post(url: str, host: str, body: bytes = LIST) -> bytes:
 
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0")
-    return head, await asyncio.wait_for(reader.readexactly(int(length.partition(b":")[2])), 10)
+    return head, await asyncio.wait_for(reader.readexactly(int(length.partition(b":")[2])), 30)
 
 
 def test_a_servers_traffic_is_judged_and_others_is_not(tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_tunnel_to_another_host_is_byte_for_byte(tmp_path: Path) -> None:
             other.answer = b"\x16\x03\x00 not http \r\n\r\n"
             reader, writer = await send(port, b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: x\r\n\r\n\x00early" % other.port)
             assert (await answer_of(reader))[0].startswith(b"HTTP/1.1 200 ")
-            assert await asyncio.wait_for(reader.readexactly(len(other.answer)), 10) == other.answer
+            assert await asyncio.wait_for(reader.readexactly(len(other.answer)), 30) == other.answer
             writer.write_eof()
-            assert await asyncio.wait_for(reader.read(), 10) == b"bye"
+            assert await asyncio.wait_for(reader.read(), 30) == b"bye"
             assert other.received == b"\x00early"
             assert play.calls == []
             writer.close()
@@ -274,10 +274,10 @@ def test_a_large_body_of_another_host_is_not_held(tmp_path: Path) -> None:
             other.answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size)
             else_ = f"127.0.0.1:{other.port}"
             reader, writer = await send(port, f"GET http://{else_}/ HTTP/1.1\r\nHost: {else_}\r\n\r\n".encode())
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
             left = size
             while left:
-                chunk = await asyncio.wait_for(reader.read(1 << 20), 10)
+                chunk = await asyncio.wait_for(reader.read(1 << 20), 30)
                 assert chunk
                 left -= len(chunk)
             writer.close()

@@ -98,11 +98,11 @@ def request(port: int, body: bytes = LIST, path: str = "/mcp") -> bytes:
 
 
 async def head_of(reader: asyncio.StreamReader) -> bytes:
-    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
 
 
 async def chunk_of(reader: asyncio.StreamReader) -> bytes:
-    size = int(await asyncio.wait_for(reader.readline(), 10), 16)
+    size = int(await asyncio.wait_for(reader.readline(), 30), 16)
     return (await reader.readexactly(size + 2))[:-2]
 
 
@@ -122,12 +122,12 @@ def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: s
             play.waist.ground.judging.judged = judged  # type: ignore[method-assign]
             reader, writer = await ask(port)
             if broken == "response":
-                await asyncio.wait_for(upstream.arrived.wait(), 10)
+                await asyncio.wait_for(upstream.arrived.wait(), 30)
                 upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n")
                 upstream.send(b'{"jsonrpc":"2.0","id":3,"result":{}}')
             head = await head_of(reader)
             assert b" 500 " in head
-            said = json.loads(await asyncio.wait_for(reader.read(1000), 10))
+            said = json.loads(await asyncio.wait_for(reader.read(1000), 30))
             assert said["id"] == 3
             assert "could not judge" in said["error"]["message"]
             assert (upstream.requests == []) is (broken == "request")
@@ -144,7 +144,7 @@ def test_events_arrive_while_the_stream_is_open(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with listening(tmp_path) as (_, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
             assert b"text/event-stream" in await head_of(reader)
             first, second = b"data: 1\n\n", b": ping\n\n"
@@ -154,7 +154,7 @@ def test_events_arrive_while_the_stream_is_open(tmp_path: Path) -> None:
             upstream.send(b"%x\r\n%s\r\n" % (len(second) - 3, second[3:]))
             assert await chunk_of(reader) == second
             writer.close()
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
 
     asyncio.run(scenario())
 
@@ -165,9 +165,9 @@ def test_a_client_that_leaves_frees_the_server_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             _, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             writer.close()
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             assert play.calls[0]["status"] == "cancelled"
 
     asyncio.run(scenario())
@@ -203,14 +203,14 @@ def test_an_event_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mon
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
             await head_of(reader)
             upstream.send(b"data: " + b"x" * 3000)
             said = await chunk_of(reader)
             assert b'"id":3' in said
             assert b"longer than" in said
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             assert play.calls[0]["status"] == "upstream_error"
             writer.close()
 
@@ -223,10 +223,10 @@ def test_an_upgrade_opens_no_tunnel(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw bytes")
             assert b" 502 " in await head_of(reader)
-            assert json.loads(await asyncio.wait_for(reader.read(1000), 10))["id"] == 3
+            assert json.loads(await asyncio.wait_for(reader.read(1000), 30))["id"] == 3
             assert play.calls[0]["status"] == "upstream_error"
             writer.close()
 
@@ -240,7 +240,7 @@ def test_whatever_a_client_takes_for_a_stream_is_one(tmp_path: Path, content_typ
     async def scenario() -> None:
         async with listening(tmp_path) as (_, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n".encode())
             assert b"text/event-stream" in (await head_of(reader)).lower()
             escaped = "".join(f"\\u{ord(each):04x}" for each in aws_key())
@@ -262,7 +262,7 @@ def test_a_head_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
             assert b" 431 " in await head_of(reader)
             writer.close()
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 5000)
             assert b" 502 " in await head_of(reader)
             assert play.calls[0]["status"] == "upstream_error"
@@ -278,7 +278,7 @@ def test_no_client_is_told_another_encoding(tmp_path: Path, media_type: str) -> 
     async def scenario() -> None:
         async with listening(tmp_path) as (_, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             body = b'{"jsonrpc":"2.0","id":3,"result":{}}'
             body = body if media_type == "application/json" else b"data: " + body + b"\n\n"
             said = f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}; charset=utf-7\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -299,10 +299,10 @@ def test_a_head_strict_clients_would_not_read_is_an_error(tmp_path: Path, said: 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             reader, writer = await ask(port)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 " + said + b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
             assert b" 502 " in await head_of(reader)
-            error = json.loads(await asyncio.wait_for(reader.read(1000), 10))
+            error = json.loads(await asyncio.wait_for(reader.read(1000), 30))
             assert error["id"] == 3
             assert "does not speak HTTP as it should" in error["error"]["message"]
             assert play.calls[0]["status"] == "upstream_error"

@@ -27,7 +27,7 @@ def test_a_refusal_arrives_between_two_events(tmp_path: Path, more: str) -> None
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             reader, writer = await request(port, "GET", "/sse", more=more)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
             await head_of(reader)
             first = b"event: endpoint\ndata: /message?sessionId=5f\n\n"
@@ -44,7 +44,7 @@ def test_a_refusal_arrives_between_two_events(tmp_path: Path, more: str) -> None
             assert len(upstream.requests) == 1, "the refused call reached nobody"
             writer.close()
             post_writer.close()
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             assert list(play.waist.ground.listening) == []
 
     asyncio.run(scenario())
@@ -57,15 +57,15 @@ def test_a_client_of_any_http_version_reads_it(tmp_path: Path, version: str) -> 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
             reader, writer = await request(port, "GET", "/sse", version=version)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
             await head_of(reader)
             (stream,) = play.waist.ground.listening
             stream.inject(b": ours\n\n")
             expected = b": ours\n\n" if version == "1.0" else b"8\r\n: ours\n\n\r\n"
-            assert await asyncio.wait_for(reader.readexactly(len(expected)), 10) == expected
+            assert await asyncio.wait_for(reader.readexactly(len(expected)), 30) == expected
             writer.close()
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             assert stream.inject is None
 
     asyncio.run(scenario())
@@ -79,15 +79,15 @@ def test_trailers_of_a_response_reach_nobody(tmp_path: Path, more: str) -> None:
         async with listening(tmp_path) as (play, upstream, port):
             body = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
             reader, writer = await request(port, "POST", "/mcp", body, more=more)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             answer = b'{"jsonrpc":"2.0","id":3,"result":{}}'
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
             upstream.send(b"%x\r\n%s\r\n0\r\nx-note: %s\r\n\r\n" % (len(answer), answer, aws_key().encode()))
             assert b" 200 " in await head_of(reader)
-            assert await asyncio.wait_for(reader.readuntil(answer), 10)
+            assert await asyncio.wait_for(reader.readuntil(answer), 30)
             writer.close()
-            assert aws_key().encode() not in await asyncio.wait_for(reader.read(), 10)
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            assert aws_key().encode() not in await asyncio.wait_for(reader.read(), 30)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             assert aws_key().encode() not in play.everything
             assert [row["status"] for row in play.calls] == ["ok"]
 
@@ -102,9 +102,9 @@ def test_a_client_that_closes_its_half_has_left(tmp_path: Path, more: str) -> No
         async with listening(tmp_path) as (play, upstream, port):
             body = b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}'
             _, writer = await request(port, "POST", "/mcp", body, more=more)
-            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            await asyncio.wait_for(upstream.arrived.wait(), 30)
             writer.write_eof()
-            await asyncio.wait_for(upstream.left.wait(), 10)
+            await asyncio.wait_for(upstream.left.wait(), 30)
             writer.close()
             assert [row["status"] for row in play.calls] == ["cancelled"]
 

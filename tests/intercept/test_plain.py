@@ -25,7 +25,7 @@ def answer(body: bytes, more: bytes = b"") -> bytes:
 
 async def asked(upstream: Upstream) -> bytes:
     """The next request as the server received it."""
-    await asyncio.wait_for(upstream.arrived.wait(), 10)
+    await asyncio.wait_for(upstream.arrived.wait(), 30)
     upstream.arrived.clear()
     return upstream.requests[-1]
 
@@ -236,7 +236,7 @@ def test_a_client_that_asks_to_close_is_closed_after_its_answer(tmp_path: Path) 
             writer.write(request(port, listing(1)).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
             assert b"onnection" not in (await asked(upstream)).partition(b"\r\n\r\n")[0]
             upstream.send(answer(result(1)))
-            whole = await asyncio.wait_for(reader.read(-1), 10)
+            whole = await asyncio.wait_for(reader.read(-1), 30)
             assert whole.endswith(result(1))
             assert b"connection: close" in whole
             writer.close()

@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -395,19 +394,17 @@ def test_a_query_ends_with_its_client(wire: Wire) -> None:
         connection.sendall(f"{head}Content-Length: {len(sql)}\r\n\r\n{sql}".encode())
         running = "SELECT count() FROM system.processes WHERE query LIKE '%aband%' AND query NOT LIKE '%processes%'"
         until(lambda: wire.ask(running)[1] == b"1\n", "the query to run")
-    until(lambda: wire.ask(running)[1] == b"0\n", "the query to end", 5)
+    until(lambda: wire.ask(running)[1] == b"0\n", "the query to end", limits.READ_SECONDS_MAX / 2)
 
 
 def test_an_idle_client_delays_nobody(wire: Wire) -> None:
     """A client that is connected and silent, or waits for a long answer, does not hold up another one."""
-    slow = threading.Thread(target=wire.ask, args=("SELECT sleep(1)",))
+    slow = threading.Thread(target=wire.ask, args=("SELECT sleep(2)",))
     with socket.create_connection(("127.0.0.1", wire.port)):
         slow.start()
-        started = time.monotonic()
         for _ in range(5):
             assert wire.ask("SELECT 1")[0] == 200
         assert slow.is_alive()
-        assert time.monotonic() - started < 1
         slow.join()
 
 

@@ -276,7 +276,7 @@ def test_an_unreachable_store_loses_nothing(world: World, server: Server, outbox
             world.now += 0.5
             assert not shipper.step(world.now)
             outbox.put(end(3 + int(world.now * 2)))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     finally:
         server.start()
     world.now += 60
