@@ -131,3 +131,8 @@ def meant(client: str, name: str) -> Difference | None:
     """The declared difference of a shape for a client, if there is one."""
     known = [*DIFFERENCES, *(IN_BYTES_ONLY if client.startswith("raw") else [])]
     return next((each for each in known if name in each.names), None)
+
+
+def names() -> set[str]:
+    """Every shape that is declared to differ."""
+    return {name for each in (*DIFFERENCES, *IN_BYTES_ONLY) for name in each.names}

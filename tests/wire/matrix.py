@@ -104,9 +104,17 @@ def _differences(
 
 
 def compare_all(ports: tuple[int, int], clients: Collection[str]) -> dict[str, tuple[int, dict[str, tuple[Any, Any]]]]:
-    """Every client over every shape; a few clients at a time, because most of it is waiting."""
+    """Every client over every shape; a few clients at a time, because most of it is waiting.
+
+    A declared difference that no client met is looked for once more, with patience: what comes too late is no answer.
+    """
     with ThreadPoolExecutor(3) as pool:
-        return dict(zip(clients, pool.map(lambda client: compare(client, ports), clients), strict=True))
+        compared = dict(zip(clients, pool.map(lambda client: compare(client, ports), clients), strict=True))
+    missed = differences.names() - {name for _, pairs in compared.values() for name in pairs}
+    if missed:
+        for client, (_, pairs) in compared.items():
+            pairs |= _differences(client, ports, missed, 3.0)[1]
+    return compared
 
 
 def _parts(names: list[str]) -> list[list[str]]:

@@ -34,8 +34,7 @@ def test_every_declared_difference_is_one(compared: Compared) -> None:
     if not matrix.has_npm():
         pytest.skip("some differences only show with the TypeScript clients")
     found = {name for _, pairs in compared.values() for name in pairs}
-    declared = {name for each in (*differences.DIFFERENCES, *differences.IN_BYTES_ONLY) for name in each.names}
-    assert declared == found & declared
+    assert differences.names() == found & differences.names()
 
 
 def test_what_is_answered_is_recorded(compared: Compared, front: Installation) -> None:
