@@ -3,8 +3,11 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -93,22 +96,49 @@ def _once(client: Client, filters: Filters, lines: Lines, since: str) -> int:
 
 def _follow(client: Client, filters: Filters, lines: Lines) -> int:
     follow = Follow(filters)
-    found = follow.first(client, datetime.now(UTC))
     was_down = False
-    while True:
-        _show(lines, found)
-        if not found:
-            time.sleep(_RETRY_S if was_down else _POLL_S)
-        try:
-            found = follow.poll(client, datetime.now(UTC))
-        except StoreError as error:
-            if not was_down:
-                _tell(f"{error}; trying again")
-            found, was_down = [], True
-        else:
-            if was_down:
-                _tell("the record is back")
-            was_down = False
+    with _ending() as is_asked_to_end:
+        found = follow.first(client, datetime.now(UTC))
+        while True:
+            _show(lines, found)
+            if is_asked_to_end():
+                return 0
+            if not found:
+                time.sleep(_RETRY_S if was_down else _POLL_S)
+            try:
+                found = follow.poll(client, datetime.now(UTC))
+            except StoreError as error:
+                if not was_down:
+                    _tell(f"{error}; trying again")
+                found, was_down = [], True
+            else:
+                if was_down:
+                    _tell("the record is back")
+                was_down = False
+
+
+@contextmanager
+def _ending() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C wait for the look at the record that is under way; a second one does not wait.
+
+    Raised in the midst of a client's work it can leave a lock taken, and the end of the program would wait for that for ever.
+    """
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    # Whoever started us in the background may have told us to ignore it.
+    if before is not signal.default_int_handler:
+        yield lambda: False
+        return
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(lines: Lines, rows: list[CallRow]) -> None:

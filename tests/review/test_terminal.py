@@ -1,6 +1,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,8 +11,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from sidecar.review import terminal
+from sidecar.review.calls import CallRow
+from sidecar.review.follow import Follow
 from tests import seed
 from tests.ports import free_port
 from tests.seeded import ROOT, Record
@@ -103,6 +107,22 @@ def test_follow_shows_a_call_soon_after_it_is_stored(empty_record: Record, tmp_p
         finally:
             stop.cancel()
             program.kill()
+
+
+def test_ctrl_c_waits_for_the_look_that_is_under_way(empty_record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted client may hold a lock for ever, so it is not interrupted; the command ends right after."""
+    looked = []
+
+    def poll(follow: Follow, client: Client, now: datetime) -> list[CallRow]:
+        signal.raise_signal(signal.SIGINT)
+        looked.append(now)
+        return []
+
+    monkeypatch.setattr(Follow, "poll", poll)
+    before = signal.getsignal(signal.SIGINT)
+    assert terminal.run(options("--follow"), empty_record.settings) == 0
+    assert len(looked) == 1
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_closed_pipe_is_no_error(record: Record) -> None:
