@@ -36,7 +36,7 @@ def test_an_ordinary_call_passes_byte_for_byte_and_is_recorded_once(play: Any) -
 
 
 def test_the_record_says_who_looked_and_what_was_not_looked_at(play: Any) -> None:
-    """Nothing found and not looked at are never the same: rules, detectors, and what was left out and why stand with each call."""
+    """Nothing found and not looked at are never the same: rules, detectors and what was left out stand with each call."""
     sidecar = play()
     sidecar.answer(sidecar.post(call("hello", rpc_id=1)), json.dumps(result(rpc_id=1)).encode())
     deep = "x"
