@@ -49,8 +49,6 @@ class Definition:
     destructive: bool = False
     signs: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
-    path: str = ""
-    """Where it stands in its list: ``$.result.tools[3]``."""
 
 
 @dataclass(frozen=True, slots=True)

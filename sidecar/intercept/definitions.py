@@ -4,6 +4,7 @@ A list is one message and is judged as that; beside it, every tool and prompt in
 definitions. What one of them blocks is left out of the list, and a call of it is refused while that is so.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,7 @@ class Definitions:
 
     def listed(self, judged: Judged, server: Server, now: float) -> Judged:
         """An answer that may be a list: with the verdicts on what it defines, and which entries it may not hold."""
-        message = judged.message
+        began, message = time.perf_counter(), judged.message
         key, kind = LISTED.get(message.method, ("", ""))
         payload = message.payload if key and message.kind == "result" else None
         result = payload.get("result") if isinstance(payload, dict) else None
@@ -46,21 +47,21 @@ class Definitions:
         rules = self._judging.policies.of_definitions
         for index, name, entry in _named(entries):
             root = ("result", key, index)
-            part = Part(_message_of(message, name, entry), root, ("result",))
-            scan = part.own(scans.get(root, scans[()]))
+            part = Part(replace(message, tool=name, args={}, payload={"result": entry}, size=0), root, ("result",))
+            scan = part.own(scans[root]) if root in scans else scans[()]
             own = (message.server, kind, self._recorded_name(part, scan))
             definition = self._looked_up(own, part, scan, server, now, news)
             if rules:
-                part = replace(part, message=replace(part.message, definition=replace(definition, path=path_text(root))))
-                said = self._judging.verdict(part.message, scan, now)
+                said = self._judging.verdict(replace(part.message, definition=definition), scan, now)
                 if said.action == "block":
                     withheld.add(index)
-                verdict = self._joined(verdict, part, said, own, now)
+                verdict = self._joined(verdict, part, said, own, definition.digest, now)
         self.inventory.finished(message.server, kind, now, is_last=not result.get("nextCursor"))
         if news:
             self._ledger.definitions(map(row_of, news))
         asked = tuple(sorted({*judged.rules, *(rule.id for rule in rules)}))
-        return replace(judged, verdict=verdict, withheld=frozenset(withheld), rules=asked)
+        spent_s = judged.spent_s + time.perf_counter() - began
+        return replace(judged, verdict=verdict, withheld=frozenset(withheld), rules=asked, spent_s=spent_s)
 
     def _looked_up(self, key: Key, part: Part, scan: Scan, server: Server, now: float, news: list[News]) -> Definition:
         """How one entry's definition stands; what is not known yet is added to ``news``."""
@@ -103,10 +104,13 @@ class Definitions:
         asked = replace(message, direction="response", kind="result", method=method, args={}, payload={}, size=0)
         return self._judging.verdict(replace(asked, definition=definition), Scan(), now, withholding)
 
-    def _joined(self, verdict: Verdict, part: Part, own: Verdict, key: Key, now: float) -> Verdict:
+    def _joined(self, verdict: Verdict, part: Part, own: Verdict, key: Key, digest: str, now: float) -> Verdict:
         """The list's verdict with that on one entry. Findings that were told before are not told with every list again."""
-        new = [each for each in own.findings if self._is_news(key, part.message.definition, each, now)]
-        findings = tuple(replace(each, tool=key[2]) for each in new)
+        if not own.findings:
+            return verdict
+        new = [each for each in own.findings if self._is_news(key, digest, each, now)]
+        where = path_text(part.root)
+        findings = tuple(replace(each, tool=key[2], path=where + each.path.removeprefix("$.result")) for each in new)
         action = "redact" if own.action == "block" else own.action
         has_effect = action == "redact" or bool(findings)
         if has_effect and ACTIONS.index(action) > ACTIONS.index(verdict.action):
@@ -116,8 +120,7 @@ class Definitions:
             redactions = merged((*redactions, *part.placed(own.redactions)))
         return replace(verdict, findings=(*verdict.findings, *findings), redactions=redactions)
 
-    def _is_news(self, key: Key, definition: Definition | None, finding: Finding, now: float) -> bool:
-        digest = definition.digest if definition is not None else ""
+    def _is_news(self, key: Key, digest: str, finding: Finding, now: float) -> bool:
         about = f"{digest} {finding.mode} {finding.action} {finding.kind} {finding.fingerprint} {finding.preview}"
         return self.inventory.tells(key, finding.rule, about, now)
 
@@ -148,10 +151,6 @@ def _by_entry(scan: Scan) -> dict[Path, Scan]:
         spans.setdefault(span.leaf.path[:3], []).append(span)
     empty = replace(scan, spans=())
     return {(): empty, **{place: replace(scan, spans=tuple(each)) for place, each in spans.items()}}
-
-
-def _message_of(message: Message, name: str, entry: dict[str, Any]) -> Message:
-    return replace(message, tool=name, args={}, payload={"result": entry}, size=0)
 
 
 def row_of(news: News) -> dict[str, Any]:

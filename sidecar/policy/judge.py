@@ -192,10 +192,8 @@ def _of_definition(
     """One finding for each sign the rule asks for, beside those for the spans it seeks."""
     signs = [sign for sign in rule.signs if sign in definition.signs]
     kinds = {f"definition.{sign}": definition.signs[sign] for sign in signs} or ({} if spans else {rule.kind: ""})
-    own = tuple(
-        replace(_finding(rule, rule.action, kind, said[: limits.FINDING_PREVIEW_CHARS_MAX]), path=definition.path)
-        for kind, said in kinds.items()
-    )
+    most = limits.FINDING_PREVIEW_CHARS_MAX
+    own = tuple(_finding(rule, rule.action, kind, said[:most]) for kind, said in kinds.items())
     if rule.action == "redact":
         outcome = _redacting(rule, message, scan, spans, told)
         return replace(outcome, findings=(*own, *outcome.findings))

@@ -356,6 +356,7 @@ def test_a_detector_may_look_into_one_definition(play: Any) -> None:
     lists(sidecar, MAIL, READ)
     holding = {**READ, "description": f"Read with {aws_key()}"}
     assert lists(sidecar, EVIL, holding) == ["send"]
+    assert ("tool.changed", "secrets.aws-key", "$.result.tools[1].description") in told(sidecar)
     cutting = play(rule.replace("action: block", "action: redact").replace("verdict: block", "verdict: redact"))
     lists(cutting, MAIL, READ)
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
