@@ -1,12 +1,18 @@
-"""The order of the whole suite."""
+"""The order of the whole suite, and what holds for every test with made-up examples."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _TESTS = Path(__file__).parent
 _FIRST = ("wire", "e2e", "stdio", "conformance", "review", "record")
 """The folders whose files take longest: processes that share the files then end at about the same time."""
+
+# The same examples in every run, and no clock: a change is judged by what it does, not by the day or by a busy machine.
+# `--hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
