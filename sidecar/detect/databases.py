@@ -44,8 +44,9 @@ class Databases:
                 self.is_compiled = True
         if self.is_compiled:
             expressions = _expressions(detectors)
-            common = tuple(each for each in expressions if each[0] not in _FOREIGN)
-            self._databases = (_compiled(common), _compiled(tuple(each for each in expressions if each[0] in _FOREIGN)))
+            foreign = _FOREIGN | {rank for rank, each in enumerate(detectors) if each.is_foreign}
+            common = tuple(each for each in expressions if each[0] not in foreign)
+            self._databases = (_compiled(common), _compiled(tuple(each for each in expressions if each[0] in foreign)))
         self._local = threading.local()
 
     def dump(self) -> bytes:
@@ -67,7 +68,7 @@ class Databases:
 
 def version(detectors: Sequence[Detector]) -> str:
     """Which detectors and encodings these are, by all they look for: 12 hex digits."""
-    said = repr((_expressions(detectors), [(each.kind, each.pattern, each.confidence) for each in detectors]))
+    said = repr((_expressions(detectors), [(each.kind, each.pattern, each.confidence, each.is_foreign) for each in detectors]))
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 

@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect import named, personal, secrets
+from sidecar.detect import injection, named, personal, secrets
 from sidecar.detect.databases import CUT, CUT_GATES, FIRST_GATE, ONCE, Databases, Hits, version
 from sidecar.detect.fields import joined_fields
 from sidecar.detect.gates import GATES
-from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
+from sidecar.detect.kinds import CONTEXT_CHARS, SIGNALS, Candidate, Detector
 from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
 from sidecar.detect.views import Left, Surface, View, view
 from sidecar.events import Scan, Span
 from sidecar.limits import ENCODING_DEPTH_MAX, SPANS_MAX
 
-DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS)
+DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS, *injection.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
 _SURE: Final = 0.9
@@ -101,7 +101,15 @@ class Engine:
                 confirmed = list(islice(self._confirmed(rank, hits[rank], data, surface), SPANS_MAX + 1))
                 is_cut |= len(confirmed) > SPANS_MAX
                 found += confirmed
-        return _without_overlap(found), is_cut
+        return self._apart(found), is_cut
+
+    def _apart(self, found: list[_Found]) -> list[_Found]:
+        """Values without overlap, and signals so within each kind: neither hides the other, since they tell different things."""
+        families: dict[str, list[_Found]] = {}
+        for each in found:
+            kind = self._detectors[each.rank].kind
+            families.setdefault(kind if kind.startswith(SIGNALS) else "", []).append(each)
+        return [each for family in families.values() for each in _without_overlap(family)]
 
     def _hidden(self, texts: Texts, hits: Hits, plain: list[_Found], left: Left) -> list[_Found]:
         """What stands in encoded stretches, as stretches of the message's own text."""

@@ -54,6 +54,7 @@ class Detector:
     in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
     the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
     Where ``is_ahead``, the gate is a word, and values are looked for up to ``tail`` after it.
+    Where ``is_foreign``, it can be met in text beyond ASCII only.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
@@ -72,6 +73,11 @@ class Detector:
     may_overlap: bool = False
     doubt: Callable[[Candidate], bool] | None = None
     is_ahead: bool = False
+    is_foreign: bool = False
+
+
+SIGNALS: Final = "injection."
+"""Kinds of this prefix are no values to be kept secret but words to be noticed: they hide no value that stands in them."""
 
 
 def is_filled_in(candidate: Candidate) -> bool:
