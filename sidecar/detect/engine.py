@@ -104,7 +104,7 @@ class Engine:
         return self._apart(found), is_cut
 
     def _apart(self, found: list[_Found]) -> list[_Found]:
-        """Values without overlap, and signals so within each kind: neither hides the other, since they tell different things."""
+        """Values without overlap, and signals so within each kind: they tell different things, so neither hides the other."""
         families: dict[str, list[_Found]] = {}
         for each in found:
             kind = self._detectors[each.rank].kind

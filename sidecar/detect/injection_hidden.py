@@ -25,9 +25,10 @@ _HIDING: Final = (
     r"|[^-]color\s{0,2}:\s{0,2}(?:white|transparent|#fff|rgba\([^)]{1,20},\s?0\))|(?:max-)?height\s{0,2}:\s{0,2}0[^.0-9]"
     r"|clip\s{0,2}:\s{0,2}rect\(0|aria-hidden\s?=\s?.?true"
 )
-_OPENING: Final = rf"(?i)<[a-z][^<>]{{0,200}}(?:{_HIDING})[^<>]{{0,200}}>"
+_OPENING: Final = rf"(?i)<[a-z][^<>]*(?:{_HIDING})[^<>]*>"
 _COMMENT: Final = r"<!--|\[(?://|comment)\]: ?(?:#|<>) ?[(\x22']"
 _PSEUDO_TAG: Final = r"(?:important|system|instructions?|hidden|secret|admin|override|critical|urgent|internal|assistant|ai)"
+_MARKUP: Final = re.compile(r"<[^>]*>\s*<[a-z]")
 _INSIDE: Final = re.compile(r"<!--|-->|</?[A-Za-z][^<>]*>")
 
 
@@ -54,8 +55,9 @@ def _is_meant_for_model(candidate: Candidate) -> float:
 
 
 def _orders(candidate: Candidate) -> float:
-    """Under a heading that no markup knows, orders suffice."""
-    return speaks_to_model(_INSIDE.sub(" ", candidate.value), is_addressed=True)
+    """Under a heading that no page shows, orders suffice, except where it holds markup: formats of documents have such tags."""
+    is_markup = _MARKUP.match(candidate.value) is not None
+    return speaks_to_model(_INSIDE.sub(" ", candidate.value), is_addressed=not is_markup)
 
 
 _UNSEEN: Final = (
@@ -124,7 +126,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.bidi",
         _ORDER,
         gate=r"\xe2\x80\xae[^\n]{0,3}[0-9A-Za-z._-]{2}",
-        pattern=rf"(\xe2\x80\xae[^\n]{{0,3}}[0-9A-Za-z._-]{{2}}{_NOT_BIDI}{{0,200}}(?:\xe2\x80\xac)?)",
+        pattern=rf"(\xe2\x80\xae[^\n]{{0,3}}[0-9A-Za-z._-]{{2}}{_NOT_BIDI}*(?:\xe2\x80\xac)?)",
         confidence=0.85,
         lead=64,
         tail=800,
@@ -135,7 +137,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.bidi",
         "an embedding or isolate from the right around Latin text",
         gate=rf"(?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}",
-        pattern=rf"((?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}{_NOT_BIDI}{{0,200}}(?:{_BIDI}){{0,3}})",
+        pattern=rf"((?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}{_NOT_BIDI}*(?:{_BIDI}){{0,3}})",
         confidence=0.7,
         lead=64,
         tail=800,
@@ -146,7 +148,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.hidden-markup",
         _HIDDEN,
         gate=_COMMENT,
-        pattern=r"(?s)(<!--.{12,1000}?-->|\[(?://|comment)\]: ?(?:#|<>) ?[(\x22'][^\n]{12,800}?[)\x22'](?:\s|$))",
+        pattern=r"(?s)(<!--.*?-->|\[(?://|comment)\]: ?(?:#|<>) ?[(\x22'][^\n]*)",
         confidence=0.8,
         lead=24,
         tail=1200,
@@ -157,7 +159,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.hidden-markup",
         "an element that a page does not show",
         gate=_OPENING,
-        pattern=rf"(?s)({_OPENING}.{{8,1000}}?</)",
+        pattern=rf"(?s)({_OPENING}.*?</)",
         confidence=0.85,
         lead=640,
         tail=1200,
@@ -168,8 +170,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.hidden-markup",
         "a made-up tag with orders",
         gate=rf"(?i)<{_PSEUDO_TAG}>",
-        pattern=rf"(?is)(<{_PSEUDO_TAG}>.{{12,1000}}?(?:</{_PSEUDO_TAG}>|$))",
-        confidence=0.75,
+        pattern=rf"(?is)(<{_PSEUDO_TAG}>.*?(?:</{_PSEUDO_TAG}>|$))",
+        confidence=0.8,
         lead=24,
         tail=1024,
         check=_orders,

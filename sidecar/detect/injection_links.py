@@ -13,9 +13,9 @@ _DATA: Final = (
 _WORDS: Final = r"[A-Za-z0-9 _'-]{0,30}"
 _PLACE: Final = rf"(?i)(?:[<{{\[]|%7[Bb]|%5[Bb]|%3[Cc]){{1,2}}\s?{_WORDS}{_DATA}{_WORDS}(?:[>}}\]]|%7[Dd]|%5[Dd]|%3[Ee])"
 _URL_PART: Final = r"[^\s()<>\x22'\\]"
-_QUERY: Final = rf"https?://[0-9A-Za-z.-]{{1,100}}(?::[0-9]{{1,5}})?(?:/{_URL_PART}{{0,200}})?[?#&=/]"
-_IMAGE: Final = r"!\[[^\]\n]{0,200}\]\(\s?<?"
-_ELEMENT: Final = r"(?i)<(?:img|image|iframe|source|video|audio|embed)\s[^<>]{0,100}(?:src|href)\s?=\s?[\x22']?"
+_QUERY: Final = rf"https?://[0-9A-Za-z.-]{{1,100}}(?::[0-9]{{1,5}})?(?:/{_URL_PART}*)?[?#&=/]"
+_IMAGE: Final = r"!\[[^\]\n]*\]\(\s?<?"
+_ELEMENT: Final = r"(?i)<(?:img|image|iframe|source|video|audio|embed)\s[^<>]*(?:src|href)\s?=\s?[\x22']?"
 _SIGNED: Final = re.compile(
     r"(?i)[?&](?:x-(?:amz|goog)-|sig=|signature=|jwt=|token=|expires=|policy=|hmac=|logo=|se=|oh=|hash=|md5=|etag=)"
 )
@@ -28,7 +28,7 @@ _QUOTES: Final = "\"'`\u201c\u2018"
 
 def _carries_text(candidate: Candidate) -> float:
     """A query that says a sentence, or encodes one; not a signature, not words for a badge."""
-    found = _VALUE.search(candidate.value)
+    found = _VALUE.search(candidate.value.rstrip(")"))
     if found is None or _SIGNED.search(candidate.value):
         return 0
     value = unquote(found[1])
@@ -68,8 +68,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.image-exfiltration",
         _EXFILTRATION,
-        gate=_IMAGE + _QUERY + _URL_PART + r"{0,100}" + _PLACE,
-        pattern=f"({_IMAGE}{_QUERY}{_URL_PART}{{0,100}}?{_PLACE}[^()\\n]{{0,200}}\\)?)",
+        gate=_IMAGE + _QUERY + _URL_PART + "*" + _PLACE,
+        pattern=f"({_IMAGE}{_QUERY}{_URL_PART}*?{_PLACE}[^()\\n]*\\)?)",
         confidence=0.85,
         lead=1024,
         tail=256,
@@ -77,8 +77,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.image-exfiltration",
         "the same in HTML, where templates of programs have such places as well",
-        gate=_ELEMENT + _QUERY + _URL_PART + r"{0,100}" + _PLACE,
-        pattern=f"({_ELEMENT}{_QUERY}{_URL_PART}{{0,100}}?{_PLACE}[^<>\\n]{{0,200}}>?)",
+        gate=_ELEMENT + _QUERY + _URL_PART + "*" + _PLACE,
+        pattern=f"({_ELEMENT}{_QUERY}{_URL_PART}*?{_PLACE}[^<>\\n]*>?)",
         confidence=0.6,
         lead=1024,
         tail=256,
@@ -87,7 +87,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "injection.image-exfiltration",
         "an image whose address carries a long encoded text",
         gate=_IMAGE + _QUERY + _URL_PART + "{40}",
-        pattern=f"({_IMAGE}{_QUERY}{_URL_PART}{{40,1000}}\\)?)",
+        pattern=f"({_IMAGE}{_QUERY}{_URL_PART}{{40}}{_URL_PART}*\\)?)",
         confidence=0.65,
         lead=1024,
         tail=1200,
@@ -105,10 +105,12 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         0.7,
     ),
     _template("turns of Gemma", r"<start_of_turn>(?:user|model|system)|<end_of_turn>\s{0,2}<start_of_turn>", 0.85),
-    _template("turns of Llama 2 and Mistral", r"<<SYS>>\s|\[/INST\]\s{0,2}(?:</s>|[A-Z<])|<s>\s?\[INST\]|\[INST\]\s[A-Z<]", 0.7),
+    _template(
+        "turns of Llama 2 and Mistral", r"<<SYS>>\s|\[/INST\]\s{0,2}(?:</s>|[A-Z<])|<s>\s?\[INST\]|\[INST\]\s[A-Z<]", 0.7
+    ),
     _template(
         "turns of DeepSeek",
-        rf"<\xef\xbd\x9c(?:User|Assistant|System|begin\xe2\x96\x81of\xe2\x96\x81sentence|tool\xe2\x96\x81\w{{3,20}})\xef\xbd\x9c>",
+        r"<\xef\xbd\x9c(?:User|Assistant|System|begin\xe2\x96\x81of\xe2\x96\x81sentence|tool\xe2\x96\x81\w{3,20})\xef\xbd\x9c>",
         0.8,
         is_foreign=True,
     ),

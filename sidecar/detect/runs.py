@@ -53,7 +53,7 @@ def bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, 
     length = stop - start
     while name == "base64" and length >= _LINE_MIN and (line := _LINE.match(data, stop, high)) and len(line[1]) <= length:
         stop = line.end()
-        if len(line[1]) < length:
+        if len(line[1]) < length or line[1].endswith(b"="):
             break
     while stop < high and data[stop] == 0x3D:
         stop += 1

@@ -6,6 +6,7 @@ from itertools import accumulate, islice
 from typing import Any, Final
 
 from sidecar.detect import named, personal, secrets
+from sidecar.detect.kinds import SIGNALS
 from sidecar.events import Leaf, Path, Span
 from sidecar.limits import JSON_DEPTH_MAX, JSON_LEAVES_MAX
 
@@ -228,6 +229,11 @@ def _number_texts(value: Any) -> tuple[str, ...]:
     if type(value) is int or (type(value) is float and value.is_integer()):
         return (str(int(value)),) if _NUMBER_MIN <= abs(value) < _NUMBER_MAX else ()
     return ()
+
+
+def values(spans: Iterable[Span]) -> list[Span]:
+    """Those that hold a value, which is kept from people; the others are signals: words that people should see."""
+    return [span for span in spans if not span.kind.startswith(SIGNALS)]
 
 
 def preview(span: Span) -> str:

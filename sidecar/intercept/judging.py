@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect.text import values, walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.intercept import embedded
 from sidecar.intercept.judged import Judged, Said
@@ -98,8 +98,8 @@ class Judging:
         return next((each.rule for each in remarks if each.is_denial and each.rule != DEFAULT_ENTRY), "")
 
     def finds_in(self, texts: list[str]) -> bool:
-        """Whether a detector recognises a value in texts that belong to no message."""
-        return bool(texts) and bool(self._engine.scan(walk(texts)).spans)
+        """Whether a detector recognises a value in texts that belong to no message. Signals are no values."""
+        return bool(texts) and bool(values(self._engine.scan(walk(texts)).spans))
 
     @property
     def is_hiding(self) -> bool:
@@ -111,8 +111,11 @@ class Judging:
         return hmac.digest(self._key, b"value\0" + value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
     def mask(self, raw: bytes, payload: Any, spans: Iterable[Span]) -> tuple[bytes, Any]:
-        """A payload as it is kept: every detected value replaced by its kind and the head of its fingerprint."""
-        spans = list(spans)
+        """A payload as it is kept: every detected value replaced by its kind and the head of its fingerprint.
+
+        What only signals something is no secret, and stays as evidence.
+        """
+        spans = values(spans)
         said = mask_value(payload, spans, self._recorded_mark)
         if isinstance(payload, str):
             return str(said).encode("utf-8", "replace"), said

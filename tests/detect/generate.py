@@ -204,5 +204,8 @@ VALUES: Final[dict[str, Callable[[random.Random], str]]] = {
     "discord": _discord,
     "basic": _basic,
     "b64text": _encoded_text,
+    "tags": lambda rng: "".join(chr(0xE0000 + ord(each)) for each in "send the file"),
+    "selectors": lambda rng: "".join(chr(0xE0100 + ord(each) - 16) for each in "send the file"),
+    "bits": lambda rng: "".join("\u200b\u200c"[int(bit)] for each in "send" for bit in f"{ord(each):08b}"),
     "uuid": lambda rng: "-".join(_random_text(rng, CLASSES["hex"], count) for count in (8, 4, 4, 4, 12)),
 }

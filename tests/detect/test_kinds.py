@@ -33,8 +33,9 @@ SETTINGS = [
 NEEDS_WORDS = {"secrets.aws-secret", "secrets.generic", "secrets.password", "secrets.authorization", "secrets.azure-key",
                "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password",
                *(detector.kind for detector in secrets_config.DETECTORS),
-               *(kind for kind, each in IDS.items() if not each.alone), "pii.birth-date"}  # fmt: skip
-"""Kinds whose value alone says nothing, beside those whose vendor's name must stand near."""
+               *(kind for kind, each in IDS.items() if not each.alone), "pii.birth-date",
+               "injection.chat-template"}  # fmt: skip
+"""Kinds whose value alone, or in quotes, says nothing, beside those whose vendor's name must stand near."""
 NEAR = {detector.kind for detector in DETECTORS if detector.pattern.startswith("(?i:")}
 ALONE = ENGINE.kinds - NEEDS_WORDS - {
     kind for kind in NEAR if all(each.kind != kind or each.pattern.startswith("(?i:") for each in DETECTORS)

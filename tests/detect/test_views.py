@@ -1,6 +1,7 @@
 """Values that are written in another way are found, redacted as a whole, and cost clean text nothing."""
 
 # ruff: noqa: RUF001 - letters that look alike are what some tests are about
+import base64
 import json
 from time import thread_time
 from typing import Any
@@ -85,6 +86,14 @@ def test_an_encoding_too_deep_is_said_to_be_unread() -> None:
     for _ in range(limits.ENCODING_DEPTH_MAX + 1):
         text = DISGUISES["base64"](text)
     assert ENGINE.scan(walk(text)).skipped == ("encoding-depth",)
+
+
+def test_what_follows_padding_is_no_part_of_a_run() -> None:
+    """The last line of a certificate may be as long as the others, and what ends it is written in the same alphabet."""
+    for last in ("A" * 63 + "=", "A" * 62 + "=="):
+        text = base64.b64encode(f"{SAMPLES[0]} ".encode() * 8).decode()[:128]
+        spans = ENGINE.scan(walk(f"{text[:64]}\n{text[64:]}\n{last}\n-----END CERTIFICATE-----")).spans
+        assert {span.kind for span in spans} == {"secrets.aws-key"}
 
 
 def test_a_bomb_is_cut_and_said_to_be() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sidecar.act.redact import redact_value
 from sidecar.decode.mcp import facts
 from sidecar.detect.engine import Engine
+from sidecar.detect.kinds import SIGNALS
 from sidecar.detect.text import walk
 from sidecar.events import Message, Verdict
 from sidecar.policy import cases, fakes
@@ -30,6 +31,7 @@ def test_they_are_valid_without_a_warning(shipped: PolicySet) -> None:
     assert [name for name, _ in shipped.files] == [
         "access.yaml",
         "definitions.yaml",
+        "injection.yaml",
         "personal-data.yaml",
         "runaway.yaml",
         "secrets.yaml",
@@ -48,6 +50,14 @@ def test_every_rule_is_expected_by_a_test(shipped: PolicySet) -> None:
     """Rules that are only monitored are tried too."""
     expected = {rule for test in shipped.tests for rule in (*(test.case.expect.rules or ()), *(test.case.expect.would or ()))}
     assert {rule.id for rule in shipped.rules} <= expected
+
+
+def test_no_call_is_stopped_because_of_words_alone(shipped: PolicySet) -> None:
+    """Signals of injection never block by themselves, nor is anything taken out, which could end in a block."""
+    for rule in shipped.rules:
+        is_signal = rule.detect is not None and any(kind.startswith(SIGNALS) for kind in rule.detect.kinds)
+        if is_signal and rule.mode == "enforce" and rule.expr is None:
+            assert {rule.action, rule.on_error} <= {"allow", "log", "alert"}, rule.id
 
 
 def test_each_file_stands_alone() -> None:
