@@ -126,6 +126,8 @@ class Scan:
     detectors: int = 0
     """How many detectors looked; which ones, the version of the engine says."""
     version: str = ""
+    unseen: tuple[str, ...] = ()
+    """What is no text (``binary``), for the record; no rule waits for it, as it does for what ``skipped`` names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ class EventTooLong(Exception):
     """An event has not ended within the bound."""
 
 
+_NO_RETRY: Final = re.compile(rb"retry:(?! ?[0-9]+$)")
+"""A time to wait that is no number, which clients skip."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event as a client reads it. ``data`` is its data lines joined by line feeds; ``id`` is None where it has none.
@@ -152,7 +156,7 @@ def bare(raw: bytes) -> bytes:
     if event.name and event.name.encode() not in _USUAL_NAMES:
         return without_message(raw)
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
-    kept = [line for line in _LINES.split(raw) if line and line.partition(b":")[0] in _FIELDS]
+    kept = [line for line in _LINES.split(raw) if line and line.partition(b":")[0] in _FIELDS and not _NO_RETRY.match(line)]
     return newline.join([*kept, b"", b""]) if kept else WITHHELD
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect import injection, named, personal, secrets
+from sidecar.detect import blobs, injection, named, personal, secrets
 from sidecar.detect.databases import CUT, CUT_GATES, FIRST_GATE, ONCE, Databases, Hits, version
 from sidecar.detect.fields import joined_fields
 from sidecar.detect.gates import GATES
@@ -29,6 +29,7 @@ _BY_CHANCE: Final = 0.5
 """Pictures in base64 hold about one credential of a short form in 10 MB, by chance; nobody should have to look at it."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
+_BASE64_GATE: Final = FIRST_GATE + next(index for index, each in enumerate(GATES) if each.undoes == "base64")
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -75,8 +76,13 @@ class Engine:
         """
         data = texts.joined()
         hits = self.databases.hits(data)
+        ends, unread = blobs.looked_at(texts)
+        unseen = ("binary",) if unread else ()
+        if ends:
+            hits[_BASE64_GATE] = [*hits.get(_BASE64_GATE, ()), *ends]
         if not hits and not self._registered:
-            return Scan((), len(data), texts.bytes_skipped, texts.skipped, 0, len(self._detectors), self.version)
+            bytes_skipped, count = texts.bytes_skipped + unread, len(self._detectors)
+            return Scan((), len(data), bytes_skipped, texts.skipped, 0, count, self.version, unseen)
         left = Left()
         found, is_cut = self._found(texts, hits)
         is_cut_up = not ONCE.isdisjoint(hits)
@@ -89,8 +95,8 @@ class Engine:
         spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
         is_cut |= len(spans) > SPANS_MAX
         skipped = (*texts.skipped, *sorted(left.skipped), *(("spans",) if is_cut else ()))
-        bytes_skipped, count = texts.bytes_skipped + left.bytes_skipped, len(self._detectors)
-        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version)
+        bytes_skipped, count = texts.bytes_skipped + left.bytes_skipped + unread, len(self._detectors)
+        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version, unseen)
 
     def _found(self, surface: Surface, hits: Hits) -> tuple[list[_Found], bool]:
         """What detectors confirm on one surface, without overlap, and whether there was more than is looked at."""

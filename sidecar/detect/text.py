@@ -1,5 +1,6 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
+import base64
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
@@ -26,13 +27,13 @@ class Texts:
     ``skipped`` says why something was not collected (``depth``, ``leaves``), ``bytes_skipped`` at least how much.
     """
 
-    __slots__ = ("_data", "_payload", "_root", "_starts", "bytes_skipped", "skipped", "texts")
+    __slots__ = ("_data", "_root", "_starts", "bytes_skipped", "payload", "skipped", "texts")
 
     def __init__(self, payload: Any, root: Path, texts: list[str], skipped: tuple[str, ...], bytes_skipped: int) -> None:
         self.texts = texts
         self.skipped = skipped
         self.bytes_skipped = bytes_skipped
-        self._payload = payload
+        self.payload = payload
         self._root = root
         self._data: bytes | None = None
         self._starts: list[int] | None = None
@@ -78,8 +79,8 @@ class Texts:
 
     def values(self) -> Iterator[tuple[int, str]]:
         """The texts that are no object keys, with their indexes, in document order; none where bounds left some out."""
-        if isinstance(self._payload, dict | list) and not self.skipped:
-            yield from _values(self._payload, 0)
+        if isinstance(self.payload, dict | list) and not self.skipped:
+            yield from _values(self.payload, 0)
 
     def leaves(self, wanted: Collection[int] | None = None) -> dict[int, Leaf]:
         """The leaves whose index is in ``wanted`` (all, when it is not given), by index, in document order.
@@ -87,10 +88,10 @@ class Texts:
         This walks the payload a second time, keeping paths; the first walk does not, because most messages have no hit.
         """
         placer = _Placer(range(len(self.texts)) if wanted is None else wanted)
-        if isinstance(self._payload, dict | list):
-            placer.place(self._payload, self._root, 1, 0)
+        if isinstance(self.payload, dict | list):
+            placer.place(self.payload, self._root, 1, 0)
         elif self.texts and 0 in placer.wanted:
-            placer.leaves[0] = Leaf(self._root, self.texts[0], is_text=isinstance(self._payload, str))
+            placer.leaves[0] = Leaf(self._root, self.texts[0], is_text=isinstance(self.payload, str))
         return placer.leaves
 
 
@@ -243,5 +244,9 @@ def preview(span: Span) -> str:
 
 
 def mark(span: Span) -> str:
-    """What stands in a message in place of the value: its kind in brackets."""
-    return f"[{span.kind}]"
+    """What stands in a message in place of the value: its kind in brackets; in place of bytes, that in base64."""
+    leaf, text = span.leaf, f"[{span.kind}]"
+    is_bytes = leaf.path[-1:] == ("blob",) or (leaf.path[-1:] == ("data",) and "content" in leaf.path[-3:])
+    # A client that expects base64 there would refuse all of the result.
+    is_whole = span.start == 0 and span.end == len(leaf.text) and span.via.startswith("base64")
+    return base64.b64encode(text.encode()).decode() if is_bytes and is_whole else text

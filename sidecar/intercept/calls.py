@@ -223,9 +223,9 @@ class Ledger:
         row["detectors"], row["detectors_version"] = scan.detectors, scan.version
         if scan.bytes_unwrapped:
             row["bytes_unwrapped"] = row.get("bytes_unwrapped", 0) + scan.bytes_unwrapped
-        if scan.bytes_skipped or scan.skipped:
+        if scan.bytes_skipped or scan.skipped or scan.unseen:
             row["bytes_skipped"] = row.get("bytes_skipped", 0) + scan.bytes_skipped
-            row["skipped"] = sorted({*row.get("skipped", ()), *scan.skipped})
+            row["skipped"] = sorted({*row.get("skipped", ()), *scan.skipped, *scan.unseen})
         for name, count in judged.restored.counts() if judged.restored is not None else ():
             call.attribute(name, str(count))
         if verdict.findings:

@@ -16,6 +16,7 @@ from sidecar.intercept.exchange import Exchange
 from sidecar.intercept.judging import Judging
 from sidecar.intercept.live import load_tested
 from sidecar.intercept.waist import Waist
+from sidecar.policy.load import PolicySet
 from sidecar.settings import Server
 from tests import compiled
 
@@ -86,6 +87,16 @@ def aws_key() -> str:
     return "AK" + "IA" + "QX7RN4WZT2LKJ5YB"
 
 
+_LOADED: dict[tuple[str, ...], PolicySet] = {}
+"""Policies by their texts: their own tests need to pass once."""
+
+
+def _loaded(folder: Path, texts: tuple[str, ...]) -> PolicySet:
+    if texts not in _LOADED:
+        _LOADED[texts] = load_tested(folder, ENGINE)
+    return _LOADED[texts]
+
+
 class Play:
     """One sidecar without a network."""
 
@@ -100,7 +111,7 @@ class Play:
         self.injected: list[tuple[Exchange, bytes]] = []
         """What the sidecar sent into an open stream by itself, and into which."""
         self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
-        judging = Judging(SimpleNamespace(current=load_tested(folder, ENGINE)), ENGINE, KEY, cap)
+        judging = Judging(SimpleNamespace(current=_loaded(folder, policies)), ENGINE, KEY, cap)
         ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
         self.now = 1_800_000_000.0
         self.waist = Waist(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)
