@@ -1,7 +1,7 @@
-"""Text that a model reads and a person does not see: invisible characters, hidden markup that gives orders, secrecy.
+"""Text of definitions that a model reads and a person does not see, beyond what the detectors of injection find everywhere.
 
-Pure functions over one text, for tool definitions and whatever else is written for a model. What they find is a signal,
-not proof: they say where, what kind, and what it reads like.
+A definition is short and written for one purpose, so that here a single invisible letter or any order in a comment counts,
+which in a web page would mean nothing. What is found is a signal, not proof.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import Final, Literal
 
 from sidecar import limits
 
-Sign = Literal["tags", "selectors", "bidi", "invisible", "control", "comment", "block", "unseen-style", "far-below", "secrecy"]
+Sign = Literal["invisible", "control", "comment", "block", "unseen-style", "far-below"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A stretch ``text[start:end]`` that people do not see, or that asks to keep something from them.
+    """A stretch ``text[start:end]`` that people do not see.
 
     ``said`` is what it reads like, with every invisible character as its code point, cut to a line.
     """
@@ -30,11 +30,7 @@ class Hidden:
 _SAID_CHARS: Final = 120
 _INNER_CHARS: Final = 1_000
 
-_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
-"""Flags of regions are spelt in tag characters (Unicode UTS #51); they hide nothing."""
-_TAGS: Final = re.compile("[\U000e0000-\U000e007f]+")
 _SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
-_BIDI: Final = re.compile("[\u202a-\u202e\u2066\u2067]+")
 _INVISIBLE: Final = re.compile("[\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff\u180e\u034f\u115f\u1160\u3164\uffa0\u00ad]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]+")
 _JOINERS: Final = frozenset("\u200b\u200c\u200d\u00ad\ufeff")
@@ -66,15 +62,6 @@ _STYLE: Final = re.compile(
 )
 _BLANK: Final = re.compile(r"\s{20,}")
 _BLANK_LINES, _BLANK_CHARS = 20, 120
-_SECRECY: Final = re.compile(
-    r"""\b(?:do\ not|don['’]t|never|must\ not|without|avoid|refrain\ from)\s+(?:ever\s+)?
-    (?:tell|telling|mention|mentioning|inform|informing|notify|notifying|reveal|revealing|disclose|disclosing|show|showing|
-      let|letting|alert|alerting|ask|asking|warn|warning|explain|explaining)\b
-    [^.\n]{0,60}?\b(?:users?|humans?|persons?|people|anyone|anybody|them|him|her|customers?|operators?)\b
-    |\b(?:keep|hide|conceal)\s+(?:this|it|that)\s+(?:a\s+)?(?:secret|hidden|confidential)?\s*from\s+(?:the\s+)?(?:user|human)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 def hidden_in(text: str) -> Iterator[Hidden]:
@@ -82,22 +69,12 @@ def hidden_in(text: str) -> Iterator[Hidden]:
     if not text.isascii():
         yield from _unseen(text)
     for found in _CONTROL.finditer(text):
-        yield Hidden("control", *found.span(), _line(found[0]))
+        yield Hidden("control", *found.span(), line(found[0]))
     yield from _markup(text)
-    for found in _SECRECY.finditer(text):
-        yield Hidden("secrecy", *found.span(), _line(found[0]))
 
 
 def _unseen(text: str) -> Iterator[Hidden]:
-    """Characters that show nothing or turn the order round."""
-    plain = _FLAG.sub(lambda flag: "\U0001f3f4" * len(flag[0]), text)
-    for found in _TAGS.finditer(plain):
-        spelt = "".join(chr(ord(each) - 0xE0000) for each in found[0])
-        yield Hidden("tags", *found.span(), f"{len(found[0])} tag characters that spell {_line(spelt)!r}")
-    for found in _SELECTORS.finditer(text):
-        yield Hidden("selectors", *found.span(), f"{len(found[0])} variation selectors in a row")
-    for found in _BIDI.finditer(text):
-        yield Hidden("bidi", *found.span(), _around(text, *found.span()))
+    """Characters that show nothing."""
     for found in _INVISIBLE.finditer(text):
         if not _has_a_use(text, *found.span()):
             yield Hidden("invisible", *found.span(), _around(text, *found.span()))
@@ -126,12 +103,12 @@ def _markup(text: str) -> Iterator[Hidden]:
             return
         inner = text[found.end() : found.end() + _INNER_CHARS].partition("-->" if sign == "comment" else "</")[0]
         if _ORDER.search(inner):
-            yield Hidden(sign, found.start(), found.end() + len(inner), _line(found[0] + inner))
+            yield Hidden(sign, found.start(), found.end() + len(inner), line(found[0] + inner))
     for found in _BLANK.finditer(text):
         is_far = found[0].count("\n") >= _BLANK_LINES or ("\n" not in found[0] and len(found[0]) >= _BLANK_CHARS)
         inner = text[found.end() : found.end() + _INNER_CHARS] if is_far else ""
         if inner and _ORDER.search(inner):
-            yield Hidden("far-below", found.start(), found.end() + len(inner), _line(inner))
+            yield Hidden("far-below", found.start(), found.end() + len(inner), line(inner))
 
 
 def _openings(text: str) -> Iterator[tuple[re.Match[str], Sign]]:
@@ -156,9 +133,10 @@ def _is_seen(letter: str) -> bool:
 
 
 def _around(text: str, start: int, end: int) -> str:
-    return _line(text[max(0, start - 20) : end + 40])
+    return line(text[max(0, start - 20) : end + 40])
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """Text as one line that shows all of it, cut to what one can read."""
     said = " ".join(visible(text[: _SAID_CHARS * 4]).split())
     return said if len(said) <= _SAID_CHARS else said[:_SAID_CHARS] + "…"

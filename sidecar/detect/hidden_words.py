@@ -1,28 +1,44 @@
 """What of a whole definition people do not see, in words that are fit to be recorded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from sidecar.detect.definitions import NOT_COUNTED
-from sidecar.detect.hidden import hidden_in, visible
-from sidecar.detect.text import walk
-from sidecar.events import path_text
+from sidecar.detect.hidden import hidden_in, line, visible
+from sidecar.detect.kinds import SIGNALS
+from sidecar.detect.text import values, walk
+from sidecar.events import Span, path_text
 
 _SIGNS_MAX: Final = 5
+_SURE: Final = 0.7
+"""How sure a detector must be that a text speaks to the model."""
 
 
-def hidden_text(entry: Mapping[str, Any], masked: Any) -> str:
-    """What of a definition people do not see, in words taken from ``masked``; empty when there is nothing.
+def hidden_text(entry: Mapping[str, Any], spans: Iterable[Span], masked: Any) -> str:
+    """What of a definition people do not see, or are not meant to see, in words; empty when there is nothing.
 
-    Where the words are part of what is masked, or nothing may be kept, only the kinds are named.
+    ``spans`` is what the detectors found in it, at paths below ``result``; ``masked`` the definition as it may be kept, None
+    where it may not. Words that are part of what is masked are not told, only what kind they are.
     """
-    found = list(islice(_hidden(entry), _SIGNS_MAX))
+    found = [*islice(_hidden(entry), _SIGNS_MAX), *islice(_signals(spans, isinstance(masked, dict)), _SIGNS_MAX)]
     if not found:
         return ""
-    told = list(islice(_hidden(masked), _SIGNS_MAX)) if isinstance(masked, dict) else []
+    told = [*islice(_hidden(masked), _SIGNS_MAX)] if isinstance(masked, dict) else []
+    told += [each for each in found if each[0].startswith(SIGNALS) and each[2]]
     rest = {what for what, _, _ in found} - {what for what, _, _ in told}
     return "; ".join([*(f"{where} has {what}: {said}" for what, where, said in told), *sorted(rest)])
+
+
+def _signals(spans: Iterable[Span], is_kept: bool) -> Iterator[tuple[str, str, str]]:
+    """Detectors' signals; their words are left out where they hold a value."""
+    spans = list(spans)
+    secret = values(spans)
+    for span in spans:
+        is_signal = span.kind.startswith(SIGNALS) and span.confidence >= _SURE
+        if is_signal and span.leaf.path[1:2] not in [(each,) for each in NOT_COUNTED]:
+            is_clean = not any(each.leaf == span.leaf and each.start < span.end and span.start < each.end for each in secret)
+            yield span.kind, visible(path_text(span.leaf.path[1:])), line(span.stretch) if is_kept and is_clean else ""
 
 
 def _hidden(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -37,14 +53,10 @@ def read_by_models(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _WORDS: Final[Mapping[str, str]] = {
-    "tags": "text in tag characters",
-    "selectors": "bytes in variation selectors",
-    "bidi": "signs that turn the direction of text",
     "invisible": "invisible characters",
     "control": "control characters",
     "comment": "an order in a comment",
     "block": "an order in a tag that no page has",
     "unseen-style": "an order in a style that shows nothing",
     "far-below": "an order far out of sight",
-    "secrecy": "an order to keep something from people",
 }

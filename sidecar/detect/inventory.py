@@ -14,9 +14,7 @@ from typing import Any, Final, Literal
 from sidecar import limits
 from sidecar.detect.definitions import UNREAD, TooDeep, canonical, counted, defined, digest_of, looks_like
 from sidecar.detect.hidden import visible
-from sidecar.detect.hidden_words import hidden_text, read_by_models
 from sidecar.detect.known import Event, Key, Known, News, Variant, known_from
-from sidecar.detect.text import walk
 from sidecar.events import Definition
 
 VERSION: Final = 1
@@ -30,6 +28,18 @@ class _Listing:
 
     first_seen: float
     is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen in a definition: it as it may be kept (None: not at all), and what of it people do not see, in words.
+
+    ``is_unread``: not all of it was looked at.
+    """
+
+    masked: Any
+    hidden: str = ""
+    is_unread: bool = False
 
 
 class Inventory:
@@ -54,10 +64,12 @@ class Inventory:
         """What is known of one tool."""
         return self._known.get(key)
 
-    def listed(self, key: Key, entry: Mapping[str, Any], now: float, mask: Callable[[], Any]) -> tuple[Definition, News | None]:
+    def listed(
+        self, key: Key, entry: Mapping[str, Any], now: float, look: Callable[[], Look]
+    ) -> tuple[Definition, News | None]:
         """A server lists ``entry``: how its definition stands, and news where that is not known yet.
 
-        ``mask`` gives the entry as it may be kept, or None when it may not; it is asked for unknown definitions only.
+        ``look`` is asked for unknown definitions only.
         """
         try:
             text = canonical(counted(entry))
@@ -67,7 +79,7 @@ class Inventory:
         known, event = self._recalled(key, digest, now)
         variant, news = known.variants.get(digest), None
         if variant is None:
-            variant = self._learnt(known, digest, entry, now, mask)
+            variant = self._learnt(known, digest, now, look())
             if event and self.tells(key, "history", digest, now):
                 diff = "\n".join(known.changes())
                 previous = known.previous if event == "changed" else ""
@@ -147,13 +159,9 @@ class Inventory:
         self._alike.setdefault((key[1], looks_like(key[2])), set()).add(key)
         self.is_dirty = True
 
-    def _learnt(self, known: Known, digest: str, entry: Mapping[str, Any], now: float, mask: Callable[[], Any]) -> Variant:
-        masked = mask()
-        kept = canonical(counted(masked)) if isinstance(masked, dict) else ""
-        texts = walk(read_by_models(entry))
-        is_long = sum(map(len, texts.texts)) > limits.DEFINITION_TEXT_CHARS_MAX or bool(texts.skipped)
-        hidden = "" if is_long else hidden_text(entry, masked)
-        variant = Variant(now, kept if len(kept) <= limits.DEFINITION_CHARS_MAX else "", hidden, is_long)
+    def _learnt(self, known: Known, digest: str, now: float, look: Look) -> Variant:
+        kept = canonical(counted(look.masked)) if isinstance(look.masked, dict) else ""
+        variant = Variant(now, kept if len(kept) <= limits.DEFINITION_CHARS_MAX else "", look.hidden, look.is_unread)
         known.variants[digest] = variant
         others = [each for each in known.variants if each not in known.accepted]
         for each in others[: -limits.DEFINITION_VARIANTS_MAX]:

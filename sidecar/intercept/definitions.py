@@ -12,8 +12,10 @@ from typing import Any
 from sidecar import limits
 from sidecar.decode import mcp
 from sidecar.detect.definitions import CALLED, LISTED, UNREAD
-from sidecar.detect.inventory import Inventory
+from sidecar.detect.hidden_words import hidden_text, read_by_models
+from sidecar.detect.inventory import Inventory, Look
 from sidecar.detect.known import Key, News
+from sidecar.detect.text import walk
 from sidecar.events import ACTIONS, Definition, Finding, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.intercept.calls import Ledger, timestamp
 from sidecar.intercept.embedded import Part
@@ -68,7 +70,7 @@ class Definitions:
         if len(part.message.tool) > limits.NAME_CHARS_MAX:
             return UNREAD
         entry = part.message.payload["result"]
-        definition, new = self.inventory.listed(key, entry, now, lambda: self._kept(server, part, scan))
+        definition, new = self.inventory.listed(key, entry, now, lambda: self._look(server, part, scan))
         news += [new] if new is not None else []
         return definition
 
@@ -131,11 +133,14 @@ class Definitions:
             name = self._judging.masked(part.message.payload, scan.spans)["result"].get("name", "")
         return name[: limits.NAME_CHARS_MAX]
 
-    def _kept(self, server: Server, part: Part, scan: Scan) -> Any:
-        """An entry as it may be kept: with every detected value masked, or not at all."""
-        if server.payloads == "metadata" or scan.skipped:
-            return None
-        return self._judging.masked(part.message.payload, scan.spans)["result"]
+    def _look(self, server: Server, part: Part, scan: Scan) -> Look:
+        """What was seen in an entry, and the entry as it may be kept: with every detected value masked, or not at all."""
+        entry, masked = part.message.payload["result"], None
+        texts = walk(read_by_models(entry))
+        is_unread = bool(scan.skipped or texts.skipped) or sum(map(len, texts.texts)) > limits.DEFINITION_TEXT_CHARS_MAX
+        if server.payloads != "metadata" and not scan.skipped:
+            masked = self._judging.masked(part.message.payload, scan.spans)["result"]
+        return Look(masked, "" if is_unread else hidden_text(entry, scan.spans, masked), is_unread)
 
 
 def _named(entries: list[Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:

@@ -127,7 +127,7 @@ class Judging:
 
     def masked(self, payload: Any, spans: Iterable[Span]) -> Any:
         """The same for a value without bytes of its own."""
-        return mask_value(payload, spans, self._recorded_mark)
+        return mask_value(payload, values(spans), self._recorded_mark)
 
     def _recorded_mark(self, span: Span) -> str:
         return f"[{span.kind} #{self.fingerprint(span.value)[:4]}]"

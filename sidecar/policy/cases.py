@@ -12,7 +12,7 @@ import re2
 from sidecar.decode.mcp import facts
 from sidecar.detect.definitions import defined
 from sidecar.detect.hidden_words import hidden_text
-from sidecar.detect.text import Texts
+from sidecar.detect.text import Texts, walk
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.policy.compiled import Placed, PolicySet
 from sidecar.policy.fakes import expand
@@ -148,11 +148,11 @@ class _Runner:
         signs: dict[str, str] = {"changed": "in a test"} if previous and previous != said.digest else {}
         if said.new:
             previous, signs["new"] = "", "in a test"
-        if hidden := hidden_text(entry, None):
+        payload = {"result": entry}
+        if hidden := hidden_text(entry, self._engine.scan(walk(payload)).spans, None):
             signs["hidden-text"] = hidden
         if said.shadows:
             signs["shadows"] = ", ".join(said.shadows)
-        payload = {"result": entry}
         message = Message(
             server=call.server,
             direction="response",

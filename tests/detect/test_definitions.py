@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.detect.definitions import TooDeep, canonical, counted, differences, digest_of, looks_like
-from sidecar.detect.inventory import Inventory
+from sidecar.detect.inventory import Inventory, Look
 
 TEXT = st.text(max_size=12)
 SCALAR = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT
@@ -129,7 +129,7 @@ def test_names_that_look_the_same_are_known(one: str, other: str, is_alike: bool
 def see(inventory: Inventory, server: str, name: str, said: str, now: float = 0.0, *, is_last: bool = True) -> dict[str, str]:
     """A server lists one tool; the signs of its definition."""
     entry = {"name": name, "description": said}
-    definition, _ = inventory.listed((server, "tool", name), entry, now, lambda: entry)
+    definition, _ = inventory.listed((server, "tool", name), entry, now, lambda: Look(entry))
     inventory.finished(server, "tool", now, is_last=is_last)
     return dict(definition.signs)
 
@@ -174,8 +174,8 @@ def test_only_some_variants_are_remembered() -> None:
     known = inventory.get(("a", "tool", "t"))
     assert known is not None and len(known.variants) == limits.DEFINITION_VARIANTS_MAX + 1
     assert known.accepted[0] in known.variants and known.current in known.variants
-    long = {"name": "t", "description": "x" * (limits.DEFINITION_TEXT_CHARS_MAX + 1)}
-    definition, news = inventory.listed(("a", "tool", "t"), long, 1e9, lambda: long)
+    long = {"name": "t", "description": "x" * (limits.DEFINITION_CHARS_MAX + 1)}
+    definition, news = inventory.listed(("a", "tool", "t"), long, 1e9, lambda: Look(long, is_unread=True))
     assert definition.unknown == {"hidden-text"} and news is not None and news.definition == ""
 
 
