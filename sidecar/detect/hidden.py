@@ -37,7 +37,8 @@ _JOINERS: Final = frozenset("\u200b\u200c\u200d\u00ad\ufeff")
 """Signs with a use of their own: in scripts without spaces, in emoji, at ends of lines, at the start of a file."""
 
 _ORDER: Final = re.compile(
-    r"""\b(?:ignore|disregard|forget|override|bypass|pretend)\b
+    r"""\b(?:ignore|disregard|forget|override|bypass|pretend)\s+
+      (?:the|all|any|every|previous|prior|above|earlier|other|your|these|this|that|what|to|instructions?|rules?|safety)\b
     |\b(?:you|the\ (?:assistant|agent|model|ai|llm))\s+(?:must|should|shall|will|have\ to|need\ to|are\ (?:required|to))\b
     |\b(?:do\ not|don['’]t|never|always|make\ sure|be\ sure|remember\ to|it\ is\ (?:required|mandatory|important)|must)\b
     |\b(?:before|after|instead\ of|when(?:ever)?)\s+(?:using|calling|invoking|running|answering|responding|you)\b
@@ -106,7 +107,8 @@ def _markup(text: str) -> Iterator[Hidden]:
             yield Hidden(sign, found.start(), found.end() + len(inner), line(found[0] + inner))
     for found in _BLANK.finditer(text):
         is_far = found[0].count("\n") >= _BLANK_LINES or ("\n" not in found[0] and len(found[0]) >= _BLANK_CHARS)
-        inner = text[found.end() : found.end() + _INNER_CHARS] if is_far else ""
+        # Cells of a table are padded too.
+        inner = text[found.end() : found.end() + _INNER_CHARS] if is_far and text[found.end() : found.end() + 1] != "|" else ""
         if inner and _ORDER.search(inner):
             yield Hidden("far-below", found.start(), found.end() + len(inner), line(inner))
 
