@@ -162,8 +162,10 @@ class _Proxy:
 
     async def _let_calls_end(self, master: SidecarMaster) -> None:
         deadline = self._waist.ground.timer() + _GRACE_S
-        while self._passage.open_calls() + self._gate.open_calls() and self._waist.ground.timer() < deadline:
+        while (left := self._passage.open_calls() + self._gate.open_calls()) and self._waist.ground.timer() < deadline:
             await asyncio.sleep(0.02)
+        if left:
+            log.warning("cut off after %.0f s: %d calls that did not end", _GRACE_S, left)
         self._waist.ground.is_stopping = True
         self._gate.cut()
         master.cut_connections()

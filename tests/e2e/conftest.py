@@ -22,7 +22,7 @@ from tests import compiled
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 
 
 def until[T](condition: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
@@ -59,7 +59,7 @@ class Program:
         """Send a signal and wait for the end; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     @property
     def output(self) -> str:

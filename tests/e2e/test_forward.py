@@ -168,8 +168,8 @@ def test_a_refusal_finds_the_open_stream_inside_tls(proxied: Forwarding, old_ser
     async def scenario() -> tuple[Any, Any]:
         async with sse_client(f"https://localhost:{old_server}/sse") as (read, write), ClientSession(read, write) as client:
             await client.initialize()
-            allowed = await asyncio.wait_for(client.call_tool("echo", {"text": "hi"}), 10)
-            return allowed, await asyncio.wait_for(client.call_tool("echo", {"text": "AK" + "IA" + "QX7RN4WZT2LKJ5YB"}), 10)
+            allowed = await asyncio.wait_for(client.call_tool("echo", {"text": "hi"}), 60)
+            return allowed, await asyncio.wait_for(client.call_tool("echo", {"text": "AK" + "IA" + "QX7RN4WZT2LKJ5YB"}), 60)
 
     allowed, refused = asyncio.run(scenario())
     assert allowed.content[0].text == "hi"

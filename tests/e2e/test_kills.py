@@ -44,7 +44,7 @@ class Load:
     def _run(self) -> None:
         connection = None
         while (number := next(self._numbers)) < CALLS:
-            connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
             try:
                 self._call(connection, f"{self._name} {number}.")
                 with self._lock:
@@ -102,7 +102,7 @@ def check_everything_stored(installation: Installation, log: Path, name: str) ->
 def kill_while(condition: Callable[[], Any], program: Any) -> None:
     until(condition, "the moment to kill")
     os.kill(program.process.pid, signal.SIGKILL)
-    program.process.wait(10)
+    program.process.wait(60)
 
 
 def test_killing_the_proxy_in_the_middle_of_a_thousand_calls(

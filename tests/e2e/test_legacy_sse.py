@@ -54,7 +54,7 @@ async def python(url: str, calls: list[tuple[str, Any]]) -> dict[str, Any]:
         seen["tools"] = [tool.name for tool in (await client.list_tools()).tools]
         for name, arguments in calls:
             try:
-                answer = await asyncio.wait_for(client.call_tool(name, arguments), 10)
+                answer = await asyncio.wait_for(client.call_tool(name, arguments), 60)
                 seen["answers"].append(answer.model_dump(exclude={"meta"}))
             except MCPError as error:
                 seen["answers"].append({"thrown": error.error.message, "code": error.error.code})
@@ -113,6 +113,6 @@ def test_a_server_that_dies_is_an_error_and_not_a_wait(another: Callable[..., In
             await asyncio.to_thread(until, lambda: "hold begins" in arrivals.read_text(), "the call to arrive")
             program.stop(signal.SIGKILL)
             with pytest.raises(MCPError, match="gave no answer"):
-                await asyncio.wait_for(waiting, 10)
+                await asyncio.wait_for(waiting, 60)
 
     asyncio.run(scenario())

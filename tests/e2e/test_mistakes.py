@@ -131,7 +131,7 @@ def test_up_runs_everything_and_leaves_nothing_behind(another: Any) -> None:
     program = installation.command("up", name="again")
     until(lambda: all(map(is_open, ports)) or program.process.poll() is not None, "everything to listen again")
     os.kill(program.process.pid, signal.SIGKILL)
-    program.process.wait(10)
+    program.process.wait(60)
     until(lambda: not any(map(is_open, ports)), "the children to stop themselves")
 
 

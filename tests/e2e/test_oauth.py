@@ -77,7 +77,7 @@ async def sign_in_and_call(url: str) -> tuple[str, Memory]:
     metadata = OAuthClientMetadata(client_name="tests", redirect_uris=["http://localhost:1/callback"])  # type: ignore[list-item]
     auth = OAuthClientProvider(url, metadata, storage, browser, callback)
     async with (
-        httpx2.AsyncClient(auth=auth, timeout=20) as http,
+        httpx2.AsyncClient(auth=auth, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         result = await client.call_tool("whoami", {})

@@ -67,7 +67,7 @@ def post(url: str, message: Any, **headers: str) -> tuple[int, Any, dict[str, st
     }
     request = urllib.request.Request(url, body, named)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read(), dict(answer.headers)
     except urllib.error.HTTPError as error:
         with error:
@@ -236,7 +236,7 @@ def test_a_redirect_stays_at_the_sidecar(front: Installation, raw: RawServer) ->
     opener = urllib.request.build_opener(Stay)
     request = urllib.request.Request(front.url, json.dumps(LIST).encode(), {"content-type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as caught:
-        opener.open(request, timeout=10)
+        opener.open(request, timeout=60)
     caught.value.close()
     assert caught.value.headers["location"] == f"http://127.0.0.1:{front.port}/mcp/"
 

@@ -26,7 +26,7 @@ from sidecar.settings import Settings, load
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 _numbers = itertools.count(1)
 
 
@@ -137,7 +137,7 @@ class Collector:
         """Send a signal and wait for the end; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(60)
 
     @property
     def output(self) -> str:

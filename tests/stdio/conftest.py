@@ -154,7 +154,7 @@ for line in sys.stdin.buffer:
 """Answers every request with the line it got, so that a test sees what arrived."""
 
 
-def ended(process: Popen, timeout_s: float = 20) -> int:
+def ended(process: Popen, timeout_s: float = 60) -> int:
     """The exit code, and its streams closed."""
     code = process.wait(timeout_s)
     for stream in (process.stdin, process.stdout, process.stderr):
@@ -179,7 +179,7 @@ class Client:
         while data:
             data = data[os.write(self._in, data) :]
 
-    def line(self, timeout_s: float = 30) -> bytes:
+    def line(self, timeout_s: float = 60) -> bytes:
         """The next line, with its end; empty at the end of output."""
         while b"\n" not in self._buffer:
             ready, _, _ = select.select([self._out], [], [], timeout_s)
@@ -192,12 +192,12 @@ class Client:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line + b"\n"
 
-    def answer(self, timeout_s: float = 30) -> Any:
+    def answer(self, timeout_s: float = 60) -> Any:
         """The next line as JSON."""
         return json.loads(self.line(timeout_s))
 
     def close(self) -> int:
         """Close stdin, read the rest, and return the exit code."""
         with suppress(BrokenPipeError):
-            self.process.communicate(None, 20)
+            self.process.communicate(None, 60)
         return self.process.returncode

@@ -73,7 +73,7 @@ def test_case_25_stray_text_passes_byte_exact(judged: Home) -> None:
     copy = "import os\nwhile data := os.read(0, 65536): os.write(1, data)"
     text = b"hello\r\n\r\n\n[INFO] \xff\xfe\x80 \x00 caf\xe9\nx\xe2\x80\xa8y\x85\n\tlast line {without} its end"
     process = judged.wrap(*python(copy))
-    out, err = process.communicate(text, 20)
+    out, err = process.communicate(text, 60)
     assert (out, err) == (text, b"")
 
 

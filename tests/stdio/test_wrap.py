@@ -127,7 +127,7 @@ def relay_of(server: int) -> int:
 def test_the_end_of_input_reaches_the_server(home: Home) -> None:
     """A client that closes stdin ends a server that waits for it, and still gets its last words, without a final newline."""
     process = home.wrap(*python("import sys; n = len(sys.stdin.read()); sys.stdout.write(f'{n} bytes'); raise SystemExit(3)"))
-    out, _ = process.communicate(b"hello\nlast line without its end", 20)
+    out, _ = process.communicate(b"hello\nlast line without its end", 60)
     assert out == b"31 bytes"
     assert process.returncode == 3
 
@@ -135,7 +135,7 @@ def test_the_end_of_input_reaches_the_server(home: Home) -> None:
 def test_a_server_may_take_its_time_after_the_end_of_input(home: Home) -> None:
     """Nobody but the client ends a server: one that works on after stdin closed finishes, as without us."""
     process = home.wrap(*python("import sys, time; sys.stdin.read(); time.sleep(4); print('done')"))
-    out, _ = process.communicate(b"", 20)
+    out, _ = process.communicate(b"", 60)
     assert (out, process.returncode) == (b"done\n", 0)
 
 
@@ -197,7 +197,7 @@ def test_what_a_client_hands_down_reaches_the_server_alone(home: Home) -> None:
     os.close(writing)
     with open(reading, "rb") as end:
         assert end.read() == repr("LC_CTYPE" in home.environ).encode(), "it ends although the server still runs"
-    process.communicate(b"", 20)
+    process.communicate(b"", 60)
 
 
 def test_as_process_1_of_a_container_the_last_lines_arrive(home: Home) -> None:
@@ -223,7 +223,7 @@ def test_no_process_of_ours_stays(home: Home) -> None:
     """The relay goes when its server has gone."""
     process = home.wrap(*python(ECHO))
     relay = until(lambda: relay_of(process.pid), "the relay")
-    process.communicate(request("ping"), 20)
+    process.communicate(request("ping"), 60)
     until(lambda: not is_alive(relay), "the relay to end")
 
 
@@ -270,5 +270,5 @@ def test_messages_reach_the_server_as_they_were_written(home: Home) -> None:
         b'{"method" : "tools/call","params":{"arguments":{"n":1e30,"m":-0.0},"name":"t"},"id":"\\u0031" , "jsonrpc":"2.0"}\r\n'
     )
     process = home.wrap(*python("import sys; sys.stdout.buffer.write(sys.stdin.buffer.read().hex().encode() + b'\\n')"))
-    out, _ = process.communicate(odd + call("x", 2), 20)
+    out, _ = process.communicate(odd + call("x", 2), 60)
     assert bytes.fromhex(out.splitlines()[-1].decode()) == odd + call("x", 2)
