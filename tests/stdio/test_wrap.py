@@ -117,6 +117,9 @@ def relay_of(server: int) -> int:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) not in (server, os.getpid()):
             try:
+                # A child of the server's is the one between them, which goes as soon as there is a relay.
+                if f"\nPPid:\t{server}\n" in (folder / "status").read_text():
+                    continue
                 if any(os.readlink(each) == pipe for each in (folder / "fd").iterdir()):
                     return int(folder.name)
             except OSError:
