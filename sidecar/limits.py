@@ -341,3 +341,10 @@ HIDDEN_PLACES_MAX: Final = 100
 
 FINDING_PREVIEW_CHARS_MAX: Final = 1_000
 """What a finding tells of a definition: how it changed, or what is hidden in it. The whole difference is in the table tools."""
+
+TAIL_CHARS_MAX: Final = 4 * KIB
+"""What is remembered of the end of one text that goes on in the next message: the longest private key and some more."""
+
+TAILS_MAX: Final = 16
+TAIL_FOUND_MAX: Final = 100
+"""Such texts of one call or stream, and values found in one of them: a call speaks of its progress in one or two."""

@@ -17,6 +17,7 @@ from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
 from sidecar.intercept import noted
 from sidecar.intercept.judged import Judged
+from sidecar.intercept.tails import Tails
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.record")
@@ -100,6 +101,8 @@ class Call:
     replays: int = 0
     """How often its server, or its client, sent again what belongs to it."""
     answer_hash: int = 0
+    tails: Tails | None = None
+    """What the notifications of it ended with."""
 
     def without_payload(self) -> "Call":
         """What must be known of it to judge a replay of its answer, and no more."""
@@ -252,6 +255,7 @@ class Ledger:
         if call.is_ended:
             return
         call.is_ended = True
+        call.tails = None
         row = call.row
         row.update(known)
         row["status"] = status

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from sidecar.intercept.calls import Call
+from sidecar.intercept.tails import Tails
 from sidecar.settings import Server
 
 JSON: Final = "application/json"
@@ -81,6 +82,8 @@ class Exchange:
     """In this minute, of notifications in which no rule found anything, and of those in which one did."""
     rows_left_out: int = 0
     """Notifications of its stream that were judged but not written, because there were too many."""
+    tails: Tails | None = None
+    """What notifications on its stream ended with whose call is not known."""
     is_mcp: bool = False
     is_oauth: bool = False
     protocol: str = ""

@@ -12,6 +12,7 @@ from sidecar.intercept.ground import Ground
 from sidecar.intercept.judged import Judged
 from sidecar.intercept.judging import redacted
 from sidecar.intercept.links import peer_of
+from sidecar.intercept.tails import Tails
 
 
 class FromServer:
@@ -53,7 +54,9 @@ class FromServer:
     def notification(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes | None:
         """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
         parent = self._parent(exchange, payload)
-        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent)
+        # A replay is of what was said before, and joins nothing.
+        tails = None if is_replay else _tails(parent or exchange)
+        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, tails)
         if facts.method == "notifications/cancelled":
             self._withdrawn(exchange, facts)
         verdict = judged.verdict
@@ -113,7 +116,7 @@ class FromServer:
         return calls[0] if calls and (len(calls) == 1 or not exchange.peer) else None
 
     def _judged(
-        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None
+        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None, tails: Tails | None = None
     ) -> tuple[Judged, mcp.Facts, dict[str, Any]]:
         """The message with its verdict, what it says of itself, and the columns its row would have."""
         now = self._ground.clock()
@@ -144,7 +147,7 @@ class FromServer:
                 known["tool"] = task.recorded_tool
         elif parent is not None:
             known["attrs"] = {"parent": parent.id}
-        return self._ground.judging.judged(message, raw, now), facts, known
+        return self._ground.judging.judged(message, raw, now, tails), facts, known
 
     def _opened(self, exchange: Exchange, judged: Judged, facts: mcp.Facts, payload: Any, known: dict[str, Any]) -> Call:
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
@@ -171,3 +174,10 @@ class FromServer:
             return True
         exchange.rows_left_out += 1
         return False
+
+
+def _tails(speaker: Call | Exchange) -> Tails:
+    """What the notifications of a call, or of a stream, ended with so far."""
+    if speaker.tails is None:
+        speaker.tails = Tails()
+    return speaker.tails

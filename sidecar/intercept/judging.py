@@ -14,6 +14,7 @@ from sidecar.detect.text import values, walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.intercept import embedded
 from sidecar.intercept.judged import Judged, Said
+from sidecar.intercept.tails import Tails
 from sidecar.policy.access import ask
 from sidecar.policy.facts import Facts
 from sidecar.policy.fields import DEFAULT_ENTRY
@@ -44,8 +45,11 @@ class Judging:
         self._state = State()
         self._vault = Vault(key)
 
-    def judged(self, message: Message, raw: bytes, now: float) -> Judged:
-        """The message with its scan and verdict, under the policy version in force at this moment."""
+    def judged(self, message: Message, raw: bytes, now: float, tails: Tails | None = None) -> Judged:
+        """The message with its scan and verdict, under the policy version in force at this moment.
+
+        ``tails`` are of the notifications before this one, which it then joins.
+        """
         began = time.perf_counter()
         scan, standing = self._vault.looked_at(self._engine.scan, message)
         said = restored = None
@@ -56,7 +60,11 @@ class Judging:
                 raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
                 scan, _ = self._vault.looked_at(self._engine.scan, message)
+        if tails is not None:
+            scan = tails.completed(message.payload, scan, self._engine.scan)
         verdict, declined = self._decided(message, _without_opaque(scan) if scan.spans else scan, now)
+        if tails is not None and verdict.action != "block":
+            tails.passed(message.payload, scan)
         marks = self._vault.marks(message, verdict, now) if verdict.tokens else Marks()
         rules = self._policies.current.asked(message.direction, message.method) if self._cap != "off" else ()
         return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored, rules)
