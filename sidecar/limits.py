@@ -348,3 +348,9 @@ TAIL_CHARS_MAX: Final = 4 * KIB
 TAILS_MAX: Final = 16
 TAIL_FOUND_MAX: Final = 100
 """Such texts of one call or stream, and values found in one of them: a call speaks of its progress in one or two."""
+
+ECHO_CHARS_MIN: Final = 6
+"""A value that is also looked for in the other copy of a result. Shorter ones stand everywhere and mean other things."""
+
+ECHO_CHARS_MAX: Final = 500_000_000
+"""Characters that are searched for values of the other copy, about a quarter of a second; with more the result may not pass."""

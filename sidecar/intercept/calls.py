@@ -18,6 +18,7 @@ from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
 from sidecar.intercept import noted
 from sidecar.intercept.judged import Judged
 from sidecar.intercept.tails import Tails
+from sidecar.policy.marks import Marks
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.record")
@@ -154,7 +155,7 @@ class Ledger:
     def __init__(
         self,
         put: Callable[[bytes], None],
-        mask: Callable[[bytes, Any, Iterable[Span]], tuple[bytes, Any]],
+        mask: Callable[[bytes, Any, Iterable[Span], Marks], tuple[bytes, Any]],
         *,
         node: str,
         is_forwarding_when_full: bool,
@@ -303,7 +304,7 @@ class Ledger:
             # What was not looked at may hold anything, so nothing of it is kept.
             return f"[not kept: not all of it was looked at ({', '.join(judged.scan.skipped)})]", {}
         if scan.spans:
-            raw, said = self._mask(raw, said, scan.spans)
+            raw, said = self._mask(raw, said, scan.spans, Marks() if judged.said is not None else judged.marks)
         return ("" if server.payloads == "metadata" else raw.decode("utf-8", "replace")), said
 
     def _finding_row(self, call: Call, judged: Judged, finding: Finding, now: float) -> dict[str, Any]:

@@ -118,17 +118,21 @@ class Judging:
         """A keyed hash by which the same value is known again, and from which it cannot be had back."""
         return hmac.digest(self._key, b"value\0" + value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
-    def mask(self, raw: bytes, payload: Any, spans: Iterable[Span]) -> tuple[bytes, Any]:
-        """A payload as it is kept: every detected value replaced by its kind and the head of its fingerprint.
+    def mask(self, raw: bytes, payload: Any, spans: Iterable[Span], marks: Marks) -> tuple[bytes, Any]:
+        """A payload as it is kept: each detected value replaced by its token, or its kind and the head of its fingerprint.
 
         What only signals something is no secret, and stays as evidence.
         """
         spans = values(spans)
-        said = mask_value(payload, spans, self._recorded_mark)
+
+        def mark(span: Span) -> str:
+            return marks.token(span) or self._recorded_mark(span)
+
+        said = mask_value(payload, spans, mark)
         if isinstance(payload, str):
             return str(said).encode("utf-8", "replace"), said
         try:
-            return mask_bytes(raw, spans, self._recorded_mark), said
+            return mask_bytes(raw, spans, mark), said
         except ValueError:
             # The text is not strict JSON (a server sent NaN, say), so it is kept as it was understood.
             return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), said

@@ -12,6 +12,7 @@ from sidecar import limits
 from sidecar.events import ACTIONS, SEVERITIES, Action, Definition, Finding, Message, Mode, Scan, Severity, Span, Verdict
 from sidecar.policy.access import Remark, ask, is_listed
 from sidecar.policy.compiled import PolicySet, Rule, Section, Window
+from sidecar.policy.copies import TooMany, in_other_copy, of_one_kind
 from sidecar.policy.facts import Facts, Unjudged
 from sidecar.policy.spans import CANNOT_REDACT, Told, apart, sought, split_redactable
 from sidecar.policy.state import State
@@ -204,14 +205,20 @@ def _of_definition(
 
 def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
     """Replace what can be; block where something cannot, or where the detectors stopped before the last value."""
-    redactable, rest = split_redactable(spans)
+    has_time, copies = True, list(spans)
+    try:
+        copies += in_other_copy(message, spans)
+    except TooMany:
+        has_time = False
+    redactable, rest = split_redactable(copies)
     findings = (*told.findings(rule, rule.action, redactable), *told.findings(rule, "block", rest))
-    action: Action = "block" if rest or "spans" in scan.skipped else rule.action
+    action: Action = "block" if rest or "spans" in scan.skipped or not has_time else rule.action
     if scan.skipped:
         findings = (*findings, _finding(rule, rule.on_error, "error", _unseen(scan)))
         action = "block" if rule.on_error == "block" else action
-    text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest else "")
-    redactions, tokens = (redactable, []) if rule.action == "redact" else ([], redactable)
+    text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest or not has_time else "")
+    alike = of_one_kind(redactable)
+    redactions, tokens = (alike, []) if rule.action == "redact" else ([], alike)
     return _Outcome(rule.id, rule.severity, rule.mode, action, text, findings, tuple(redactions), tuple(tokens))
 
 

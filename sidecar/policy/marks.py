@@ -35,11 +35,14 @@ class Marks:
 
     def __call__(self, span: Span) -> str:
         """The text that takes a span's place."""
-        token = self._texts.get(stretch_of(span))
-        if token is not None:
+        if token := self.token(span):
             return token
         is_result = span.leaf.path[:1] == ("result",) and span.leaf.is_text
         return "0" if is_result and self._nested.is_bare(span.leaf.text, span.start, span.end) else mark(span)
+
+    def token(self, span: Span) -> str:
+        """The token in a span's place; empty where there is none."""
+        return self._texts.get(stretch_of(span), "")
 
     @property
     def numbers(self) -> dict[Path, Any]:

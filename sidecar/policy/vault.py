@@ -25,6 +25,7 @@ class Kept:
     """A value, the rules that put a token in its place, and the servers that know it because they sent it."""
 
     value: str
+    kind: str
     used: float
     rules: set[str] = field(default_factory=set)
     servers: set[str] = field(default_factory=set)
@@ -107,16 +108,18 @@ class Vault:
             value = nested.plain(leaf.text, span.start, span.end)
             if not leaf.is_text or (message.kind == "result" and nested.is_bare(leaf.text, span.start, span.end)):
                 number = self._form.number(message.session, value)
-                if self._keep(str(number), value, message, rules, now):
+                if self._keep(str(number), Kept(value, span.kind, now), message, rules):
                     self._with_numbers.add(message.session)
                     texts[stretch_of(span)] = str(number)
                     if not leaf.is_text:
                         others[leaf.path] = (number,)
                 continue
             token_id = self._form.id(message.session, value)
-            if self._keep(token_id, value, message, rules, now):
-                core = self._form.core(token_id, span.kind)
-                texts[stretch_of(span)] = in_text(core, span.kind)
+            if self._keep(token_id, Kept(value, span.kind, now), message, rules):
+                # The kind it had first: the same value is the same token, however it was known.
+                kind = self._sessions[message.session][token_id].kind
+                core = self._form.core(token_id, kind)
+                texts[stretch_of(span)] = in_text(core, kind)
                 if span.end - span.start == len(leaf.text):
                     others[leaf.path] = other_forms(core)
         return Marks(texts, others)
@@ -194,21 +197,20 @@ class Vault:
         self._sessions.move_to_end(session)
         return kept
 
-    def _keep(self, token_id: str, value: str, message: Message, rules: Collection[str], now: float) -> bool:
+    def _keep(self, token_id: str, new: Kept, message: Message, rules: Collection[str]) -> bool:
         """Keep a value; not one that is too long, nor where the same token stands for another."""
-        if len(value) > limits.TOKEN_VALUE_CHARS_MAX:
+        if len(new.value) > limits.TOKEN_VALUE_CHARS_MAX:
             return False
         session = message.session
-        kept = self._kept(session, token_id, now)
+        kept = self._kept(session, token_id, new.used)
         if kept is None:
-            self._expire(now)
-            kept = Kept(value, now)
-            self._sessions.setdefault(session, OrderedDict())[token_id] = kept
+            self._expire(new.used)
+            kept = self._sessions.setdefault(session, OrderedDict())[token_id] = new
             self._sessions.move_to_end(session)
             self._count += 1
-            self._chars += len(value)
+            self._chars += len(new.value)
             self._bound(session)
-        if kept.value != value:
+        if kept.value != new.value:
             return False
         kept.rules |= set(rules)
         if message.direction == "response":

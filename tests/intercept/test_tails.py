@@ -206,5 +206,5 @@ def test_a_replayed_event_joins_nothing(tmp_path: Path) -> None:
     send(event(KEY[9:], "1"))
     send(event(f" {KEY[:9]}", "2"))
     resumed = sidecar.stream(sidecar.get(last_event_id="0", mcp_session_id="s"))
-    resumed(event(KEY[9:], "1"))
+    assert resumed(event(KEY[9:], "1")) == event(KEY[9:], "1")
     assert sidecar.findings == []

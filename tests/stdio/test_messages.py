@@ -36,6 +36,26 @@ tests:
 """
 
 
+TOKENS = """
+version: 1
+policy: addresses
+owner: privacy@ourco.example
+description: One tool gets addresses as tokens only.
+mode: enforce
+rules:
+  - id: pii.out
+    title: An address leaves
+    match: {direction: request, tool: post_out}
+    when: {detect: {any: [pii.email]}}
+    action: tokenize
+tests:
+  - name: hidden
+    call: {server: a, tool: post_out, args: {to: "${fake:email}"}}
+    expect: {verdict: tokenize, rules: [pii.out], sent: {to: "${token:pii.email}"}}
+  - {name: known, call: {server: a, tool: look_up, args: {to: "${fake:email}"}}, expect: {verdict: allow, rules: []}}
+"""
+
+
 @pytest.fixture(scope="module")
 def judged(homes: Callable[..., Home], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home with policies of its own, whose collector runs too."""
@@ -43,7 +63,7 @@ def judged(homes: Callable[..., Home], tmp_path_factory: pytest.TempPathFactory)
 
     folder = tmp_path_factory.mktemp("policies")
     who = pwd.getpwuid(os.getuid()).pw_name
-    for name, text in (("secrets", SECRETS), ("access", ACCESS), ("people", USER.replace("WHO", who))):
+    for name, text in (("secrets", SECRETS), ("access", ACCESS), ("people", USER.replace("WHO", who)), ("addresses", TOKENS)):
         (folder / f"{name}.yaml").write_text(text)
     home = homes("servers: []", policies=folder)
     programs: list[Program] = [home.proxy(), home.program("collect")]
@@ -164,6 +184,44 @@ def test_a_secret_in_an_answer_is_redacted_in_place(judged: Home) -> None:
     client = Client(judged.wrap(*python(SAY.replace("SAID", repr(line.replace(b"SECRET", aws_key().encode()).hex())))))
     client.send(call("t"))
     assert client.line() == line.replace(b"SECRET", b"[secrets.aws-key]") + b"\n"
+    client.close()
+
+
+def test_a_value_travels_as_a_token_over_stdio(judged: Home, echo: Client) -> None:
+    """One tool gets a token, another of the same process the value it stands for; the record has the token alone."""
+    mail = "ada" + "@ourco.example"
+    echo.send(call("post_out", to=f"<{mail}>"))
+    hidden = json.loads(echo.answer()["result"]["got"])["params"]["arguments"]["to"]
+    assert hidden.startswith("<tkn-email-") and mail not in hidden
+    echo.send(call("look_up", who=[f"is {hidden} there?"]))
+    assert json.loads(echo.answer()["result"]["got"])["params"]["arguments"] == {"who": [f"is <{mail}> there?"]}
+    echo.close()
+    sql = "SELECT verdict, attrs['tokens_restored'], position(request, 'tkn-email-') > 0, position(request, 'ourco') FROM calls"
+    found = f"{sql} WHERE tool IN ('post_out', 'look_up') ORDER BY ts"
+    until(lambda: len(judged.rows(found)) == 2, "the calls in the record")
+    assert judged.rows(found)[1] == ("allow", "1", 1, 0)
+    assert judged.rows(found)[0] == ("tokenize", "", 1, 0)
+
+
+PARTS = """
+import json, sys
+said = json.loads(sys.stdin.readline())
+for part in PARTS:
+    params = {"progressToken": "p", "progress": 1, "message": part}
+    print(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}), flush=True)
+print(json.dumps({"jsonrpc": "2.0", "id": said["id"], "result": {}}), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_credential_cut_in_two_is_found_over_stdio(judged: Home) -> None:
+    """The second part of it is taken out of the progress message that brings it."""
+    key = aws_key()
+    client = Client(judged.wrap(*python(PARTS.replace("PARTS", repr([f"key {key[:8]}", f"{key[8:]} read"])))))
+    client.send(request("tools/call", 1, name="t", arguments={}, _meta={"progressToken": "p"}))
+    told = [client.answer()["params"]["message"] for _ in range(2)]
+    assert told == [f"key {key[:8]}", "[secrets.aws-key] read"]
+    assert client.answer()["id"] == 1
     client.close()
 
 
