@@ -286,6 +286,9 @@ JOINED_FIELDS_MAX: Final = 256
 TOKENS_PER_MESSAGE_MAX: Final = SPANS_MAX
 """Tokens of one message that turn back; each costs two keyed hashes. The rest stay tokens."""
 
+TOKEN_HEADS_MAX: Final = 4 * TOKENS_PER_MESSAGE_MAX
+"""Places of one text that begin like a token and are looked at, some 5 microseconds each."""
+
 TOKENS_PER_SESSION_MAX: Final = 5_000
 """Values of one session that stand behind tokens. The one used longest ago is forgotten: its token then turns back no more."""
 

@@ -11,7 +11,10 @@ import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
+
+from sidecar import limits
 
 _ID_CHARS: Final = 14
 _CHECK_CHARS: Final = 6
@@ -21,11 +24,12 @@ _LABEL_CHARS_MAX: Final = 16
 _HOST: Final = ".token.invalid"
 _MAILBOX: Final = "@token.invalid"
 _CORE: Final = r"tkn-(?:(?!tkn)[a-z0-9-]){1,16}?-([a-z2-7]{20})"
-_TOKEN: Final = re.compile(
-    rf"https://{_CORE}\.token\.invalid/?|{_CORE}(?:[@.]token\.invalid)?",
-    re.IGNORECASE | re.ASCII,
-)
-_HEADS: Final = (b"tkn-", b"TKN-")
+_TOKEN: Final = re.compile(rf"{_CORE}(?:[@.]token\.invalid)?", re.IGNORECASE | re.ASCII)
+_ADDRESS: Final = re.compile(rf"https://{_CORE}\.token\.invalid/?", re.IGNORECASE | re.ASCII)
+_SCHEME: Final = "https://"
+_HEAD: Final = re.compile("tkn-", re.IGNORECASE | re.ASCII)
+_HEAD_IN: Final = re.compile(rb"(?i)tkn-")
+_HEAD_OR_NUMBER_IN: Final = re.compile(rb"(?i)tkn-|9[0-9]{14}")
 _NUMBER: Final = re.compile(r"(?<![0-9])9[0-9]{14}(?![0-9])")
 _NUMBER_IN: Final = re.compile(rb"9[0-9]{14}")
 _NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9]+")
@@ -65,9 +69,12 @@ class Form:
 
     def tokens(self, text: str) -> Iterator[Place]:
         """The tokens of this installation in a text, of whichever session, in order."""
-        for found in _TOKEN.finditer(text):
-            said = (found[1] or found[2]).lower()
-            if said[_ID_CHARS:] == self._check(said[:_ID_CHARS]):
+        for head in islice(_HEAD.finditer(text), limits.TOKEN_HEADS_MAX):
+            at = head.start()
+            found = _ADDRESS.match(text, at - len(_SCHEME)) if at >= len(_SCHEME) else None
+            found = found or _TOKEN.match(text, at)
+            said = found[1].lower() if found is not None else ""
+            if found is not None and said[_ID_CHARS:] == self._check(said[:_ID_CHARS]):
                 yield Place(found.start(), found.end(), said[:_ID_CHARS])
 
     def _check(self, token_id: str) -> str:
@@ -92,15 +99,18 @@ def other_forms(core: str) -> tuple[str, ...]:
 
 def numbers(text: str) -> Iterator[Place]:
     """What has the form of a number's token; whether it is one, only the memory knows."""
-    return (Place(found.start(), found.end(), found[0]) for found in _NUMBER.finditer(text))
+    places = (Place(found.start(), found.end(), found[0]) for found in _NUMBER.finditer(text))
+    return islice(places, limits.TOKEN_HEADS_MAX)
 
 
-def may_hold(data: bytes, has_numbers: bool) -> bool:
-    """Whether a look at the texts in ``data`` is worth it."""
-    return any(head in data for head in _HEADS) or (has_numbers and _NUMBER_IN.search(data) is not None)
+def may_hold(data: bytes, has_any: bool, has_numbers: bool) -> bool:
+    """Whether a look at the texts in ``data`` is worth it, in a session that has tokens, or ones that are numbers, or none."""
+    if b"tkn-" in data or (has_any and b"TKN-" in data):
+        return True
+    return has_numbers and _NUMBER_IN.search(data) is not None
 
 
 def heads(data: bytes, has_numbers: bool) -> Iterator[int]:
-    """The offsets in ``data`` at which tokens may begin."""
-    pattern = rb"(?i)tkn-|9[0-9]{14}" if has_numbers else rb"(?i)tkn-"
-    return (found.start() for found in re.finditer(pattern, data))
+    """The first offsets in ``data`` at which tokens may begin."""
+    pattern = _HEAD_OR_NUMBER_IN if has_numbers else _HEAD_IN
+    return (found.start() for found in islice(pattern.finditer(data), limits.TOKEN_HEADS_MAX))

@@ -135,7 +135,7 @@ class Vault:
         """The tokens of this installation that stand in the texts of a message of ``session``."""
         has_numbers = session in self._with_numbers
         data = texts.joined()
-        if not may_hold(data, has_numbers):
+        if not may_hold(data, session in self._sessions, has_numbers):
             return []
         wanted = {texts.index_at(offset) for offset in heads(data, has_numbers)}
         found: list[Standing] = []
