@@ -41,7 +41,7 @@ _OVERRIDE: Final[dict[str, str]] = {
         r"(?:(?:ignore|disregard|forget|override|overrule|neglect|do not (?:follow|obey)|don.t (?:follow|obey)|stop following"
         r"|pay no attention to)"
         rf"{_GAP}{{1,24}}(?:(?:previous|prior|above|earlier|preceding|foregoing|original|initial|your|other)\s{_GAP}{{0,24}}"
-        r"(?:instructions?|prompts?|guidelines|directives|directions|programming|constraints|orders)"
+        r"(?:instructions?|prompts?|guidelines|guidance|directives|directions|programming|constraints|orders)"
         r"|(?:instructions?|prompts?|guidelines|directives|directions|orders)"
         r"\s(?:\w{2,8}\s){0,3}(?:above|before|earlier|so far|previously))"
         r"|(?:ignore|disregard|forget)\s(?:everything|all|anything)\s(?:(?:that\s)?(?:you\s|i\s|we\s|was\s|were\s|have\s|been\s)"
@@ -118,7 +118,7 @@ _SECRECY: Final[dict[str, str]] = {
         r"(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|mention(?:ing)?|reveal(?:ing)?|disclos(?:e|ing))"
         r"\s(?:(?:this|it|that|any of this|anything|these instructions|\w{2,12})\s){0,3}(?:to |about this to )?(?:the|your) "
         r"(?:user|human|customer|operator|owner)"
-        r"|(?:do not|don.t|never)\slet\s(?:the|your)\s(?:user|human)\s(?:know|see|notice|find out)"
+        r"|(?:(?:do not|don.t|never)\slet|without letting)\s(?:the|your)\s(?:user|human)\s(?:know|see|notice|find out)"
         r"|(?:hide|keep|conceal)\s(?:this|it|that|these|all of this)\s(?:\w{2,12}\s){0,3}from\s(?:the|your)\s(?:user|human)"
         r"|(?:the|your) user (?:must|should|may) (?:not|never) (?:know|notice|learn|find out|be (?:told|informed|aware)))"
     ),
@@ -180,7 +180,7 @@ _TOOL_ORDER: Final = (
 _ADDRESS: Final = (
     r"(?:(?:instructions?|message|note|notice|attention|reminder|directive|task)s?\s(?:for|to)\s(?:the |all |any |an )?"
     r"(?:ai|llm|language model|ai assistant|ai agent|chatbot|assistant model)s?\b[^\n]{0,24}?[:,\x2d\xe2]"
-    r"|if you(?:.re| are)\s(?:an? |the )?(?:ai|llm|large language model|language model|ai assistant|ai agent|chatbot|gpt"
+    r"|(?:new|updated|real|actual) (?:system )?instructions?:|if you(?:.re| are)\s(?:an? |the )?(?:ai|llm|large language model|language model|ai assistant|ai agent|chatbot|gpt"
     r"|claude)\b"
     r"|you are (?:now|no longer)\s(?:\w{1,12}\s){0,3}(?:dan\b|developer mode|unrestricted|jailbroken|bound by|restricted by"
     r"|an evil|in god mode|root\b|free from)"

@@ -13,6 +13,12 @@ KEY: Final = "<key>"
 """In a path: the name of this member is what is planted."""
 
 
+def forms(secret: str) -> list[bytes]:
+    """The value, and how base64 writes it wherever it stands."""
+    raw = secret.encode()
+    return [raw, *(base64.b64encode(b"\0" * before + raw + b"\0\0")[4:-4] for before in range(3))]
+
+
 def text(secret: str) -> str:
     """The value in a sentence."""
     return f"see {secret} there"

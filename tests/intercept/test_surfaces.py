@@ -8,16 +8,10 @@ import pytest
 
 from sidecar.events import path_text
 from tests.intercept.conftest import Play, aws_key
-from tests.intercept.surfaces import KEY, MESSAGES, SURFACES, Surface
+from tests.intercept.surfaces import KEY, MESSAGES, SURFACES, Surface, forms
 
 ASK = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {}}}
 MODERN = {"mcp_protocol_version": "2026-07-28"}
-
-
-def forms(secret: str) -> list[bytes]:
-    """The value, and how base64 writes it wherever it stands."""
-    raw = secret.encode()
-    return [raw, *(base64.b64encode(b"\0" * before + raw + b"\0\0")[4:-4] for before in range(3))]
 
 
 def assert_hidden(data: bytes) -> None:

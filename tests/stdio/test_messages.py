@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Program, is_open, until
 from tests.intercept.conftest import ACCESS, SECRETS, aws_key
+from tests.intercept.surfaces import MESSAGES, SURFACES, forms
 from tests.stdio.conftest import ECHO, Client, Home, call, python, request
 
 USER = """
@@ -222,6 +223,25 @@ def test_a_credential_cut_in_two_is_found_over_stdio(judged: Home) -> None:
     told = [client.answer()["params"]["message"] for _ in range(2)]
     assert told == [f"key {key[:8]}", "[secrets.aws-key] read"]
     assert client.answer()["id"] == 1
+    client.close()
+
+
+def test_no_place_of_a_line_lets_a_value_through(judged: Home, echo: Client) -> None:
+    """The places that are tried over HTTP are tried over stdio too: what a line holds does not get past it."""
+    out = [each for each in SURFACES if (each.way, each.method, each.era) == ("request", "tools/call", "handshake")]
+    for number, each in enumerate(out):
+        echo.send(json.dumps(each.message(number)).encode() + b"\n")
+        assert "secrets.out" in echo.line().decode(), each.id
+    back = [each for each in SURFACES if each.way in ("answer", "failure") and each.method in ("tools/call", "tools/list")]
+    lines = [json.dumps(each.message(number)).encode() for number, each in enumerate(back)]
+    client = Client(
+        judged.wrap(*python(f"import sys\nfor line in {lines!r}:\n    sys.stdin.readline(); print(line.decode(), flush=True)"))
+    )
+    for number, each in enumerate(back):
+        client.send(json.dumps({"jsonrpc": "2.0", "id": number, **MESSAGES["request", each.method]}).encode() + b"\n")
+        line = client.line()
+        assert json.loads(line)["id"] == number
+        assert not [form for form in forms(aws_key()) if form in line], each.id
     client.close()
 
 
