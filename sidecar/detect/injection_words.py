@@ -180,7 +180,8 @@ _TOOL_ORDER: Final = (
 _ADDRESS: Final = (
     r"(?:(?:instructions?|message|note|notice|attention|reminder|directive|task)s?\s(?:for|to)\s(?:the |all |any |an )?"
     r"(?:ai|llm|language model|ai assistant|ai agent|chatbot|assistant model)s?\b[^\n]{0,24}?[:,\x2d\xe2]"
-    r"|(?:new|updated|real|actual) (?:system )?instructions?:|if you(?:.re| are)\s(?:an? |the )?(?:ai|llm|large language model|language model|ai assistant|ai agent|chatbot|gpt"
+    r"|(?:new|updated|real|actual) (?:system )?instructions?:"
+    r"|if you(?:.re| are)\s(?:an? |the )?(?:ai|llm|large language model|language model|ai assistant|ai agent|chatbot|gpt"
     r"|claude)\b"
     r"|you are (?:now|no longer)\s(?:\w{1,12}\s){0,3}(?:dan\b|developer mode|unrestricted|jailbroken|bound by|restricted by"
     r"|an evil|in god mode|root\b|free from)"
