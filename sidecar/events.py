@@ -128,6 +128,8 @@ class Scan:
     version: str = ""
     unseen: tuple[str, ...] = ()
     """What is no text (``binary``), for the record; no rule waits for it, as it does for what ``skipped`` names."""
+    kinds_cut: frozenset[str] = frozenset()
+    """The kinds that were not looked for everywhere; all of them, where it is empty and ``skipped`` is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,3 +357,16 @@ ECHO_CHARS_MIN: Final = 6
 
 ECHO_CHARS_MAX: Final = 500_000_000
 """Characters that are searched for values of the other copy, about a quarter of a second; with more the result may not pass."""
+
+EFFORT_MAX: Final = 250_000
+"""What looking closely at one message may cost, in about microseconds (``Detector.effort``): hundreds of times what ordinary
+messages need, thousands of values. Counted, not timed, so that the same message always gets the same verdict. Text that
+hides in encodings has at least half of it, whatever the plain text took."""
+
+HITS_SURPLUS_MAX: Final = 500_000
+BYTES_PER_SURPLUS_HIT: Final = 32
+"""Hits of one message beyond those that are looked at, for all detectors: this many, and in large messages one for so many
+bytes. Counting one takes up to half a microsecond; log lines with an address each have fewer."""
+
+HEX_PAIRS_BYTES_MAX: Final = MIB
+"""Pairs of hex digits with signs between that are read in one go."""

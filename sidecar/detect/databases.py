@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -10,16 +11,15 @@ import hyperscan
 
 from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import Detector
-from sidecar.limits import HITS_PER_DETECTOR_MAX
+from sidecar.limits import BYTES_PER_SURPLUS_HIT, HITS_PER_DETECTOR_MAX, HITS_SURPLUS_MAX
 
 Hits = dict[int, list[int]]
 """Where matches end, by number: below ``FIRST_GATE`` the rank of a detector, from there on that of a gate."""
 
 FIRST_GATE: Final = 10_000
-CUT: Final = -1
-"""Stands among the hits when there were more of a detector than are looked at."""
-CUT_GATES: Final = -2
-"""The same of a gate."""
+STOPPED: Final = -1
+"""Stands among the hits, with its place, where a flood of them ended the pass."""
+_SURPLUS: Final = -2
 ONCE: Final = frozenset(FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
 _FOREIGN: Final = frozenset(FIRST_GATE + index for index, each in enumerate(GATES) if each.is_foreign)
 """What stands in no ASCII text is sought in a database of its own, because its many letters slow the other one down."""
@@ -55,14 +55,17 @@ class Databases:
         return len(first).to_bytes(8) + first + second
 
     def hits(self, data: bytes) -> Hits:
-        """Where in ``data`` gates end."""
-        hits: Hits = {}
+        """Where in ``data`` gates end: of each ``HITS_PER_DETECTOR_MAX`` and one more, where there are more."""
+        hits: Hits = {_SURPLUS: [max(HITS_SURPLUS_MAX, len(data) // BYTES_PER_SURPLUS_HIT)]}
         scratches = getattr(self._local, "scratches", None)
         if scratches is None:
             # A scratch space that two threads share makes their scans fail.
             scratches = self._local.scratches = tuple(hyperscan.Scratch(each) for each in self._databases)
         for database, scratch in zip(self._databases[: 1 if data.isascii() else 2], scratches, strict=False):
-            database.scan(data, _note, context=hits, scratch=scratch)
+            # It says so when the callback ended the scan, as a flood makes it do.
+            with suppress(hyperscan.ScanTerminated):
+                database.scan(data, _note, context=hits, scratch=scratch)
+        del hits[_SURPLUS]
         return hits
 
 
@@ -98,12 +101,20 @@ def _expressions(detectors: Sequence[Detector]) -> list[tuple[int, str]]:
     return [*((rank, each.gate) for rank, each in enumerate(detectors)), *gates]
 
 
-def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> None:
-    """Hyperscan's callback; it must return nothing, or the scan ends."""
+def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> bool | None:
+    """Hyperscan's callback, which ends the scan by returning something true.
+
+    One hit more than are looked at is kept, to tell that there were more; the others are counted only.
+    """
     ends = hits.get(rank)
     if ends is None:
         hits[rank] = [end]
-    elif len(ends) < HITS_PER_DETECTOR_MAX:
+    elif len(ends) <= HITS_PER_DETECTOR_MAX:
         ends.append(end)
     else:
-        hits[CUT if rank < FIRST_GATE else CUT_GATES] = ends
+        surplus = hits[_SURPLUS]
+        surplus[0] -= 1
+        if surplus[0] < 0:
+            hits[STOPPED] = [end]
+            return True
+    return None

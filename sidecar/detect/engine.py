@@ -8,15 +8,16 @@ from typing import Any, Final
 import re2
 
 from sidecar.detect import blobs, injection, named, personal, secrets
-from sidecar.detect.databases import CUT, CUT_GATES, FIRST_GATE, ONCE, Databases, Hits, version
+from sidecar.detect.bounds import Known, Left, fair_shares
+from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
 from sidecar.detect.fields import joined_fields
 from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import CONTEXT_CHARS, SIGNALS, Candidate, Detector
 from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
-from sidecar.detect.views import Left, Surface, View, view
+from sidecar.detect.views import Surface, View, view
 from sidecar.events import Scan, Span
-from sidecar.limits import ENCODING_DEPTH_MAX, SPANS_MAX
+from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
 
 DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS, *injection.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
@@ -30,6 +31,10 @@ _BY_CHANCE: Final = 0.5
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
 _BASE64_GATE: Final = FIRST_GATE + next(index for index, each in enumerate(GATES) if each.undoes == "base64")
+_SEARCH_EFFORT: Final = 3
+_BYTES_PER_EFFORT: Final = 128
+_SURE_EFFORT: Final = 15
+"""What looking for a pattern costs, for each time and for so many bytes, and what a value costs that is certain."""
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -71,8 +76,8 @@ class Engine:
     def scan(self, texts: Texts) -> Scan:
         """What all detectors see in ``texts``, in order of place.
 
-        Beyond ``SPANS_MAX`` or ``HITS_PER_DETECTOR_MAX``, ``skipped`` says ``spans``; what is kept then is of the more
-        specific kinds.
+        Beyond ``SPANS_MAX``, ``skipped`` says ``spans``, and beyond ``EFFORT_MAX`` or ``HITS_PER_DETECTOR_MAX`` ``candidates``:
+        the kinds of which there are few are seen and kept in full, and ``kinds_cut`` names the others.
         """
         data = texts.joined()
         hits = self.databases.hits(data)
@@ -84,30 +89,47 @@ class Engine:
             bytes_skipped, count = texts.bytes_skipped + unread, len(self._detectors)
             return Scan((), len(data), bytes_skipped, texts.skipped, 0, count, self.version, unseen)
         left = Left()
-        found, is_cut = self._found(texts, hits)
+        found = self._found(texts, hits, left)
         is_cut_up = not ONCE.isdisjoint(hits)
+        left.effort = max(left.effort, EFFORT_MAX // 2)
         found += self._hidden(texts, hits, found, left)
         if is_cut_up:
-            found += self._cut_up(texts, found)
-        if len(found) > SPANS_MAX:
-            found = sorted(found, key=lambda each: each.rank)[:SPANS_MAX]
-            is_cut = True
+            found += self._cut_up(texts, found, left)
+        found = self._kept(found, left)
         spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
-        is_cut |= len(spans) > SPANS_MAX
-        skipped = (*texts.skipped, *sorted(left.skipped), *(("spans",) if is_cut else ()))
-        bytes_skipped, count = texts.bytes_skipped + left.bytes_skipped + unread, len(self._detectors)
-        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version, unseen)
+        if len(spans) > SPANS_MAX:
+            left.cut("spans", {span.kind for span in spans}, 0)
+        skipped, count = (*texts.skipped, *sorted(left.skipped)), len(self._detectors)
+        bytes_skipped = texts.bytes_skipped + min(left.bytes_skipped, len(data)) + unread
+        kinds_cut = frozenset() if texts.skipped else left.kinds_cut
+        return Scan(
+            spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version, unseen, kinds_cut
+        )
 
-    def _found(self, surface: Surface, hits: Hits) -> tuple[list[_Found], bool]:
-        """What detectors confirm on one surface, without overlap, and whether there was more than is looked at."""
-        is_cut, data = CUT in hits, surface.joined()
+    def _kept(self, found: list[_Found], left: Left) -> list[_Found]:
+        """What was found, within ``SPANS_MAX``: all of the kinds of which there are few, and the first of the others."""
+        if len(found) <= SPANS_MAX:
+            return found
+        kinds: dict[str, list[_Found]] = {}
+        for each in found:
+            kinds.setdefault(self._detectors[each.rank].kind, []).append(each)
+        kept: list[_Found] = []
+        for kind, share in fair_shares({kind: len(mine) for kind, mine in kinds.items()}, SPANS_MAX):
+            kept += kinds[kind][:share]
+            if rest := kinds[kind][share:]:
+                left.cut("spans", (kind,), sum(each.end - each.start for each in rest))
+        return kept
+
+    def _found(self, surface: Surface, hits: Hits, left: Left) -> list[_Found]:
+        """What detectors confirm on one surface, without overlap. A flood of one detector takes nothing from the others."""
+        data = surface.joined()
+        if STOPPED in hits:
+            left.cut("candidates", self.kinds, len(data) - hits[STOPPED][0])
         found = [_Found(start, end, self._last, DETECTOR.confidence) for start, end in self._registered.found(data)]
-        for rank in sorted(hits):
-            if 0 <= rank < FIRST_GATE:
-                confirmed = list(islice(self._confirmed(rank, hits[rank], data, surface), SPANS_MAX + 1))
-                is_cut |= len(confirmed) > SPANS_MAX
-                found += confirmed
-        return self._apart(found), is_cut
+        ranks = sorted((rank for rank in hits if 0 <= rank < FIRST_GATE), key=lambda rank: len(hits[rank]))
+        for index, rank in enumerate(ranks):
+            found += self._confirmed(rank, hits[rank], surface, left, left.effort // (len(ranks) - index))
+        return self._apart(found)
 
     def _apart(self, found: list[_Found]) -> list[_Found]:
         """Values without overlap, and signals so within each kind: they tell different things, so neither hides the other."""
@@ -121,12 +143,11 @@ class Engine:
         """What stands in encoded stretches, as stretches of the message's own text."""
         found: dict[tuple[str, int, int, str], _Found] = {}
         surface: Surface = texts
+        known = Known((each.start, each.end, self._detectors[each.rank].kind) for each in plain)
         for depth in range(ENCODING_DEPTH_MAX + 1):
             for gate in ONCE & hits.keys():
                 del hits[gate]
-            if CUT_GATES in hits:
-                left.skip("encoded", 0)
-            gates = _gates(hits, surface)
+            gates = _gates(hits, surface, left)
             if not gates:
                 break
             if depth == ENCODING_DEPTH_MAX:
@@ -136,23 +157,24 @@ class Engine:
             if not made:
                 break
             hits, surface = self.databases.hits(made.joined()), made
-            for each in self._found(made, hits)[0]:
+            for each in self._found(made, hits, left):
                 for inner in self._traced(each, made):
                     kind = self._detectors[inner.rank].kind
                     key = (kind, inner.start, inner.end, inner.plain)
-                    if key not in found and not self._is_known(inner, kind, plain):
+                    if key not in found and not _is_known(inner, kind, known):
                         found[key] = inner
         return list(found.values())
 
-    def _cut_up(self, texts: Texts, known: list[_Found]) -> Iterator[_Found]:
+    def _cut_up(self, texts: Texts, found: list[_Found], left: Left) -> Iterator[_Found]:
         """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
         made = joined_fields(texts)
         if not made:
             return
-        for each in self._found(made, self.databases.hits(made.joined()))[0]:
+        known = Known((each.start, each.end, "") for each in found)
+        for each in self._found(made, self.databases.hits(made.joined()), left):
             parts = made.sources(each.start, each.end)[0]
             is_named = self._detectors[each.rank].kind.startswith("secrets.") and each.confidence >= _SURE
-            if len(parts) > 1 and is_named and not any(old.start < parts[0][1] and parts[0][0] < old.end for old in known):
+            if len(parts) > 1 and is_named and not known.is_touched(*parts[0]):
                 plain = made.joined()[each.start : each.end].decode("utf-8", "replace")
                 for start, end in parts:
                     yield replace(each, start=start, end=end, via="fields", plain=plain)
@@ -174,38 +196,37 @@ class Engine:
         for start, end in ranges:
             yield replace(found, start=start, end=end, via=via, plain=plain)
 
-    def _is_known(self, inner: _Found, kind: str, plain: list[_Found]) -> bool:
-        """Whether it was found without undoing anything: the same kind there, or the same letters as another kind.
-
-        A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
-        """
-        return any(
-            each.start <= inner.start and inner.end <= each.end and self._detectors[each.rank].kind == kind
-            if inner.via and kind != DETECTOR.kind
-            else each.start < inner.end and inner.start < each.end
-            for each in plain
-        )
-
-    def _confirmed(self, rank: int, ends: list[int], data: bytes, texts: Surface) -> Iterator[_Found]:
-        """The hits of one detector whose pattern and check agree, each value once."""
-        detector, pattern = self._detectors[rank], self._patterns[rank]
+    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Left, share: int) -> list[_Found]:
+        """The hits of one detector whose pattern and check agree, each value once, for at most ``share`` of effort."""
+        detector, pattern, data = self._detectors[rank], self._patterns[rank], surface.joined()
         if pattern is None:
             pattern = self._patterns[rank] = re2.compile(detector.pattern.encode(), _OPTIONS)
-        done = 0
-        for end in ends:
+        found: list[_Found] = []
+        done = spent = 0
+        for end in ends[:HITS_PER_DETECTOR_MAX]:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             stop_at = limit if detector.is_ahead else end
-            while at < stop_at and (match := pattern.search(data, at, limit)):
+            spent += _SEARCH_EFFORT + max(limit - at, 0) // _BYTES_PER_EFFORT
+            while at < stop_at and spent < share and (match := pattern.search(data, at, limit)):
                 start, stop = match.span(1)
-                confidence, candidate = detector.confidence, _candidate(data, start, stop, texts)
+                confidence, candidate = detector.confidence, _candidate(data, start, stop, surface)
                 if detector.check is not None:
                     confidence *= detector.check(candidate)
                 if confidence > 0 and _is_amid_base64(data, start, stop):
                     confidence *= _BY_CHANCE
                 if confidence > 0:
                     is_doubtful = detector.doubt is not None and detector.doubt(candidate)
-                    yield _Found(start, stop, rank, round(confidence, 2), is_doubtful)
+                    found.append(_Found(start, stop, rank, round(confidence, 2), is_doubtful))
+                spent += detector.effort if confidence < detector.confidence else _SURE_EFFORT
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
+            if spent >= share or len(found) > SPANS_MAX:
+                left.cut("spans" if spent < share else "candidates", (detector.kind,), len(data) - max(done, end))
+                break
+        else:
+            if len(ends) > HITS_PER_DETECTOR_MAX:
+                left.cut("candidates", (detector.kind,), len(data) - max(done, ends[-1]))
+        left.effort -= spent
+        return found
 
     def _spans(self, found: list[_Found], data: bytes, texts: Texts) -> Iterator[Span]:
         """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several.
@@ -232,16 +253,31 @@ class Engine:
                 yield Span(kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
 
 
-def _gates(hits: Hits, surface: Surface) -> dict[str, list[int]]:
+def _is_known(inner: _Found, kind: str, known: Known) -> bool:
+    """Whether it was found without undoing anything: the same kind there, or the same letters as another kind.
+
+    A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
+    """
+    if inner.via and kind != DETECTOR.kind:
+        return known.is_held(inner.start, inner.end, kind)
+    return known.is_touched(inner.start, inner.end)
+
+
+def _gates(hits: Hits, surface: Surface, left: Left) -> dict[str, list[int]]:
     """The ends of gates by the transformation they call for; on a view only those in what was undone for it."""
     gates: dict[str, list[int]] = {}
+    unread = 0
     for number in sorted(hits):
         if number >= FIRST_GATE:
             ends = hits[number]
+            if len(ends) > HITS_PER_DETECTOR_MAX:
+                unread = max(unread, len(surface.joined()) - ends[-1])
             if isinstance(surface, View):
                 ends = [end for end in ends if surface.is_fresh(max(0, end - 2))]
             if ends:
                 gates.setdefault(GATES[number - FIRST_GATE].undoes, []).extend(ends)
+    if unread:
+        left.skip("encoded", unread)
     return gates
 
 

@@ -73,11 +73,12 @@ class Id:
             tail=8,
             check=_check(self, named, self.alone_sure),
             may_overlap=True,
+            effort=25,
         )
         return (alone, ahead)
 
 
-def beside(kind: str, about: str, named: Words, value: str, check: Check, after: str = "") -> Detector:
+def beside(kind: str, about: str, named: Words, value: str, check: Check, after: str = "", effort: int = 40) -> Detector:
     """A detector for a value within ``GAP_BYTES`` after a word: the words are its gate, for numbers are everywhere.
 
     ``after`` is what else may follow the value, as alternatives that end in ``|``.
@@ -93,6 +94,7 @@ def beside(kind: str, about: str, named: Words, value: str, check: Check, after:
         check=check,
         may_overlap=True,
         is_ahead=True,
+        effort=effort,
     )
 
 

@@ -12,7 +12,7 @@ _EXTENSION: Final = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
 _SHAPE: Final = rf"(\+?\(?[0-9](?:{_GAP}{{0,3}}[0-9]){{6,14}}{_EXTENSION})"
 
 _REGIONS: Final[dict[str, str]] = {
-    "phone,telephone,mobile,cell,call,desk,reach,text,dial,fax,tel,contact,whatsapp,sms": "US GB CA AU IN IE NZ ZA",
+    "phone,telephone,mobile,cell,call,desk,reach,text,dial,fax,tel,contact,whatsapp,sms": "US GB AU IN IE NZ ZA",
     "telefon,handynummer,mobilnummer,handy,mobil,rufnummer,telefax,durchwahl,ring,anrufen": "DE AT CH SE DK NO PL CZ",
     "téléphone,tél,portable,appelez,appeler": "FR BE CH CA LU",
     "teléfono,móvil,celular,llame,llamar": "ES MX AR CO CL PE",
@@ -29,7 +29,7 @@ _REGIONS: Final[dict[str, str]] = {
     "טלפון,נייד": "IL",
     "هاتف,جوال": "SA AE EG",
 }
-"""Words for phones, and countries whose people use them, the larger ones first."""
+"""Words for phones, and countries whose people use them, the larger ones first; Canada numbers as the United States do."""
 _SPOKEN: Final = tuple((words(spoken), tuple(regions.split())) for spoken, regions in _REGIONS.items())
 _LABELS: Final = words(
     "phone,telephone,mobile,cell,dial,fax,tel,whatsapp,sms,telefon,handynummer,mobilnummer,handy,mobil,rufnummer,telefax,téléphone,tél,"
@@ -100,8 +100,7 @@ def _is_issued(value: str, said: str) -> bool:
     import phonenumbers  # It takes longer to import than a message to judge.
 
     text = "+" + value[2:] if value.startswith("00") else value
-    regions = dict.fromkeys(region for spoken, regions in _SPOKEN if spoken.nearness(said) for region in regions)
-    for region in regions:
+    for region in (region for spoken, regions in _SPOKEN if spoken.nearness(said) for region in regions):
         try:
             if phonenumbers.is_valid_number(phonenumbers.parse(text, region)):
                 return True
@@ -120,6 +119,14 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=16,
         tail=64,
         check=_is_international,
+        effort=100,
     ),
-    beside("pii.phone", "phone number in the form of its own country, after a word for phones", _ALL, _SHAPE, _is_national),
+    beside(
+        "pii.phone",
+        "phone number in the form of its own country, after a word for phones",
+        _ALL,
+        _SHAPE,
+        _is_national,
+        effort=150,
+    ),
 )

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import re2
 
+from sidecar.limits import HEX_PAIRS_BYTES_MAX
+
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _BASE32: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _HEX: Final = b"0123456789abcdefABCDEF"
@@ -29,7 +31,6 @@ _UNPRINTABLE: Final = bytes.maketrans(bytes([*range(9), 11, 12, *range(14, 32), 
 _HEX_PAIRS: Final = re.compile(
     rb"(?:(?:0[xX]|\\+x)?[0-9A-Fa-f]{2}(?:[ :-]|, ?)){7,}(?:0[xX]|\\+x)?[0-9A-Fa-f]{2}(?![0-9A-Fa-f])"
 )
-_HEX_NOISE: Final = re.compile(rb"0[xX]|\\+x|[ :,-]+")
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
@@ -45,7 +46,7 @@ def bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, 
     before = data[low:stop]
     if name == "hex" and before[-3:].strip(_HEX):
         start = low + len(before.rstrip(_HEX_LIST))
-        pairs = _HEX_PAIRS.search(data, start, high)
+        pairs = _HEX_PAIRS.search(data, start, min(high, start + HEX_PAIRS_BYTES_MAX))
         return pairs.span() if pairs else (stop, stop)
     start = low + len(before.rstrip(alphabet))
     if name == "hex":
@@ -71,7 +72,7 @@ def decoded(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes,
 
 def _raw(name: str, run: bytes) -> Iterator[bytes]:
     if name == "hex":
-        digits = _HEX_NOISE.sub(b"", run).translate(None, b"xX\\")
+        digits = run.replace(b"0x", b"").replace(b"0X", b"").translate(None, b" :,-xX\\")
         for shift in (0, 1):
             part = digits[shift:]
             raw = binascii.unhexlify(part[: len(part) // 2 * 2])

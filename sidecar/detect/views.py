@@ -2,38 +2,18 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sidecar.detect import letters, runs
+from sidecar.detect.bounds import Left
 from sidecar.detect.kinds import CONTEXT_CHARS
-from sidecar.limits import INFLATED_BYTES_MAX, UNWRAPPED_BYTES_MAX, UNWRAPPED_CHANGES_MAX, UNWRAPPED_RUNS_MAX
+from sidecar.limits import INFLATED_BYTES_MAX
 
 RUNS: Final = ("base64", "base32", "hex")
 _AROUND: Final = 2 * CONTEXT_CHARS
 _WORD_MAX: Final = 16_384
 """How far from an escaped letter the value it belongs to may reach: as long as the longest token."""
-
-
-@dataclass(slots=True)
-class Left:
-    """What may still be undone in one message; ``skipped`` names the bounds that were reached, with the bytes left undone."""
-
-    unwrapped: int = UNWRAPPED_BYTES_MAX
-    runs: int = UNWRAPPED_RUNS_MAX
-    changes: int = UNWRAPPED_CHANGES_MAX
-    skipped: set[str] = field(default_factory=set)
-    bytes_skipped: int = 0
-
-    @property
-    def bytes_done(self) -> int:
-        """How many bytes were made of what was undone."""
-        return UNWRAPPED_BYTES_MAX - max(0, self.unwrapped)
-
-    def skip(self, reason: str, count: int) -> None:
-        """Note that ``count`` bytes were not undone because of a bound."""
-        self.skipped.add(reason)
-        self.bytes_skipped += count
 
 
 class Surface(Protocol):
@@ -118,7 +98,8 @@ class View:
         self.joined()
         found: dict[int, tuple[int, int]] = {}
         ways: dict[str, None] = {}
-        for piece in self._pieces[self._at(start) :]:
+        for index in range(self._at(start), len(self._pieces)):
+            piece = self._pieces[index]
             if piece.start >= end:
                 break
             low, high = piece.low, piece.high

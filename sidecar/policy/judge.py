@@ -14,7 +14,7 @@ from sidecar.policy.access import Remark, ask, is_listed
 from sidecar.policy.compiled import PolicySet, Rule, Section, Window
 from sidecar.policy.copies import TooMany, in_other_copy, of_one_kind
 from sidecar.policy.facts import Facts, Unjudged
-from sidecar.policy.spans import CANNOT_REDACT, Told, apart, sought, split_redactable
+from sidecar.policy.spans import CANNOT_REDACT, Told, apart, is_blind, sought, split_redactable
 from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
@@ -138,7 +138,7 @@ def _holds(rule: Rule, facts: Facts, scan: Scan, state: State) -> Sequence[Span]
     spans: Sequence[Span] = ()
     if rule.detect is not None:
         spans = sought(rule.detect, message, scan)
-        if not spans and not scan.skipped:
+        if not spans and not is_blind(rule.detect, scan):
             return None
     if rule.expr is not None and not rule.expr.holds(facts):
         return None
@@ -212,8 +212,9 @@ def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], 
         has_time = False
     redactable, rest = split_redactable(copies)
     findings = (*told.findings(rule, rule.action, redactable), *told.findings(rule, "block", rest))
-    action: Action = "block" if rest or "spans" in scan.skipped or not has_time else rule.action
-    if scan.skipped:
+    is_cut = is_blind(rule.detect, scan)
+    action: Action = "block" if rest or (is_cut and "spans" in scan.skipped) or not has_time else rule.action
+    if is_cut:
         findings = (*findings, _finding(rule, rule.on_error, "error", _unseen(scan)))
         action = "block" if rule.on_error == "block" else action
     text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest or not has_time else "")

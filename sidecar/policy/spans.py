@@ -35,6 +35,11 @@ def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
     return spans if seen >= seek.count else ()
 
 
+def is_blind(seek: Seek | None, scan: Scan) -> bool:
+    """Whether the detectors left out a part of the message in which a value that is sought may stand."""
+    return bool(scan.skipped) and (seek is None or not scan.kinds_cut or not seek.kinds.isdisjoint(scan.kinds_cut))
+
+
 def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
     """The spans that something can take the place of, and the others: in numbers, and in keys, which name things.
 

@@ -1,5 +1,6 @@
 """The engine as a whole: nothing lost between its two stages, exact places, bounds, hostile text, threads."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import thread_time
@@ -141,6 +142,34 @@ def test_a_flood_is_bounded_and_hides_no_credential() -> None:
     assert len(scan.spans) == limits.SPANS_MAX
     assert scan.skipped == ("spans",)
     assert scan.spans[-1].kind == "secrets.aws-key"
+
+
+def test_each_kind_has_its_share_of_a_flood() -> None:
+    """Of a table with thousands of people every kind is still counted, and all are named as cut."""
+    rows = [f"user{number}@example.com 8.8.{number % 200}.{number % 250}" for number in range(2 * limits.SPANS_MAX)]
+    scan = ENGINE.scan(walk([*rows, expand("${visa}")]))
+    kinds = Counter(span.kind for span in scan.spans)
+    assert (kinds["pii.card"], kinds["pii.email"], kinds["pii.ip"]) == (1, limits.SPANS_MAX // 2 - 1, limits.SPANS_MAX // 2)
+    assert (scan.skipped, scan.kinds_cut) == (("spans",), {"pii.email", "pii.ip"})
+    assert scan.bytes_skipped > 10_000
+
+
+def test_almost_matches_cost_what_is_allowed_and_hide_nothing_else() -> None:
+    """Text that keeps one detector busy is looked at up to the bound; which kind was cut is said, and others are seen."""
+    text = "reach her 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 " * 4_500 + expand("${visa}")
+    scan = ENGINE.scan(walk(text))
+    assert (scan.skipped, scan.kinds_cut) == (("candidates",), {"pii.phone"})
+    assert 200_000 < scan.bytes_skipped < len(text)
+    assert "pii.card" in {span.kind for span in scan.spans}
+    assert ENGINE.scan(walk(text)) == scan
+
+
+def test_a_flood_of_first_looks_ends_the_pass_and_says_so() -> None:
+    """Words at which many detectors look are not even counted without end: from there on no kind was looked for."""
+    text = "taxid" * (limits.MIB // 10)
+    scan = ENGINE.scan(walk([text, expand("${visa}")]))
+    assert (scan.skipped, scan.kinds_cut) == (("candidates",), ENGINE.kinds)
+    assert 0 < scan.bytes_skipped < len(text)
 
 
 def test_what_was_not_looked_at_is_part_of_the_scan() -> None:

@@ -127,5 +127,5 @@ def test_ten_megabytes_of_disguise_are_a_recorded_gap(unit: str, reason: str) ->
     """More than is undone is read up to the bound in seconds, and the call says that the rest was not."""
     started = thread_time()
     scan = ENGINE.scan(walk(unit * (10 * limits.MIB // len(unit.encode()))))
-    assert scan.skipped == (reason,)
+    assert reason in scan.skipped
     assert thread_time() - started < 15

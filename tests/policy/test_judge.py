@@ -396,6 +396,18 @@ def test_what_was_not_looked_at_is_never_taken_for_clean() -> None:
     assert judged(rules(elsewhere), call(), skipped=("leaves",)).findings == ()
 
 
+def test_a_flood_of_other_kinds_stops_no_rule() -> None:
+    """A rule whose own kinds were looked for everywhere holds or not as always, whatever else was too much."""
+
+    def judged_cut(*kinds: str) -> Verdict:
+        scan = Scan((), 100, 50, ("candidates",), kinds_cut=frozenset(kinds))
+        return judge(rules(BLOCK), call(), scan, State(), NOW, fingerprint, "enforce")
+
+    assert judged_cut("pii.email", "pii.phone").action == "allow"
+    cut = judged_cut("pii.email", "secrets.aws-key")
+    assert (cut.action, [each.kind for each in cut.findings]) == ("block", ["error"])
+
+
 def test_more_finds_than_can_be_cut_out_are_stopped() -> None:
     """When the detectors stopped counting, redacting the first two thousand values would let the others pass."""
     card = span("pii.card", CARD)

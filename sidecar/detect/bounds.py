@@ -1,0 +1,91 @@
+"""What may still be done for one message, and what was left undone because of a bound."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sidecar.limits import EFFORT_MAX, UNWRAPPED_BYTES_MAX, UNWRAPPED_CHANGES_MAX, UNWRAPPED_RUNS_MAX
+
+_OF_KINDS: Final = frozenset({"candidates", "spans"})
+"""Reasons for which some kinds were not seen in full; others concern all kinds."""
+
+_NOTHING: Final = (0, 0)
+
+
+@dataclass(slots=True)
+class Left:
+    """What may still be done in one message; ``skipped`` names the bounds that were reached, with the bytes left undone."""
+
+    effort: int = EFFORT_MAX
+    unwrapped: int = UNWRAPPED_BYTES_MAX
+    runs: int = UNWRAPPED_RUNS_MAX
+    changes: int = UNWRAPPED_CHANGES_MAX
+    skipped: set[str] = field(default_factory=set)
+    _bytes: int = 0
+    _bytes_cut: int = 0
+    _kinds: set[str] = field(default_factory=set)
+
+    @property
+    def bytes_done(self) -> int:
+        """How many bytes were made of what was undone."""
+        return UNWRAPPED_BYTES_MAX - max(0, self.unwrapped)
+
+    @property
+    def bytes_skipped(self) -> int:
+        """How many bytes were not looked at, or not for all kinds."""
+        return self._bytes + self._bytes_cut
+
+    @property
+    def kinds_cut(self) -> frozenset[str]:
+        """The kinds that were not seen in full; none where a bound was reached that concerns all of them, or no bound."""
+        return frozenset(self._kinds) if self.skipped <= _OF_KINDS else frozenset()
+
+    def skip(self, reason: str, count: int) -> None:
+        """Note that ``count`` bytes were not undone because of a bound."""
+        self.skipped.add(reason)
+        self._bytes += count
+
+    def cut(self, reason: str, kinds: Iterable[str], count: int) -> None:
+        """Note that ``count`` bytes were not looked at for ``kinds``. Several kinds miss the same bytes: they count once."""
+        self.skipped.add(reason)
+        self._kinds.update(kinds)
+        self._bytes_cut = max(self._bytes_cut, count)
+
+
+class Known:
+    """Stretches by their kinds, to be asked about quickly."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self, stretches: Iterable[tuple[int, int, str]]) -> None:
+        """``stretches`` are begin, end and kind; those of one kind do not overlap."""
+        self._kinds: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for start, end, kind in stretches:
+            self._kinds[kind].append((start, end))
+        for mine in self._kinds.values():
+            mine.sort()
+
+    def is_held(self, start: int, end: int, kind: str) -> bool:
+        """Whether all of ``start:end`` stands in one stretch of ``kind``."""
+        low, high = self._before(kind, end)
+        return low <= start and end <= high
+
+    def is_touched(self, start: int, end: int) -> bool:
+        """Whether a stretch of any kind holds a part of ``start:end``."""
+        return any(self._before(kind, end)[1] > start for kind in self._kinds)
+
+    def _before(self, kind: str, end: int) -> tuple[int, int]:
+        """The last stretch of a kind that begins before ``end``; an empty one where there is none."""
+        mine = self._kinds.get(kind, [])
+        index = bisect_left(mine, (end, 0)) - 1
+        return mine[index] if index >= 0 else _NOTHING
+
+
+def fair_shares(wanted: Mapping[str, int], most: int) -> Iterator[tuple[str, int]]:
+    """What each gets of ``most`` when those who want little get it all, and the others the same."""
+    for index, name in enumerate(sorted(wanted, key=lambda each: wanted[each])):
+        share = min(wanted[name], most // (len(wanted) - index))
+        most -= share
+        yield name, share
