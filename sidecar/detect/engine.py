@@ -143,7 +143,7 @@ class Engine:
         """What stands in encoded stretches, as stretches of the message's own text."""
         found: dict[tuple[str, int, int, str], _Found] = {}
         surface: Surface = texts
-        known = Known((each.start, each.end, self._detectors[each.rank].kind) for each in plain)
+        known: Known | None = None
         for depth in range(ENCODING_DEPTH_MAX + 1):
             for gate in ONCE & hits.keys():
                 del hits[gate]
@@ -157,6 +157,7 @@ class Engine:
             if not made:
                 break
             hits, surface = self.databases.hits(made.joined()), made
+            known = known or Known((each.start, each.end, self._detectors[each.rank].kind) for each in plain)
             for each in self._found(made, hits, left):
                 for inner in self._traced(each, made):
                     kind = self._detectors[inner.rank].kind

@@ -22,11 +22,12 @@ _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:
 
 def _is_aws_secret(candidate: Candidate) -> bool:
     """Forty characters drawn from base64: not hex, not a path, not the words and few digits of a name."""
-    value, name = candidate.value, name_of(candidate)
-    if not CREDENTIAL.search(name) and "aws" not in name.lower():
-        return False
+    value = candidate.value
     is_name = sum(map(str.isdigit, value)) < 3 and re.search(r"[a-z]{5}", value)
-    return entropy(value) > 4 and not is_name and not re.fullmatch(r"[0-9a-fA-F]+|[A-Za-z/]+", value)
+    if is_name or re.fullmatch(r"[0-9a-fA-F]+|[A-Za-z/]+", value) or entropy(value) <= 4:
+        return False
+    name = name_of(candidate)
+    return CREDENTIAL.search(name) is not None or "aws" in name.lower()
 
 
 def _is_password_in_url(candidate: Candidate) -> float:
@@ -51,28 +52,33 @@ def _is_login(candidate: Candidate) -> bool:
 def _is_password(candidate: Candidate) -> float:
     """No word, no code, no prose; in a query, what follows the first & is another value."""
     value = candidate.value.partition("&")[0]
-    if value.lower().rstrip("?") in _COMMON_WORDS or PLACEHOLDER.search(value) or not name_of(candidate):
+    if value.lower().rstrip("?") in _COMMON_WORDS or len(set(value)) <= 4 or PLACEHOLDER.search(value):
         return 0
     if re.fullmatch(r"[A-Za-z_.-]+|[0-9.]+|[A-Za-z_]+\.[A-Za-z_]\w*", value) or re.search(
         r"[()\[\]|]|://|^[./~%&@-]|[:=]$", value
     ):
         return 0
-    return len(set(value)) > 4
+    return bool(name_of(candidate))
 
 
 def _is_random(candidate: Candidate) -> float:
-    """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer."""
+    """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer.
+
+    What is quick to ask comes first: names with *key* and *token* in them are in every program.
+    """
     value = candidate.value.rstrip("=")
-    if not name_of(candidate) or _UUID.search(value) or not is_filled_in(candidate) or is_documented(candidate):
-        return 0
     if re.search(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key", value):
         return 0
     runs = [run for run in re.split(r"[^0-9A-Za-z]", value) if len(run) >= 10]
     if not any(sum(map(str.isdigit, run)) >= 2 and sum(map(str.isalpha, run)) >= 2 for run in runs):
         return 0
     if re.fullmatch(r"[0-9a-fA-F]+", value):
-        return len(value) in (24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
-    return entropy(value) > 3.3
+        is_drawn = len(value) in (24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
+    else:
+        is_drawn = entropy(value) > 3.3
+    if not is_drawn or _UUID.search(value) or not is_filled_in(candidate) or is_documented(candidate):
+        return 0
+    return bool(name_of(candidate))
 
 
 _QUOTES: Final = r"""["'`\\]{0,4}"""

@@ -15,7 +15,7 @@ from sidecar.detect.kinds import PLACEHOLDER, Candidate
 HARMLESS: Final = re.compile(
     r"(?i)(?:next|prev|page|paging|continuation|sync|[cx]srf|progress|delta|resume|cancel|cancellation|start|skip|special"
     r"|pad|eos|bos|unk|mask|public|publishable|pub|idempot\w*|cache|partition|sort|primary|foreign|object|registry"
-    r"|anti.?forgery|verification|site|design|routing|row|dedup\w*|translation|i18n|locale|message|group|event|known_?hosts"
+    r"|anti.?forgery|authenticity|verification|site|design|routing|row|dedup\w*|translation|i18n|locale|message|group|event|known_?hosts"
     r"|shard|hash|map|dict|cell|lookup|index|unique|natural|surrogate|(?<!bit)bucket|state|change|snapshot|stream|watch"
     r"|workflow|translate)[_.-]?(?:token|key|secret)"
     r"|cursor|hash|digest|checksum|sha_?\d|md5|e_?tag\b|fingerprint|integrity|signature_?(?:v|alg)|thumbprint|nonce"
