@@ -38,8 +38,9 @@ def secrets(engine: Engine, count: int) -> list[str]:
 
 
 def _finds(engine: Engine, text: str, value: str) -> bool:
+    """Whether the value is recognised whole: as itself, or all of what it was made to (a token that is known in base64 too)."""
     spans = engine.scan(walk({"text": f"see {text} there"})).spans
-    return any(value in span.value for span in spans)
+    return any(value in span.value or text in span.stretch for span in spans)
 
 
 def main() -> int:

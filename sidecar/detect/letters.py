@@ -14,10 +14,12 @@ Change = tuple[int, int, bytes]
 
 _URL: Final = re.compile(rb"%(?:25)*([0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(
-    rb"\\+(?:u\{0*([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|U00([0-9A-Fa-f]{6})|([01][0-7]{2})|([/\"'nrt]))"
+    rb"\\+(?:(?:u\{0*([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|U00([0-9A-Fa-f]{6}))"
+    rb"|0000([2-7][0-9A-Fa-f])|([01][0-7]{2})|([/\"'nrt])|([2-7][0-9A-Fa-f]) ?)"
 )
 _PLAIN: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ENTITY: Final = re.compile(rb"&(?:amp;)*(#[xX]?[0-9A-Fa-f]{1,8};?|[A-Za-z]{2,31};)")
+_QUOTED: Final = re.compile(rb"=(?:([0-9A-F]{2})|\r?\n)")
 _FOREIGN: Final = re.compile(rb"\x00|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _TAGS: Final = re.compile(rb"(?:\xf3\xa0[\x80\x81][\x80-\xbf]){8,}")
 _SELECTORS: Final = re.compile(rb"(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){8,}")
@@ -52,14 +54,14 @@ def _url(part: bytes) -> Iterator[Change]:
 
 def _escape(part: bytes) -> Iterator[Change]:
     for found in _ESCAPE.finditer(part):
-        digits = found[1] or found[2] or found[3] or found[4]
+        digits = found[1] or found[2] or found[3] or found[4] or found[5] or found[8]
         if digits:
             code = int(digits, 16)
             letter = chr(code).encode("utf-8", "surrogatepass") if code <= 0x10FFFF else b"?"
-        elif found[5]:
-            letter = bytes((int(found[5], 8),))
+        elif found[6]:
+            letter = bytes((int(found[6], 8),))
         else:
-            letter = _PLAIN.get(found[6], found[6])
+            letter = _PLAIN.get(found[7], found[7])
         yield found.start(), found.end(), letter
 
 
@@ -69,6 +71,12 @@ def _entity(part: bytes) -> Iterator[Change]:
         letter = html.unescape(entity)
         if letter != entity:
             yield found.start(), found.end(), letter.encode("utf-8", "replace")
+
+
+def _quoted(part: bytes) -> Iterator[Change]:
+    """Quoted-printable (RFC 2045 §6.7), and the Q encoding of a mail's head (RFC 2047 §4.2)."""
+    for found in _QUOTED.finditer(part):
+        yield found.start(), found.end(), bytes((int(found[1], 16),)) if found[1] else b""
 
 
 def _unicode(part: bytes) -> Iterator[Change]:
@@ -114,6 +122,7 @@ UNDO: Final[dict[str, Callable[[bytes], Iterator[Change]]]] = {
     "url": _url,
     "escape": _escape,
     "entity": _entity,
+    "quoted-printable": _quoted,
     "unicode": _unicode,
     "tags": _tags,
     "selectors": _selectors,

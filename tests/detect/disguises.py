@@ -43,6 +43,10 @@ def _sentence(text: str) -> str:
     return _b64(f"Please keep this to yourself: {text} and tell nobody about it.".encode())
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    return [text[at : at + width] for at in range(0, len(text), width)]
+
+
 DISGUISES: Final[dict[str, Callable[[str], str]]] = {
     "base64": lambda text: _b64(text.encode()),
     "base64, url-safe, no padding": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
@@ -89,5 +93,22 @@ DISGUISES: Final[dict[str, Callable[[str], str]]] = {
     "look-alikes": lambda text: "".join(_ALIKE.get(each, each) for each in text),
     "combining marks": _between("\u0301"),
     "NULs between": _between("\0"),
+    "octal escapes": _each("\\{:03o}"),
+    "\\U escapes of Python": _each("\\U{:08x}"),
+    "escapes of CSS": _each("\\{:x} "),
+    "escapes of CSS, six digits": _each("\\{:06x}"),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "quoted-printable, broken lines": _between("=\n", 6),
+    "word of a mail's head, base64": lambda text: f"=?utf-8?B?{_b64(text.encode())}?=",
+    "word of a mail's head, quoted": lambda text: f"=?utf-8?Q?{''.join(f'={byte:02X}' for byte in text.encode())}?=",
+    "UTF-7": lambda text: f"+{_b64(text.encode('utf-16-be')).rstrip('=')}-",
+    "JSON in JSON in JSON": lambda text: json.dumps(json.dumps({"a": json.dumps({"b": _each("\\u{:04x}")(text)})})),
+    "base64 in lines of 64": lambda text: "\r\n".join(_wrapped(_sentence(text), 64)),
+    "base64 in a URL": lambda text: urllib.parse.quote(_b64(text.encode()), safe="").replace("=", "%3D"),
+    "URL in base64": lambda text: _b64(_url(text).encode()),
+    "base64 with zero-width spaces": lambda text: _between("\u200b", 7)(_b64(text.encode())),
+    "base64 in fullwidth": lambda text: _shifted(0xFEE0)(_b64(text.encode())),
+    "base64 in look-alikes": lambda text: "".join(_ALIKE.get(each, each) for each in _b64(text.encode())),
+    "hex in base64 in a URL": lambda text: _url(_b64(text.encode().hex().encode())),
 }
 """By name. Each keeps the value whole: nothing but undoing it in its own way brings the value back."""
