@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sidecar.detect.kinds import SIGNALS
 from sidecar.limits import EFFORT_MAX, UNWRAPPED_BYTES_MAX, UNWRAPPED_CHANGES_MAX, UNWRAPPED_RUNS_MAX
 
 _OF_KINDS: Final = frozenset({"candidates", "spans"})
@@ -23,6 +24,8 @@ class Left:
     runs: int = UNWRAPPED_RUNS_MAX
     changes: int = UNWRAPPED_CHANGES_MAX
     skipped: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
+    """What was left undone and lets no rule fail: there were only more signals than anybody reads."""
     _bytes: int = 0
     _bytes_cut: int = 0
     _kinds: set[str] = field(default_factory=set)
@@ -49,8 +52,12 @@ class Left:
 
     def cut(self, reason: str, kinds: Iterable[str], count: int) -> None:
         """Note that ``count`` bytes were not looked at for ``kinds``. Several kinds miss the same bytes: they count once."""
+        kinds = set(kinds)
+        if all(kind.startswith(SIGNALS) for kind in kinds):
+            self.unseen.add("signals")
+            return
         self.skipped.add(reason)
-        self._kinds.update(kinds)
+        self._kinds |= kinds
         self._bytes_cut = max(self._bytes_cut, count)
 
 

@@ -77,7 +77,8 @@ class Engine:
         """What all detectors see in ``texts``, in order of place.
 
         Beyond ``SPANS_MAX``, ``skipped`` says ``spans``, and beyond ``EFFORT_MAX`` or ``HITS_PER_DETECTOR_MAX`` ``candidates``:
-        the kinds of which there are few are seen and kept in full, and ``kinds_cut`` names the others.
+        the kinds of which there are few are seen and kept in full, and ``kinds_cut`` names the others. Where only signals
+        were more, ``unseen`` says ``signals``: a flood of words stops no call.
         """
         data = texts.joined()
         hits = self.databases.hits(data)
@@ -101,7 +102,7 @@ class Engine:
             left.cut("spans", {span.kind for span in spans}, 0)
         skipped, count = (*texts.skipped, *sorted(left.skipped)), len(self._detectors)
         bytes_skipped = texts.bytes_skipped + min(left.bytes_skipped, len(data)) + unread
-        kinds_cut = frozenset() if texts.skipped else left.kinds_cut
+        kinds_cut, unseen = frozenset() if texts.skipped else left.kinds_cut, (*unseen, *sorted(left.unseen))
         return Scan(
             spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version, unseen, kinds_cut
         )
@@ -143,7 +144,7 @@ class Engine:
         """What stands in encoded stretches, as stretches of the message's own text."""
         found: dict[tuple[str, int, int, str], _Found] = {}
         surface: Surface = texts
-        known: Known | None = None
+        known: dict[bool, Known] = {}
         for depth in range(ENCODING_DEPTH_MAX + 1):
             for gate in ONCE & hits.keys():
                 del hits[gate]
@@ -157,12 +158,12 @@ class Engine:
             if not made:
                 break
             hits, surface = self.databases.hits(made.joined()), made
-            known = known or Known((each.start, each.end, self._detectors[each.rank].kind) for each in plain)
+            known = known or {of_signals: self._known(plain, of_signals=of_signals) for of_signals in (False, True)}
             for each in self._found(made, hits, left):
                 for inner in self._traced(each, made):
                     kind = self._detectors[inner.rank].kind
                     key = (kind, inner.start, inner.end, inner.plain)
-                    if key not in found and not _is_known(inner, kind, known):
+                    if key not in found and not _is_known(inner, kind, known[kind.startswith(SIGNALS)]):
                         found[key] = inner
         return list(found.values())
 
@@ -171,7 +172,7 @@ class Engine:
         made = joined_fields(texts)
         if not made:
             return
-        known = Known((each.start, each.end, "") for each in found)
+        known = self._known(found, of_signals=False)
         for each in self._found(made, self.databases.hits(made.joined()), left):
             parts = made.sources(each.start, each.end)[0]
             is_named = self._detectors[each.rank].kind.startswith("secrets.") and each.confidence >= _SURE
@@ -179,6 +180,10 @@ class Engine:
                 plain = made.joined()[each.start : each.end].decode("utf-8", "replace")
                 for start, end in parts:
                     yield replace(each, start=start, end=end, via="fields", plain=plain)
+
+    def _known(self, found: list[_Found], *, of_signals: bool) -> Known:
+        kinds = ((each.start, each.end, self._detectors[each.rank].kind) for each in found)
+        return Known(each for each in kinds if each[2].startswith(SIGNALS) is of_signals)
 
     def _traced(self, found: _Found, made: View) -> Iterator[_Found]:
         """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""
