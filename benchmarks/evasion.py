@@ -1,4 +1,4 @@
-"""How many disguised credentials are found, and what finding them costs.
+"""How many disguised values are found, credentials and personal data, and what finding them costs.
 
 ``python benchmarks/evasion.py`` takes a minute: every way of writing in ``tests/detect/disguises.py`` on values made now,
 one or more of every kind that can be found by its own form. A value counts when it is recognised whole.
@@ -23,10 +23,10 @@ from tests.detect.generate import expand
 CORPUS = Path(__file__).parent.parent / "tests" / "corpus"
 
 
-def secrets(engine: Engine, count: int) -> list[str]:
-    """Values of as many kinds as there are, that the engine finds when they stand alone and undisguised."""
+def values_of(engine: Engine, family: str, count: int) -> list[str]:
+    """Values of as many kinds of ``secrets`` or ``pii`` as there are, that the engine finds alone and undisguised."""
     values: list[str] = []
-    for file in sorted(CORPUS.glob("*.yaml")):
+    for file in sorted(CORPUS.glob(f"{family}.*.yaml")):
         for case in Document(file.name, file.read_text()).value["finds"]:
             text = expand(case) if isinstance(case, str) and case.count("«") == 1 else ""
             value = text.partition("«")[2].partition("»")[0]
@@ -50,19 +50,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     engine = Engine()
-    values = secrets(engine, options.values)
-    plain = median(_cost_us(engine, value) for value in values)
+    secrets, personal = (values_of(engine, family, options.values) for family in ("secrets", "pii"))
+    plain = median(_cost_us(engine, value) for value in secrets)
     rows = []
     for name, disguise in DISGUISES.items():
-        hidden = [disguise(value) for value in values]
-        found = sum(_finds(engine, text, value) for text, value in zip(hidden, values, strict=True))
-        rows.append((name, found, len(values), median(_cost_us(engine, text) for text in hidden)))
+        found, people = (sum(_finds(engine, disguise(each), each) for each in values) for values in (secrets, personal))
+        rows.append((name, found, people, median(_cost_us(engine, disguise(value)) for value in secrets)))
     if options.json:
         print(json.dumps(rows))
         return 0
-    print(f"| way of writing | found of {len(values)} | share | µs | times the plain value |\n|---|---|---|---|---|")
-    for name, found, count, cost in [("as it is", len(values), len(values), plain), *rows]:
-        print(f"| {name} | {found} | {found / count:.3f} | {cost:.0f} | {cost / plain:.1f} |")
+    print(f"| way of writing | credentials found of {len(secrets)} | share | personal data found of {len(personal)} | µs "
+          f"| times the plain value |\n|---|---|---|---|---|---|")  # fmt: skip
+    for name, found, people, cost in [("as it is", len(secrets), len(personal), plain), *rows]:
+        print(f"| {name} | {found} | {found / len(secrets):.3f} | {people} | {cost:.0f} | {cost / plain:.1f} |")
     return 0
 
 
