@@ -97,6 +97,13 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         tools_command.add_arguments(tools)
 
+    kinds = commands.add_parser("kinds", help="what is detected: all kinds, or the page of one")
+    kinds.set_defaults(run=_kinds)
+    if wanted == "kinds":
+        from sidecar.review import kinds as kinds_command
+
+        kinds_command.add_arguments(kinds)
+
     install = commands.add_parser("install", help="put the sidecar into MCP clients' configurations, and take it out")
     _config(install)
     install.set_defaults(run=_install)
@@ -207,6 +214,12 @@ def _tools(args: argparse.Namespace) -> int:
     from sidecar.review import tools
 
     return tools.run(args, settings.load(args.config))
+
+
+def _kinds(args: argparse.Namespace) -> int:
+    from sidecar.review import kinds
+
+    return kinds.run(args)
 
 
 def _install(args: argparse.Namespace) -> int:
