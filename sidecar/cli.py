@@ -117,6 +117,14 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     ca.add_argument("--pem", action="store_true", help="print the certificate itself (never the key)")
     ca.set_defaults(run=_ca)
 
+    exact = commands.add_parser("exact", help="lists of values that only you can name")
+    build = exact.add_subparsers(metavar="ACTION", required=True).add_parser("build", help="one from a column of a CSV file")
+    build.set_defaults(run=_build)
+    if wanted == "exact":
+        from sidecar import exact as exact_lists
+
+        exact_lists.add_arguments(build)
+
     dashboards = commands.add_parser("dashboards", help="Grafana boards")
     push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser("push", help="put them into a Grafana")
     _config(push)
@@ -232,6 +240,12 @@ def _ca(args: argparse.Namespace) -> int:
     from sidecar.intercept import ca
 
     return ca.run(args, settings.load(args.config))
+
+
+def _build(args: argparse.Namespace) -> int:
+    from sidecar import exact
+
+    return exact.run(args)
 
 
 def _push(args: argparse.Namespace) -> int:

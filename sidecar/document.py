@@ -142,7 +142,9 @@ def model_problems(document: Document, error: ValidationError, model: type[BaseM
     problems = []
     items = error.errors(include_url=False, include_input=True)
     for item in items:
-        path = (*at, *_real_path(document, item["loc"], at))
+        # What is wrong with a key is told of the key.
+        at_key = item["loc"][-1:] == ("[key]",)
+        path = (*at, *_real_path(document, item["loc"][:-1] if at_key else item["loc"], at))
         name = ".".join(str(step) for step in path) or "file"
         kind = item["type"]
         if kind == "too_short" and any(len(each["loc"]) > len(item["loc"]) for each in items):
@@ -161,7 +163,7 @@ def model_problems(document: Document, error: ValidationError, model: type[BaseM
             near = suggest(str(given), re.findall(r"'([^']+)'", expected))
             problems.append(document.problem(path, "unknown-value", f"{name}: {_show(given)} is not one of {expected}{near}"))
         elif kind == "value_error":
-            problems.append(document.problem(path, "invalid", f"{name}: {item['ctx']['error']}"))
+            problems.append(document.problem(path, "invalid", f"{name}: {item['ctx']['error']}", at_key=at_key))
         else:
             said = item["msg"].removeprefix("Input should be ").removeprefix("a ").removeprefix("valid ")
             problems.append(document.problem(path, "wrong-type", f"{name}: found {_show(given)}, expected {said}"))

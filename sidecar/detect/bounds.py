@@ -1,7 +1,5 @@
 """What may still be done for one message, and what was left undone because of a bound."""
 
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,8 +9,6 @@ from sidecar.limits import EFFORT_MAX, UNWRAPPED_BYTES_MAX, UNWRAPPED_CHANGES_MA
 
 _OF_KINDS: Final = frozenset({"candidates", "spans"})
 """Reasons for which some kinds were not seen in full; others concern all kinds."""
-
-_NOTHING: Final = (0, 0)
 
 
 @dataclass(slots=True)
@@ -59,35 +55,6 @@ class Left:
         self.skipped.add(reason)
         self._kinds |= kinds
         self._bytes_cut = max(self._bytes_cut, count)
-
-
-class Known:
-    """Stretches by their kinds, to be asked about quickly."""
-
-    __slots__ = ("_kinds",)
-
-    def __init__(self, stretches: Iterable[tuple[int, int, str]]) -> None:
-        """``stretches`` are begin, end and kind; those of one kind do not overlap."""
-        self._kinds: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for start, end, kind in stretches:
-            self._kinds[kind].append((start, end))
-        for mine in self._kinds.values():
-            mine.sort()
-
-    def is_held(self, start: int, end: int, kind: str) -> bool:
-        """Whether all of ``start:end`` stands in one stretch of ``kind``."""
-        low, high = self._before(kind, end)
-        return low <= start and end <= high
-
-    def is_touched(self, start: int, end: int) -> bool:
-        """Whether a stretch of any kind holds a part of ``start:end``."""
-        return any(self._before(kind, end)[1] > start for kind in self._kinds)
-
-    def _before(self, kind: str, end: int) -> tuple[int, int]:
-        """The last stretch of a kind that begins before ``end``; an empty one where there is none."""
-        mine = self._kinds.get(kind, [])
-        index = bisect_left(mine, (end, 0)) - 1
-        return mine[index] if index >= 0 else _NOTHING
 
 
 def fair_shares(wanted: Mapping[str, int], most: int) -> Iterator[tuple[str, int]]:

@@ -1,18 +1,22 @@
 """One pass over a message for all detectors at once, then an exact look at the few places where something may be."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
 import re2
 
 from sidecar.detect import blobs, injection, named, personal, secrets
-from sidecar.detect.bounds import Known, Left, fair_shares
+from sidecar.detect.bounds import Left, fair_shares
 from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
 from sidecar.detect.fields import joined_fields
+from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, Known, apart, is_known, known_by_family
 from sidecar.detect.gates import GATES
-from sidecar.detect.kinds import CONTEXT_CHARS, SIGNALS, Candidate, Detector
+from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
+from sidecar.detect.own import NO_OWN, Own
 from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
 from sidecar.detect.views import Surface, View, view
@@ -39,19 +43,6 @@ _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
 
-@dataclass(slots=True)
-class _Found:
-    """A confirmed stretch of the joined bytes; ``rank`` is its detector's place in the list."""
-
-    start: int
-    end: int
-    rank: int
-    confidence: float
-    is_strict_only: bool = False
-    via: str = ""
-    plain: str = ""
-
-
 class Engine:
     """All detectors: their gates in one pass, then their RE2 patterns and checks. Thread-safe.
 
@@ -73,8 +64,8 @@ class Engine:
         self.databases = Databases(detectors, compiled)
         self._last = len(detectors)
 
-    def scan(self, texts: Texts) -> Scan:
-        """What all detectors see in ``texts``, in order of place.
+    def scan(self, texts: Texts, own: Own = NO_OWN) -> Scan:
+        """What all detectors, and the ``own`` kinds of the policies in force, see in ``texts``, in order of place.
 
         Beyond ``SPANS_MAX``, ``skipped`` says ``spans``, and beyond ``EFFORT_MAX`` or ``HITS_PER_DETECTOR_MAX`` ``candidates``:
         the kinds of which there are few are seen and kept in full, and ``kinds_cut`` names the others. Where only signals
@@ -86,65 +77,58 @@ class Engine:
         unseen = ("binary",) if unread else ()
         if ends:
             hits[_BASE64_GATE] = [*hits.get(_BASE64_GATE, ()), *ends]
-        if not hits and not self._registered:
-            bytes_skipped, count = texts.bytes_skipped + unread, len(self._detectors)
-            return Scan((), len(data), bytes_skipped, texts.skipped, 0, count, self.version, unseen)
         left = Left()
-        found = self._found(texts, hits, left)
+        mine = _own(own, texts, left)
+        count, version = len(self._detectors) + len(own), _version_with(self.version, own.version)
+        if not (hits or self._registered or mine or left.skipped):
+            return Scan((), len(data), texts.bytes_skipped + unread, texts.skipped, 0, count, version, unseen)
+        found = self._found(texts, hits, left) + mine
         is_cut_up = not ONCE.isdisjoint(hits)
         left.effort = max(left.effort, EFFORT_MAX // 2)
-        found += self._hidden(texts, hits, found, left)
+        found += self._hidden(texts, hits, found, left, own)
         if is_cut_up:
             found += self._cut_up(texts, found, left)
         found = self._kept(found, left)
         spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
         if len(spans) > SPANS_MAX:
             left.cut("spans", {span.kind for span in spans}, 0)
-        skipped, count = (*texts.skipped, *sorted(left.skipped)), len(self._detectors)
+        skipped = (*texts.skipped, *sorted(left.skipped))
         bytes_skipped = texts.bytes_skipped + min(left.bytes_skipped, len(data)) + unread
         kinds_cut, unseen = frozenset() if texts.skipped else left.kinds_cut, (*unseen, *sorted(left.unseen))
-        return Scan(
-            spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, self.version, unseen, kinds_cut
-        )
+        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, version, unseen, kinds_cut)
 
-    def _kept(self, found: list[_Found], left: Left) -> list[_Found]:
+    def _kept(self, found: list[Found], left: Left) -> list[Found]:
         """What was found, within ``SPANS_MAX``: all of the kinds of which there are few, and the first of the others."""
         if len(found) <= SPANS_MAX:
             return found
-        kinds: dict[str, list[_Found]] = {}
+        kinds: dict[str, list[Found]] = {}
         for each in found:
-            kinds.setdefault(self._detectors[each.rank].kind, []).append(each)
-        kept: list[_Found] = []
+            kinds.setdefault(each.kind, []).append(each)
+        kept: list[Found] = []
         for kind, share in fair_shares({kind: len(mine) for kind, mine in kinds.items()}, SPANS_MAX):
             kept += kinds[kind][:share]
             if rest := kinds[kind][share:]:
                 left.cut("spans", (kind,), sum(each.end - each.start for each in rest))
         return kept
 
-    def _found(self, surface: Surface, hits: Hits, left: Left) -> list[_Found]:
+    def _found(self, surface: Surface, hits: Hits, left: Left) -> list[Found]:
         """What detectors confirm on one surface, without overlap. A flood of one detector takes nothing from the others."""
         data = surface.joined()
         if STOPPED in hits:
             left.cut("candidates", self.kinds, len(data) - hits[STOPPED][0])
-        found = [_Found(start, end, self._last, DETECTOR.confidence) for start, end in self._registered.found(data)]
+        found = [
+            Found(start, end, self._last, DETECTOR.kind, DETECTOR.confidence) for start, end in self._registered.found(data)
+        ]
         ranks = sorted((rank for rank in hits if 0 <= rank < FIRST_GATE), key=lambda rank: len(hits[rank]))
         for index, rank in enumerate(ranks):
             found += self._confirmed(rank, hits[rank], surface, left, left.effort // (len(ranks) - index))
-        return self._apart(found)
+        return apart(found)
 
-    def _apart(self, found: list[_Found]) -> list[_Found]:
-        """Values without overlap, and signals so within each kind: they tell different things, so neither hides the other."""
-        families: dict[str, list[_Found]] = {}
-        for each in found:
-            kind = self._detectors[each.rank].kind
-            families.setdefault(kind if kind.startswith(SIGNALS) else "", []).append(each)
-        return [each for family in families.values() for each in _without_overlap(family)]
-
-    def _hidden(self, texts: Texts, hits: Hits, plain: list[_Found], left: Left) -> list[_Found]:
+    def _hidden(self, texts: Texts, hits: Hits, plain: list[Found], left: Left, own: Own) -> list[Found]:
         """What stands in encoded stretches, as stretches of the message's own text."""
-        found: dict[tuple[str, int, int, str], _Found] = {}
+        found: dict[tuple[str, int, int, str], Found] = {}
         surface: Surface = texts
-        known: dict[bool, Known] = {}
+        known: dict[str, Known] = {}
         for depth in range(ENCODING_DEPTH_MAX + 1):
             for gate in ONCE & hits.keys():
                 del hits[gate]
@@ -158,34 +142,29 @@ class Engine:
             if not made:
                 break
             hits, surface = self.databases.hits(made.joined()), made
-            known = known or {of_signals: self._known(plain, of_signals=of_signals) for of_signals in (False, True)}
-            for each in self._found(made, hits, left):
+            known = known or known_by_family(plain)
+            for each in (*self._found(made, hits, left), *_own(own, made, left)):
                 for inner in self._traced(each, made):
-                    kind = self._detectors[inner.rank].kind
-                    key = (kind, inner.start, inner.end, inner.plain)
-                    if key not in found and not _is_known(inner, kind, known[kind.startswith(SIGNALS)]):
+                    key = (inner.kind, inner.start, inner.end, inner.plain)
+                    if key not in found and not is_known(inner, known):
                         found[key] = inner
         return list(found.values())
 
-    def _cut_up(self, texts: Texts, found: list[_Found], left: Left) -> Iterator[_Found]:
+    def _cut_up(self, texts: Texts, found: list[Found], left: Left) -> Iterator[Found]:
         """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
         made = joined_fields(texts)
         if not made:
             return
-        known = self._known(found, of_signals=False)
+        known = known_by_family(found).get(VALUES, NOTHING_KNOWN)
         for each in self._found(made, self.databases.hits(made.joined()), left):
             parts = made.sources(each.start, each.end)[0]
-            is_named = self._detectors[each.rank].kind.startswith("secrets.") and each.confidence >= _SURE
+            is_named = each.kind.startswith("secrets.") and each.confidence >= _SURE
             if len(parts) > 1 and is_named and not known.is_touched(*parts[0]):
                 plain = made.joined()[each.start : each.end].decode("utf-8", "replace")
                 for start, end in parts:
                     yield replace(each, start=start, end=end, via="fields", plain=plain)
 
-    def _known(self, found: list[_Found], *, of_signals: bool) -> Known:
-        kinds = ((each.start, each.end, self._detectors[each.rank].kind) for each in found)
-        return Known(each for each in kinds if each[2].startswith(SIGNALS) is of_signals)
-
-    def _traced(self, found: _Found, made: View) -> Iterator[_Found]:
+    def _traced(self, found: Found, made: View) -> Iterator[Found]:
         """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""
         data = made.joined()
         if not made.is_fresh(found.start) and not made.is_fresh(found.end - 1):
@@ -202,12 +181,12 @@ class Engine:
         for start, end in ranges:
             yield replace(found, start=start, end=end, via=via, plain=plain)
 
-    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Left, share: int) -> list[_Found]:
+    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Left, share: int) -> list[Found]:
         """The hits of one detector whose pattern and check agree, each value once, for at most ``share`` of effort."""
         detector, pattern, data = self._detectors[rank], self._patterns[rank], surface.joined()
         if pattern is None:
             pattern = self._patterns[rank] = re2.compile(detector.pattern.encode(), _OPTIONS)
-        found: list[_Found] = []
+        found: list[Found] = []
         done = spent = 0
         for end in ends[:HITS_PER_DETECTOR_MAX]:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
@@ -222,7 +201,7 @@ class Engine:
                     confidence *= _BY_CHANCE
                 if confidence > 0:
                     is_doubtful = detector.doubt is not None and detector.doubt(candidate)
-                    found.append(_Found(start, stop, rank, round(confidence, 2), is_doubtful))
+                    found.append(Found(start, stop, rank, detector.kind, round(confidence, 2), is_doubtful))
                 spent += detector.effort if confidence < detector.confidence else _SURE_EFFORT
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
             if spent >= share or len(found) > SPANS_MAX:
@@ -234,7 +213,7 @@ class Engine:
         left.effort -= spent
         return found
 
-    def _spans(self, found: list[_Found], data: bytes, texts: Texts) -> Iterator[Span]:
+    def _spans(self, found: list[Found], data: bytes, texts: Texts) -> Iterator[Span]:
         """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several.
 
         Of those, object keys and short texts are left out: they are words of the protocol between the lines of a key.
@@ -255,18 +234,18 @@ class Engine:
             byte, char, end = low, start, start + _chars(data, low, high)
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
-                kind = self._detectors[each.rank].kind
-                yield Span(kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
+                yield Span(each.kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
 
 
-def _is_known(inner: _Found, kind: str, known: Known) -> bool:
-    """Whether it was found without undoing anything: the same kind there, or the same letters as another kind.
+def _own(own: Own, surface: Surface, left: Left) -> list[Found]:
+    """What own kinds recognise; they overlap built-in kinds and one another, because none may take another's finding away."""
+    return [Found(each.start, each.end, OWN_RANK, each.kind, each.confidence) for each in own.found(surface, left.skipped)]
 
-    A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
-    """
-    if inner.via and kind != DETECTOR.kind:
-        return known.is_held(inner.start, inner.end, kind)
-    return known.is_touched(inner.start, inner.end)
+
+@lru_cache(maxsize=16)
+def _version_with(version: str, own: str) -> str:
+    """Which detectors and which own kinds these are: 12 hex digits."""
+    return hashlib.sha256(f"{version}+{own}".encode()).hexdigest()[:12] if own else version
 
 
 def _gates(hits: Hits, surface: Surface, left: Left) -> dict[str, list[int]]:
@@ -309,18 +288,3 @@ def _candidate(data: bytes, start: int, end: int, texts: Surface) -> Candidate:
         data[end : end + CONTEXT_CHARS].decode("utf-8", "replace"),
         texts.is_whole(start, end),
     )
-
-
-def _without_overlap(found: list[_Found]) -> list[_Found]:
-    """In order of place; of two that overlap the surer one stays, then the longer, then the more specific."""
-    kept: list[_Found] = []
-    for each in sorted(found, key=lambda item: (item.start, -item.end)):
-        while kept and kept[-1].end > each.start and _strength(each) > _strength(kept[-1]):
-            kept.pop()
-        if not kept or kept[-1].end <= each.start:
-            kept.append(each)
-    return kept
-
-
-def _strength(found: _Found) -> tuple[float, int, int]:
-    return found.confidence, found.end - found.start, -found.rank

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from sidecar.act.fitting import stand_ins
@@ -51,30 +52,34 @@ class Judging:
         ``tails`` are of the notifications before this one, which it then joins.
         """
         began = time.perf_counter()
-        scan, standing = self._vault.looked_at(self._engine.scan, message)
+        # Rules and own kinds of one version: another may come into force meanwhile.
+        policies = self._policies.current
+        look = partial(self._engine.scan, own=policies.own)
+        scan, standing = self._vault.looked_at(look, message)
         said = restored = None
         if standing and message.direction == "request":
-            restored = turned_back(self._vault, self._policies.current, message, standing, now)
+            restored = turned_back(self._vault, policies, message, standing, now)
             if restored.is_any:
                 said = Said(raw, message.payload, scan)
                 raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
-                scan, _ = self._vault.looked_at(self._engine.scan, message)
+                scan, _ = self._vault.looked_at(look, message)
         if tails is not None:
-            scan = tails.completed(message.payload, scan, self._engine.scan)
-        verdict, declined = self._decided(message, _without_opaque(scan) if scan.spans else scan, now)
+            scan = tails.completed(message.payload, scan, look)
+        verdict, declined = self._decided(policies, message, _without_opaque(scan) if scan.spans else scan, now)
         if tails is not None and verdict.action != "block":
             tails.passed(message.payload, scan)
         marks = self._vault.marks(message, verdict, now) if verdict.tokens else Marks()
-        rules = self._policies.current.asked(message.direction, message.method) if self._cap != "off" else ()
+        rules = policies.asked(message.direction, message.method) if self._cap != "off" else ()
         return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored, rules)
 
-    def _decided(self, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
+    def _decided(self, policies: PolicySet, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
         """The verdict on a message and all that it embeds, and the answers in it to decline."""
         if not (found := embedded.parts(message)):
-            return self.verdict(message, scan, now), ()
-        verdict = self.verdict(message, embedded.without(scan, found), now)
-        return embedded.joined(verdict, [(part, self.verdict(part.message, part.own(scan), now)) for part in found])
+            return self.verdict(message, scan, now, policies), ()
+        verdict = self.verdict(message, embedded.without(scan, found), now, policies)
+        within = [(part, self.verdict(part.message, part.own(scan), now, policies)) for part in found]
+        return embedded.joined(verdict, within)
 
     def verdict(self, message: Message, scan: Scan, now: float, policies: PolicySet | None = None) -> Verdict:
         """The verdict alone on a message in which the detectors saw ``scan``; under other policies where some are given."""
@@ -87,8 +92,9 @@ class Judging:
 
     def unjudged(self, message: Message, raw: bytes) -> Judged:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
-        verdict = Verdict(policy_version=self._policies.current.version)
-        return Judged(message, raw, self._engine.scan(walk(message.payload)), verdict)
+        policies = self._policies.current
+        verdict = Verdict(policy_version=policies.version)
+        return Judged(message, raw, self._engine.scan(walk(message.payload), policies.own), verdict)
 
     def is_listed(self, message: Message, now: float) -> bool:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
@@ -107,7 +113,7 @@ class Judging:
 
     def finds_in(self, texts: list[str]) -> bool:
         """Whether a detector recognises a value in texts that belong to no message. Signals are no values."""
-        return bool(texts) and bool(values(self._engine.scan(walk(texts)).spans))
+        return bool(texts) and bool(values(self._engine.scan(walk(texts), self._policies.current.own).spans))
 
     @property
     def is_hiding(self) -> bool:

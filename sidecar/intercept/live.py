@@ -58,7 +58,7 @@ class LivePolicies:
         self._engine = engine
         self._changed = changed
         self._refused = refused
-        self._seen = _content_hash(folder)
+        self._seen = _content_hash(folder, current.lists)
         self._is_reloading = False
 
     async def watch(self) -> None:
@@ -81,7 +81,7 @@ class LivePolicies:
             await self._reload()
 
     async def _reload(self) -> None:
-        seen = await asyncio.to_thread(_content_hash, self._folder)
+        seen = await asyncio.to_thread(_content_hash, self._folder, self.current.lists)
         if seen == self._seen or self._is_reloading:
             return
         self._is_reloading = True
@@ -93,7 +93,7 @@ class LivePolicies:
     async def _settled_reload(self, seen: str) -> None:
         while True:
             await asyncio.sleep(_SETTLE_S)
-            again = await asyncio.to_thread(_content_hash, self._folder)
+            again = await asyncio.to_thread(_content_hash, self._folder, self.current.lists)
             if again == seen:
                 break
             seen = again
@@ -110,8 +110,11 @@ class LivePolicies:
             self._changed(policies)
 
 
-def _content_hash(folder: Path) -> str:
-    """Changes exactly when a policy file's name or text does."""
+def _content_hash(folder: Path, lists: Collection[Path]) -> str:
+    """Changes exactly when a policy file's name or text does, or one of the ``lists`` was written anew.
+
+    So do lists (``*.hmac``) that come into the folder: a policy may have been refused because its list was missing.
+    """
     digest = hashlib.sha256()
     try:
         files = sorted(file for pattern in ("*.yaml", "*.yml") for file in folder.rglob(pattern))
@@ -123,4 +126,10 @@ def _content_hash(folder: Path) -> str:
             digest.update(file.read_bytes())
         except OSError:
             digest.update(b"unreadable")
+    for file in sorted({*lists, *folder.rglob("*.hmac")}):
+        try:
+            found = file.stat()
+            digest.update(repr((found.st_ino, found.st_size, found.st_mtime_ns)).encode())
+        except OSError:
+            digest.update(b"no list")
     return digest.hexdigest()

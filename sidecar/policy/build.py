@@ -1,7 +1,7 @@
 """A well-formed policy file compiled: its rules and its access as they judge, and what turns out to be wrong."""
 
 import fnmatch
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -31,11 +31,13 @@ class Built:
     section: Section | None
     tests: tuple[Placed, ...]
     problems: tuple[Problem, ...]
+    sought: frozenset[str]
+    """The kinds that its rules seek, also those that are off."""
 
 
-def build(source: Source, kinds: Collection[str]) -> Built:
-    """Compile one file; ``kinds`` are the detectors there are."""
-    builder = _Builder(source, kinds)
+def build(source: Source, kinds: Collection[str], own: Mapping[str, str]) -> Built:
+    """Compile one file; ``kinds`` are the built-in detectors, ``own`` those that policy files define, each with its family."""
+    builder = _Builder(source, kinds, own)
     section = builder.section()
     rules = [builder.rule(rule, ("rules", index)) for index, rule in enumerate(source.file.rules)]
     document = source.document
@@ -43,13 +45,15 @@ def build(source: Source, kinds: Collection[str]) -> Built:
         Placed(document.file, source.file.policy, *document.position(("tests", index)), case)
         for index, case in enumerate(source.file.tests)
     )
-    return Built(tuple(each for each in rules if each.mode != "off"), section, tests, tuple(builder.problems))
+    sought = frozenset(kind for each in rules if each.detect for kind in each.detect.kinds)
+    return Built(tuple(each for each in rules if each.mode != "off"), section, tests, tuple(builder.problems), sought)
 
 
 @dataclass(slots=True)
 class _Builder:
     source: Source
     kinds: Collection[str]
+    own: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     scope: Scope = field(init=False)
 
@@ -112,14 +116,21 @@ class _Builder:
     def _seek(self, detect: model.Detect, path: Path) -> Seek:
         found: set[str] = set()
         for index, pattern in enumerate(detect.any):
-            named = kinds_named(pattern, self.kinds)
+            named = kinds_named(pattern, self.kinds) | self._own_named(pattern)
             found |= named
             if not named:
-                known = {*self.kinds, *(kind.partition(".")[0] for kind in self.kinds)}
+                families = {family for family in self.own.values() if family}
+                known = {*self.kinds, *(kind.partition(".")[0] for kind in self.kinds), *self.own, *families}
                 said = f"'{pattern}' names no detector{suggest(pattern, sorted(known))}"
                 self.problems.append(self.source.document.problem((*path, "any", index), "unknown-detector", said))
         where = parse_where(detect.where) if detect.where is not None else None
         return Seek(frozenset(found), detect.confidence, detect.count, detect.distinct, where, detect.profile)
+
+    def _own_named(self, pattern: str) -> set[str]:
+        """The own kinds that a name, a family or a glob stands for."""
+        if is_glob(pattern):
+            return {name for name in self.own if fnmatch.fnmatchcase(name, pattern)}
+        return {name for name, family in self.own.items() if pattern in (name, family)}
 
 
 def kinds_named(pattern: str, kinds: Collection[str]) -> set[str]:

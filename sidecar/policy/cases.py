@@ -1,9 +1,10 @@
 """The tests inside policy files, run through the real path: JSON-RPC messages, scanned, judged and redacted."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import orjson
@@ -12,6 +13,7 @@ import re2
 from sidecar.decode.mcp import facts
 from sidecar.detect.definitions import defined
 from sidecar.detect.hidden_words import hidden_text
+from sidecar.detect.own import Own
 from sidecar.detect.text import Texts, walk
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.policy.compiled import Placed, PolicySet
@@ -33,8 +35,8 @@ Redact = Callable[[Any, Iterable[Span], Callable[[Span], str], Mapping[Path, Any
 class Engine(Protocol):
     """What scans a message: ``sidecar.detect.engine.Engine``."""
 
-    def scan(self, texts: Texts) -> Scan:
-        """The spans in the texts of one message."""
+    def scan(self, texts: Texts, own: Own) -> Scan:
+        """The spans in the texts of one message, those of own kinds among them."""
         ...
 
 
@@ -82,6 +84,7 @@ def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> R
     runner = _Runner(policies, engine, redact)
     try:
         case = Case.model_validate(expand(test.case.model_dump(exclude_unset=True)))
+        runner.give(case.given.exact)
         for call in case.all_steps:
             for _ in range(call.repeat):
                 runner.step(call)
@@ -102,6 +105,11 @@ class _Runner:
         self._state = State()
         self._tokens = NamedTokens()
         self._now = _START
+        self._scan: Callable[[Texts], Scan] = partial(engine.scan, own=policies.own)
+
+    def give(self, lists: Mapping[str, Sequence[str]]) -> None:
+        """Lists hold what the test names and nothing else, so that it comes out the same wherever it runs."""
+        self._scan = partial(self._engine.scan, own=self._policies.own.given(lists))
 
     def step(self, call: Call) -> None:
         """A message one way and, unless it was stopped, its answer the other way."""
@@ -130,12 +138,12 @@ class _Runner:
         message = Message(
             call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session
         )
-        scan, standing = self._tokens.vault.looked_at(self._engine.scan, message)
+        scan, standing = self._tokens.vault.looked_at(self._scan, message)
         if standing and direction == "request":
             restored = self._tokens.restored(self._policies, message, standing, self._now)
             payload = self._redact(payload, restored.spans, restored.value, restored.numbers)
             message = with_payload(message, payload)
-            scan, _ = self._tokens.vault.looked_at(self._engine.scan, message)
+            scan, _ = self._tokens.vault.looked_at(self._scan, message)
         verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
         self._note(verdict, message)
         return verdict
@@ -149,7 +157,7 @@ class _Runner:
         if said.new:
             previous, signs["new"] = "", "in a test"
         payload = {"result": entry}
-        if hidden := hidden_text(entry, self._engine.scan(walk(payload)).spans, None):
+        if hidden := hidden_text(entry, self._scan(walk(payload)).spans, None):
             signs["hidden-text"] = hidden
         if said.shadows:
             signs["shadows"] = ", ".join(said.shadows)
@@ -165,7 +173,7 @@ class _Runner:
             session=call.session,
             definition=defined(said.digest, previous, entry, signs, set()),
         )
-        scan, _ = self._tokens.vault.looked_at(self._engine.scan, message)
+        scan, _ = self._tokens.vault.looked_at(self._scan, message)
         self._note(judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce"), message)
 
     def _note(self, verdict: Verdict, message: Message) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Final, Literal
 
 from sidecar.decode.mcp import METHODS
+from sidecar.detect.own import NO_OWN, Own
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.policy.expr import Expression
@@ -113,7 +115,8 @@ class Placed:
 class PolicySet:
     """All policies in force, as one immutable value: a call keeps the set it began with.
 
-    ``version`` is 12 hex digits over names and texts of ``files``; ``warnings`` is what is odd but valid.
+    ``version`` is 12 hex digits over names and texts of ``files`` and what lists hold; ``warnings`` is what is odd but valid.
+    ``own`` is looked for in every message that this set judges; ``lists`` are the files that its lists are in.
     """
 
     version: str
@@ -122,6 +125,8 @@ class PolicySet:
     sections: tuple[Section, ...]
     tests: tuple[Placed, ...]
     warnings: tuple[Problem, ...] = ()
+    own: Own = NO_OWN
+    lists: tuple[Path, ...] = ()
 
     @cached_property
     def nothing(self) -> Verdict:

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from sidecar.detect.own_sums import SUMS
 from sidecar.document import suggest
-from sidecar.limits import EXPRESSION_CHARS_MAX, GLOB_CHARS_MAX, RATE_OVER_S_MAX
+from sidecar.limits import EXPRESSION_CHARS_MAX, GLOB_CHARS_MAX, RATE_OVER_S_MAX, TERM_CHARS_MAX
 from sidecar.policy.where import parse_where
 
 PLACEHOLDERS: Final = ("rule", "tool", "server", "kinds")
@@ -17,6 +18,12 @@ DEFAULT_ENTRY: Final = "access.default"
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
+_OWN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z")
+_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z|file:.+\Z", re.DOTALL)
+_TAKEN: Final = frozenset(
+    ("secrets", "pii", "injection", "definition", "access", "rate", "expr", "match", "error", "sidecar", "volume", "baseline")
+)
+"""Kinds and families of kinds of findings that are not made by an own detector."""
 _BETWEEN: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])\Z")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)\Z")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -60,6 +67,39 @@ def _id(text: str) -> str:
 def _word(text: str) -> str:
     if not _WORD.match(text):
         raise ValueError(f"{text[:60]!r} cannot be written as lists.NAME; use letters, digits and '_'")
+    return text
+
+
+def _own_name(text: str) -> str:
+    if not _OWN_NAME.match(text):
+        raise ValueError(f"{text[:60]!r} cannot name a detector; use letters, digits, '-' and '_', for example staff-number")
+    if text.lower() in _TAKEN:
+        raise ValueError(f"{text!r} is what built-in findings are called; take another name, for example our-{text.lower()}")
+    return text
+
+
+def _kind(text: str) -> str:
+    if not _OWN_NAME.match(text):
+        raise ValueError(f"{text[:60]!r} cannot name a family of kinds; use letters, digits, '-' and '_', for example personal")
+    return text
+
+
+def _sum(text: str) -> str:
+    if text not in SUMS:
+        raise ValueError(f"{text[:40]!r} is none of {', '.join(SUMS)}{suggest(text, SUMS)}")
+    return text
+
+
+def _term(text: str) -> str:
+    if len(text) > TERM_CHARS_MAX or not any(sign.isalnum() for sign in text):
+        raise ValueError(f"a word has a letter or digit and at most {TERM_CHARS_MAX} characters; use 'regex' for signs")
+    return text
+
+
+def _reference(text: str) -> str:
+    if not _REFERENCE.match(text):
+        # What stands here may be the key itself, which is not repeated.
+        raise ValueError("this names no key; write env:NAME of a variable, or file:PATH, and never the key itself")
     return text
 
 
@@ -122,6 +162,11 @@ Globs = Annotated[list[Glob], Field(min_length=1), BeforeValidator(_listed, json
 Told = Annotated[str, AfterValidator(_message)]
 Line = Annotated[str, Field(max_length=300)]
 Per = Literal["session", "tool", "server", "user", "method"]
+OwnName = Annotated[str, AfterValidator(_own_name)]
+Kind = Annotated[str, AfterValidator(_kind)]
+Sum = Annotated[str, AfterValidator(_sum)]
+Term = Annotated[str, AfterValidator(_term)]
+Reference = Annotated[str, AfterValidator(_reference)]
 Expr = Annotated[str, Field(min_length=1, max_length=EXPRESSION_CHARS_MAX)]
 Listed = BeforeValidator(_listed)
 """One value may stand where a list of them is meant."""

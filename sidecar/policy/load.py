@@ -1,20 +1,23 @@
 """Policy files from a folder to one immutable set: read strictly, checked whole, every mistake named with its place."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from sidecar.detect.own import Own, OwnKind
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
 from sidecar.policy.compiled import PolicySet
-from sidecar.policy.model import FORMAT_VERSION, File
+from sidecar.policy.model import FORMAT_VERSION, Exact, File
 from sidecar.policy.notyet import supported
+from sidecar.policy.own import ABSENT, check_own, declared, list_file, own_kinds
 
 __all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
 
@@ -42,7 +45,7 @@ def load_texts(texts: Sequence[tuple[str, str]], kinds: Collection[str], place: 
     Raises:
         PolicyError: something is wrong in a text; all problems are named.
     """
-    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), ())
+    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), (), ABSENT)
     if policies is None:
         raise PolicyError(tuple(each for each in problems if not each.is_warning))
     return policies
@@ -63,7 +66,7 @@ def check_policies(
         found.extend(warnings)
         files.update({shown: (shown, shown, text) for shown, _, text in some})
     place = ", ".join(map(str, paths))
-    policies, problems = _set_of(list(files.values()), place, kinds, servers, found) if files else (None, tuple(found))
+    policies, problems = _set_of(list(files.values()), place, kinds, servers, found, ABSENT) if files else (None, tuple(found))
     return policies, problems
 
 
@@ -134,33 +137,54 @@ def _set_of(
     kinds: Collection[str],
     servers: Collection[str],
     found: Iterable[Problem],
+    tolerated: Collection[str] = (),
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
-    """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error."""
+    """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error.
+
+    Of problems whose code is ``tolerated`` is only warned.
+    """
     problems = list(found)
     sources: list[Source] = []
-    built: list[Built] = []
+    named: dict[str, str] = {}
     for shown, _, text in files:
         source, wrong = parse(shown, text)
         problems.extend(wrong)
         if source is not None:
-            part = build(source, kinds)
-            problems.extend((*part.problems, *check_file(source, servers)))
             sources.append(source)
-            built.append(part)
+        named |= declared((source.document if source else Document(shown, text)).value)
+    own: list[OwnKind] = []
+    built: list[Built] = []
+    for source in sources:
+        own.extend(own_kinds(source, problems))
+        part = build(source, kinds, named)
+        problems.extend((*part.problems, *check_file(source, servers)))
+        built.append(part)
     if len(sources) == len(files):
         problems.extend(check_together(sources, place))
-    problems = sorted(set(problems))
+        problems.extend(check_own(sources, {kind for part in built for kind in part.sought}))
+    problems = sorted({replace(each, is_warning=each.is_warning or each.code in tolerated) for each in problems})
     if not all(each.is_warning for each in problems):
         return None, tuple(problems)
     policies = PolicySet(
-        version=_version([(own, text) for _, own, text in files]),
-        files=tuple((own, text) for _, own, text in files),
+        version=_version([*((name, text) for _, name, text in files), *_lists(own)]),
+        files=tuple((name, text) for _, name, text in files),
         rules=tuple(sorted((rule for part in built for rule in part.rules), key=lambda rule: rule.id)),
         sections=tuple(sorted((part.section for part in built if part.section), key=lambda section: section.policy)),
         tests=tuple(test for part in built for test in part.tests),
         warnings=tuple(problems),
+        own=Own(own),
+        lists=tuple(list_file(each, exact) for each in sources for exact in _exact(each)),
     )
     return policies, tuple(problems)
+
+
+def _exact(source: Source) -> list[Exact]:
+    return [each.exact for each in source.file.detectors.values() if each.exact is not None]
+
+
+def _lists(own: Iterable[OwnKind]) -> Iterator[tuple[str, str]]:
+    """What lists hold, as part of what judges."""
+    return ((each.kind, each.table.header.sha256) for each in own if each.table is not None)
 
 
 def _version(files: Sequence[tuple[str, str]]) -> str:

@@ -6,17 +6,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sidecar.detect.definitions import LISTED
 from sidecar.events import Direction, Mode, Severity
-from sidecar.limits import RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
+from sidecar.limits import NEAR_CHARS_MAX, OWN_REGEX_CHARS_MAX, OWN_WORDS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
 from sidecar.policy.fields import (
     Between,
     Duration,
     Expr,
     Globs,
     Id,
+    Kind,
     Line,
     Listed,
     Moment,
+    OwnName,
     Per,
+    Reference,
+    Sum,
+    Term,
     Told,
     Where,
     Word,
@@ -100,6 +105,43 @@ class Detect(_Model):
     count: int = Field(default=1, ge=1)
     distinct: bool = False
     where: Where | None = None
+
+
+class Exact(_Model):
+    """A list of values that ``sidecar exact build`` made of a column of a CSV file; ``key``: ``env:NAME`` or ``file:PATH``."""
+
+    file: str = Field(min_length=1, max_length=1000)
+    column: Line
+    key: Reference
+
+
+class OwnDetector(_Model):
+    """An own kind of data: ``regex`` (RE2), ``keywords`` (whole words in any case) or an ``exact`` list.
+
+    ``kind`` is a family: rules that name it seek this one too. One of the words ``near`` must stand ``within`` that many
+    characters of a value; ``checksum`` names the check digits it must have.
+    """
+
+    regex: str | None = Field(default=None, min_length=1, max_length=OWN_REGEX_CHARS_MAX)
+    keywords: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
+    exact: Exact | None = None
+    near: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
+    within: int | None = Field(default=None, ge=1, le=NEAR_CHARS_MAX)
+    checksum: Sum | None = None
+    confidence: float | None = Field(default=None, gt=0, le=1)
+    kind: Kind | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "OwnDetector":
+        given = [name for name in ("regex", "keywords", "exact") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = f"found {' and '.join(given)}" if given else "found none"
+            raise ValueError(f"a detector has one of 'regex', 'keywords' and 'exact', {found}; write one detector for each")
+        if self.within is not None and self.near is None:
+            raise ValueError("'within' says how far words of 'near' may stand; add 'near', or take it out")
+        if self.checksum is not None and self.keywords is not None:
+            raise ValueError("keywords have no check digits; take 'checksum' out")
+        return self
 
 
 class Rate(_Model):
@@ -231,10 +273,17 @@ class Expect(_Model):
     message: str | None = None
 
 
+class Given(_Model):
+    """What a test takes for granted: the values of ``exact`` lists, by detector. Lists not named hold nothing in a test."""
+
+    exact: dict[str, list[str]] = {}
+
+
 class Case(_Model):
     """A call, or several in a row, and what must come of the last."""
 
     name: Line
+    given: Given = Given()
     call: Call | None = None
     steps: list[Call] = []
     expect: Expect
@@ -263,6 +312,7 @@ class File(_Model):
     mode: Mode = "monitor"
     severity: Severity = "medium"
     lists: dict[Word, list[str]] = {}
+    detectors: dict[OwnName, OwnDetector] = {}
     access: Access | None = None
     rules: list[Rule] = []
     tests: list[Case] = []

@@ -7,9 +7,10 @@ from sidecar.document import Document
 from sidecar.errors import Problem
 from sidecar.events import Path
 
-_FILE: Final = frozenset({"uses", "override", "detectors"})
+_FILE: Final = frozenset({"uses", "override"})
 _RULE: Final = frozenset({"except", "rollout", "label", "approval", "quarantine", "locked"})
 _WHEN: Final = frozenset({"volume", "baseline", "first_seen", "labels", "carries", "any", "not"})
+_GIVEN: Final = frozenset({"baseline", "seen", "volume"})
 _INSTEAD: Final = {"require_approval": "block", "quarantine": "block"}
 
 
@@ -61,7 +62,9 @@ class _Strip:
 
     def case(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
         """A test."""
-        case = self.fields(value, path, frozenset({"given"}))
+        case = dict(value)
+        if isinstance(case.get("given"), dict):
+            case["given"] = self.fields(case["given"], (*path, "given"), _GIVEN)
         if isinstance(case.get("expect"), dict):
             case["expect"] = self.fields(case["expect"], (*path, "expect"), frozenset({"excepted"}))
             self._value(case["expect"], "verdict", (*path, "expect"))

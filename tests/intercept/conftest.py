@@ -111,7 +111,8 @@ class Play:
         self.injected: list[tuple[Exchange, bytes]] = []
         """What the sidecar sent into an open stream by itself, and into which."""
         self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
-        judging = Judging(SimpleNamespace(current=_loaded(folder, policies)), ENGINE, KEY, cap)
+        self.in_force = SimpleNamespace(current=_loaded(folder, policies))
+        judging = Judging(self.in_force, ENGINE, KEY, cap)
         ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
         self.now = 1_800_000_000.0
         self.waist = Waist(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)

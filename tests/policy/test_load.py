@@ -220,7 +220,6 @@ def test_an_enforced_rule_needs_a_test() -> None:
     [
         ("uses: [pack/leaks@1]", "3:1", "uses"),
         ("override: {a: {mode: enforce}}", "3:1", "override"),
-        ("detectors: {}", "3:1", "detectors"),
         *[
             (
                 f"rules:\n  - {{id: a, title: t, match: {{server: x}}, {field}, action: log}}",
@@ -238,7 +237,7 @@ def test_an_enforced_rule_needs_a_test() -> None:
             (f"rules:\n  - {{id: a, title: t, when: {{detect: {{any: secrets}}}}, action: {name}}}", "4:63", name)
             for name in ("require_approval", "quarantine")
         ],
-        ("tests:\n  - {name: n, given: {}, call: {server: x}, expect: {verdict: allow}}", "4:15", "given"),
+        ("tests:\n  - {name: n, given: {seen: []}, call: {server: x}, expect: {verdict: allow}}", "4:23", "seen"),
         ("tests:\n  - {name: n, call: {server: x}, expect: {verdict: allow, excepted: []}}", "4:59", "excepted"),
         ("tests:\n  - {name: n, call: {server: x}, expect: {verdict: quarantine}}", "4:52", "quarantine"),
     ],

@@ -39,6 +39,14 @@ def test_they_are_valid_without_a_warning(shipped: PolicySet) -> None:
     assert shipped.warnings == ()
 
 
+def test_the_example_of_own_kinds_is_valid_and_only_watches(engine: Engine) -> None:
+    """Who copies it has something that works, and that stops nothing before it is told to."""
+    example = load_policies(FOLDER.parent / "examples" / "policies", engine.kinds)
+    assert [each.code for each in example.warnings] == ["no-default"]
+    assert {each.mode for each in example.rules} == {"monitor"}
+    assert [each.differences for each in cases.run(example, engine, redact_value)] == [()] * 5
+
+
 def test_they_pass_their_own_tests(shipped: PolicySet, engine: Engine) -> None:
     """What each file says of itself is so."""
     results = cases.run(shipped, engine, redact_value)

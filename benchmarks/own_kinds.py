@@ -1,0 +1,85 @@
+"""What own kinds cost a message in which they find nothing: patterns, words, and a list of a million values.
+
+Run: ``python benchmarks/own_kinds.py TEXT…`` with some files of clean text; prints microseconds of thread CPU above the scan
+without own kinds, the best of several rounds.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sidecar.detect.engine import Engine
+from sidecar.detect.exact import Table
+from sidecar.detect.exact_list import key_of, parsed
+from sidecar.detect.own import NO_OWN, Own, OwnKind, regex_parts
+from sidecar.detect.own_words import words_parts
+from sidecar.detect.text import walk
+from sidecar.exact import build
+
+KEY = key_of("a key for measuring only")
+ROWS = 1_000_000
+SIZES = (2_000, 10_000, 100_000, 1_000_000)
+
+
+def main(files: list[str]) -> None:
+    """Measure with the text of these files."""
+    text = "\n".join(Path(file).read_text(errors="replace") for file in files).encode("ascii", "replace").decode()
+    text = text * (1 + SIZES[-1] // max(1, len(text)))
+    engine = Engine()
+    for name, make in _sets().items():
+        began = time.perf_counter()
+        own = make()
+        made_s = time.perf_counter() - began
+        costs = ", ".join(f"{size:,} B: {_cost_us(engine, own, text[:size]):,.0f} us" for size in SIZES)
+        print(f"{name} (made in {made_s:.2f} s): {costs}")
+
+
+def _sets() -> dict[str, Callable[[], Own]]:
+    return {
+        "1 pattern": lambda: Own([_pattern(0)]),
+        "20 patterns": lambda: Own([_pattern(number) for number in range(20)]),
+        "200 patterns": lambda: Own([_pattern(number) for number in range(200)]),
+        "1 pattern without a gate": lambda: Own([OwnKind("own", 0.9, regex_parts(r"\bOC-\d{6}\b")[0])]),
+        "1,000 words": lambda: Own([OwnKind("own", 0.9, *words_parts([*map(_name, range(1000))]), is_word=True)]),
+        "1,000,000 names": lambda: _list(map(_name, range(ROWS))),
+        "1,000,000 numbers": lambda: _list(f"{9_000_000_000 + 7 * number}" for number in range(ROWS)),
+    }
+
+
+def _name(number: int) -> str:
+    """Two words of letters, different for each number."""
+    letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+    return f"Zy{letters} Qov{letters[::-1]}el"
+
+
+def _pattern(number: int) -> OwnKind:
+    return OwnKind(f"own{number}", 0.9, *regex_parts(rf"\b[A-Z]Q{number}-\d{{6}}\b"))
+
+
+def _list(values: Iterator[str]) -> Own:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "list"
+        build(values, KEY, "value", file)
+        return Own([OwnKind("own", 0.99, table=Table(*parsed(file.read_bytes()), KEY))])
+
+
+def _cost_us(engine: Engine, own: Own, text: str) -> float:
+    assert not any(span.kind.startswith("own") for span in engine.scan(walk({"text": text}), own).spans)
+    rounds = max(5, 400_000 // len(text))
+    return 1e6 * (_best_s(engine, own, text, rounds) - _best_s(engine, NO_OWN, text, rounds))
+
+
+def _best_s(engine: Engine, own: Own, text: str, rounds: int) -> float:
+    best = 1e9
+    for _ in range(rounds):
+        texts = walk({"text": text})
+        began = time.thread_time()
+        engine.scan(texts, own)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
