@@ -375,25 +375,19 @@ OWN_KINDS_MAX: Final = 200
 """Own kinds of all policy files together; their cheap first look is shared, their closer looks are not."""
 
 OWN_REGEX_CHARS_MAX: Final = 2_000
-"""One own pattern. Longer ones are lists, and lists belong into ``keywords`` or ``exact``."""
-
 OWN_REGEX_MEMORY_BYTES: Final = 16 * MIB
-"""What one compiled pattern or list of words may take: a thousand words take some 2 MiB."""
+"""One own pattern as written and as compiled. Longer ones are lists; a list of a thousand words takes some 2 MiB."""
 
 OWN_WORDS_MAX: Final = 1_000
-"""Words of one ``keywords`` or ``near``: each takes up to 6 ms to compile at every reload. Longer lists are ``exact`` ones."""
-
 TERM_CHARS_MAX: Final = 100
-"""One word, or a few that belong together, of ``keywords`` or ``near``."""
+"""Words of one ``keywords`` or ``near``, and one of them: each takes up to 6 ms to compile. Longer lists are ``exact``."""
 
 OWN_MATCH_BYTES_MAX: Final = 2 * KIB
 """What an own pattern may match. It is looked for in windows of twice that, so that no pattern takes quadratic time."""
 
 OWN_LOOKS_MAX: Final = 8 * SPANS_MAX
-"""Matches of one own kind in one text that are looked at, 5 to 10 microseconds each."""
-
 OWN_SPANS_MAX: Final = SPANS_MAX // 2
-"""Values of own kinds in one message. They and the built-in kinds leave each other room."""
+"""Matches of one own kind that are looked at (10 microseconds each), and values of all kept: built-in kinds have room too."""
 
 NEAR_CHARS_MAX: Final = 1_000
 """How far words of ``near`` may stand from a value; further away they speak of something else."""
@@ -402,16 +396,12 @@ EXACT_LOOKUPS_MAX: Final = 20_000
 """Candidates of one text that are looked up in one list, some 5 microseconds each."""
 
 EXACT_WORDS_MAX: Final = 16
-"""Words of one value of a list. Longer ones are sentences, and would be looked for at each word that begins one."""
-
 EXACT_CHARS_MAX: Final = 400
-"""Letters and digits of one value of a list."""
+"""One value of a list. Longer ones are sentences, and would be looked for at each word that begins one."""
 
 EXACT_FILE_BYTES_MAX: Final = 512 * MIB
-"""One list of hashes, which is held in memory: some 30 million values."""
-
 EXACT_SORTED_MAX: Final = 500_000
-"""Hashes of one sort that are held while a list is built, some 50 MB; more are merged from files."""
+"""One list, which is held in memory (30 million values), and hashes sorted at a time while it is built (50 MB)."""
 
 EXACT_KEY_CHARS_MIN: Final = 16
 """A shorter key of a list could be guessed, and with it the values."""
