@@ -387,7 +387,7 @@ OWN_MATCH_BYTES_MAX: Final = 2 * KIB
 
 OWN_LOOKS_MAX: Final = 8 * SPANS_MAX
 OWN_SPANS_MAX: Final = SPANS_MAX // 2
-"""Matches of one own kind that are looked at (10 microseconds each), and values of all kept: built-in kinds have room too."""
+"""Matches of one own kind in one text that are looked at, 10 microseconds each, and values of it that are kept."""
 
 NEAR_CHARS_MAX: Final = 1_000
 """How far words of ``near`` may stand from a value; further away they speak of something else."""

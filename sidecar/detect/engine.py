@@ -239,7 +239,10 @@ class Engine:
 
 def _own(own: Own, surface: Surface, left: Left) -> list[Found]:
     """What own kinds recognise; they overlap built-in kinds and one another, because none may take another's finding away."""
-    return [Found(each.start, each.end, OWN_RANK, each.kind, each.confidence) for each in own.found(surface, left.skipped)]
+    places, cuts = own.found(surface)
+    for reason, kind, count in cuts:
+        left.cut(reason, (kind,), count)
+    return [Found(each.start, each.end, OWN_RANK, each.kind, each.confidence) for each in places]
 
 
 @lru_cache(maxsize=16)

@@ -34,20 +34,18 @@ class Table:
         self.is_head = lru_cache(maxsize=1 << 16)(partial(_is_head, body, header, key))
         self.has = lru_cache(maxsize=1 << 14)(partial(_has, body, header, key))
 
-    def find(self, text: str, skipped: set[str]) -> list[tuple[int, int]]:
+    def find(self, text: str) -> tuple[list[tuple[int, int]], bool]:
         """Where in ``text`` values of the list stand, in order, without overlap; the longer of two that begin together.
 
-        ``skipped`` gets ``exact`` when there were more candidates than are looked up.
+        Beside them, whether there were more candidates than are looked up.
         """
         budget = [EXACT_LOOKUPS_MAX]
         places = sorted((*self._words_in(text, budget), *self._codes_in(text, budget)), key=lambda place: (place[0], -place[1]))
-        if budget[0] < 0:
-            skipped.add("exact")
         found: list[tuple[int, int]] = []
         for start, end in places:
             if not found or start >= found[-1][1]:
                 found.append((start, end))
-        return found
+        return found, budget[0] < 0
 
     def _words_in(self, text: str, budget: list[int]) -> Iterator[tuple[int, int]]:
         """Values of words: looked up only from words on that begin a value of the list."""

@@ -73,6 +73,10 @@ class Place:
     confidence: float
 
 
+Cut = tuple[str, str, int]
+"""Why not all was looked at, for which kind, and about how many bytes."""
+
+
 def regex_parts(pattern: str) -> tuple[str, tuple[Gate, ...]]:
     """An author's pattern as it is matched, in which ``^`` and ``$`` are edges of lines, and its gate, where it has one.
 
@@ -109,6 +113,7 @@ class Own:
         if self._has_lists or any(each.is_word for each in self._kinds):
             gates.append((_BLANK_GATE, _BLANK))
         self._numbers = [index for _, index in gates]
+        self._ungated = {index for index, each in enumerate(self._kinds) if not each.gates}
         self._database = _database_or_none(tuple(gate for gate, _ in gates))
         self._local = threading.local()
         self.kinds = frozenset(each.kind for each in self._kinds)
@@ -125,34 +130,35 @@ class Own:
         nothing = table_of(())
         return Own([replace(each, table=tables.get(each.kind, nothing)) if each.table else each for each in self._kinds])
 
-    def found(self, surface: Surface, skipped: set[str]) -> list[Place]:
-        """Where values of own kinds stand, without overlap within one kind, at most ``OWN_SPANS_MAX``.
-
-        ``skipped`` gets the reasons why not all was looked at: ``spans``, ``exact``.
-        """
+    def found(self, surface: Surface) -> tuple[list[Place], list[Cut]]:
+        """Where values of own kinds stand, without overlap within one kind, and of which kinds not all was looked at."""
+        places: list[Place] = []
+        cuts: list[Cut] = []
         if not self._kinds:
-            return []
+            return places, cuts
         data = _valid(surface.joined())
         hits = self._hits(data)
         readings = (data, _spaced(data)) if _BLANK in hits else (data,)
         texts = [_leaves(surface, each) for each in readings] if self._has_lists else []
-        found: list[Place] = []
-        for index, each in enumerate(self._kinds):
+        for index in sorted(self._ungated | (hits - {_BLANK})):
+            each = self._kinds[index]
+            stretches: list[tuple[int, int]] = []
             if each.table is not None:
-                places = [place for text in texts for place in _in_bytes(text, each.table.find(text, skipped))]
-                places = [place for place in places if self._fits(index, data, *place)]
-            elif each.gates and index not in hits:
-                continue
+                for read, text in zip(readings, texts, strict=True):
+                    found, is_cut = each.table.find(text)
+                    stretches += (one for one in _in_bytes(text, found) if self._fits(index, read, *one))
+                    if is_cut:
+                        cuts.append(("candidates", each.kind, len(data)))
             else:
-                known = readings if each.is_word else (data,)
-                matches = (place for read in known for place in self._matches(index, read, surface, skipped))
-                places = list(islice(matches, OWN_SPANS_MAX + 1))
+                for read in readings if each.is_word else (data,):
+                    matches = self._matches(index, read, surface, cuts)
+                    stretches += islice(matches, OWN_SPANS_MAX + 1)
             if len(readings) > 1:
-                places = _outer(places)
-            found += (Place(start, end, each.kind, each.confidence) for start, end in places)
-        if len(found) > OWN_SPANS_MAX:
-            skipped.add("spans")
-        return found[:OWN_SPANS_MAX]
+                stretches = _joined(stretches)
+            if len(stretches) > OWN_SPANS_MAX:
+                cuts.append(("spans", each.kind, len(data) - stretches[OWN_SPANS_MAX][0]))
+            places += (Place(start, end, each.kind, each.confidence) for start, end in stretches[:OWN_SPANS_MAX])
+        return places, cuts
 
     def _hits(self, data: bytes) -> set[int]:
         """The kinds of which a gate was met, and ``_BLANK`` where an escaped blank was."""
@@ -166,7 +172,7 @@ class Own:
         self._database.scan(data, _note, context=met, scratch=scratch)
         return {self._numbers[number] for number in met}
 
-    def _matches(self, index: int, data: bytes, surface: Surface, skipped: set[str]) -> Iterator[tuple[int, int]]:
+    def _matches(self, index: int, data: bytes, surface: Surface, cuts: list[Cut]) -> Iterator[tuple[int, int]]:
         """The values of one kind; looked for in windows, so that no pattern looks at everything again for each match."""
         pattern, size = self._patterns[index], len(data)
         at, looks = 0, 0
@@ -183,7 +189,7 @@ class Own:
                 continue
             looks += 1
             if looks > OWN_LOOKS_MAX:
-                skipped.add("spans")
+                cuts.append(("candidates", self._kinds[index].kind, size - start))
                 return
             if (edge := _edge(surface, data, start, end)) is not None:
                 match = pattern.search(data, start, edge)
@@ -241,11 +247,13 @@ def _spaced(data: bytes) -> bytes:
     return data
 
 
-def _outer(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """In order, without those that another one holds."""
+def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """In order, those that overlap as one."""
     kept: list[tuple[int, int]] = []
-    for start, end in sorted(set(places), key=lambda place: (place[0], -place[1])):
-        if not kept or end > kept[-1][1]:
+    for start, end in sorted(stretches):
+        if kept and start < kept[-1][1]:
+            kept[-1] = (kept[-1][0], max(end, kept[-1][1]))
+        else:
             kept.append((start, end))
     return kept
 

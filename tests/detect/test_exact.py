@@ -17,7 +17,7 @@ from sidecar.exact import build
 
 
 def found(values: list[str], text: str) -> list[str]:
-    return [text[start:end] for start, end in table_of(values).find(text, set())]
+    return [text[start:end] for start, end in table_of(values).find(text)[0]]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_any_value_is_found_in_any_text_and_nothing_else_is(
     cased = data.draw(st.sampled_from([value, value.lower(), value.upper(), unicodedata.normalize("NFD", value)]))
     written = sign.join(cased.split())
     text = f"{before}\n{written}\n{after}"
-    places = table_of(values).find(text, set())
+    places = table_of(values).find(text)[0]
     start = len(before) + 1
     assert any(low < start + len(written) and start < high for low, high in places)
     assert {found.text for low, high in places if (found := form(text[low:high]))} <= {each.text for each in forms}
@@ -104,9 +104,8 @@ def test_a_long_list_is_searched_right() -> None:
 
 def test_candidates_are_bounded_and_that_is_said() -> None:
     """A text of nothing but beginnings of values ends soon, with a recorded gap."""
-    skipped = set[str]()
-    assert table_of(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX + 9), skipped) == []
-    assert skipped == {"exact"}
+    assert table_of(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX + 9)) == ([], True)
+    assert table_of(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX - 9)) == ([], False)
 
 
 def test_a_damaged_file_is_told_from_a_good_one(tmp_path: Path) -> None:
@@ -126,6 +125,6 @@ def test_a_replaced_list_leaves_memory_at_once() -> None:
     body = bytes(DIGEST_BYTES)
     before = sys.getrefcount(body)
     table = Table(Header("name", 1, 0, (2,), (), True, "", ""), body, b"k")
-    assert table.find("grace hopper", set()) == []
+    assert table.find("grace hopper") == ([], False)
     del table
     assert sys.getrefcount(body) == before

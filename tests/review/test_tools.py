@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import main
-from sidecar.detect.inventory import Inventory
+from sidecar.detect.inventory import Inventory, Look
 from sidecar.record.kept_tools import approvals, kept_text, write_kept
 
 
@@ -17,9 +17,9 @@ def config(tmp_path: Path) -> list[str]:
     inventory = Inventory()
     for name, said, now in (("send", "Send", 1e9), ("send", "Send \u202eto all", 1.1e9), ("wipe\u200b", "Wipe", 1.2e9)):
         entry = {"name": name, "description": said}
-        inventory.listed(("mail", "tool", name), entry, now, lambda: entry)  # noqa: B023 - it is asked at once
+        inventory.listed(("mail", "tool", name), entry, now, lambda: Look(entry))  # noqa: B023 - it is asked at once
         inventory.finished("mail", "tool", now, is_last=True)
-    inventory.listed(("mail", "prompt", "hello"), {"name": "hello"}, 1e9, lambda: None)
+    inventory.listed(("mail", "prompt", "hello"), {"name": "hello"}, 1e9, lambda: Look(None))
     data = tmp_path / "data"
     data.mkdir()
     write_kept(data, kept_text(inventory))
