@@ -248,5 +248,5 @@ def mark(span: Span) -> str:
     leaf, text = span.leaf, f"[{span.kind}]"
     is_bytes = leaf.path[-1:] == ("blob",) or (leaf.path[-1:] == ("data",) and "content" in leaf.path[-3:])
     # A client that expects base64 there would refuse all of the result.
-    is_whole = span.start == 0 and span.end == len(leaf.text) and span.via.startswith("base64")
+    is_whole = span.start == 0 and span.end == len(leaf.text) and "base64" in span.via
     return base64.b64encode(text.encode()).decode() if is_bytes and is_whole else text

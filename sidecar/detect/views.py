@@ -166,8 +166,8 @@ def _letters(name: str, surface: Surface, ends: Iterable[int], left: Left) -> It
     for start, stop in _regions(data, ends):
         done, fresh = start, []
         for low, high, letter in letters.UNDO[name](data[start:stop]):
-            if data[start + high - 1] == 0x0A and surface.around(start + low)[1] < start + high:
-                # The line end is no part of the text: it stands between two of them.
+            # The end of one text and the beginning of the next are no line that was broken.
+            if name == "quoted-printable" and surface.around(start + low)[1] < start + high:
                 continue
             left.changes -= 1
             if left.changes < 0:

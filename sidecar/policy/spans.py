@@ -56,7 +56,7 @@ def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
 def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
     """The spans without overlap, in order. Overlapping ones become one, of the longest one's kind: no end is left."""
     kept: list[tuple[Span, int]] = []
-    for span in sorted(set(spans), key=lambda each: (_place(each), each.start, -each.end, each.kind)):
+    for span in sorted(set(spans), key=lambda each: (_place(each), each.start, -each.end, each.kind, each.via)):
         length = span.end - span.start
         last, longest = kept[-1] if kept else (None, 0)
         if last is None or last.leaf.path != span.leaf.path or span.start >= last.end:

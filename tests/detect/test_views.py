@@ -96,6 +96,14 @@ def test_what_follows_padding_is_no_part_of_a_run() -> None:
         assert {span.kind for span in spans} == {"secrets.aws-key"}
 
 
+def test_padding_at_the_end_of_a_text_joins_it_to_no_other() -> None:
+    """A sign that ends a line of quoted-printable ends base64 too; what stands in the next text is not touched."""
+    encoded = base64.b64encode(f"a {SAMPLES[0]}".encode()).decode()
+    assert encoded.endswith("=")
+    spans = ENGINE.scan(walk([encoded, "an ordinary text of more than a few letters"])).spans
+    assert [(span.leaf.path, span.via) for span in spans] == [((0,), "base64")]
+
+
 def test_a_bomb_is_cut_and_said_to_be() -> None:
     """A stretch that inflates without end is read up to its bound, and the rest is a recorded gap."""
     bomb = DISGUISES["gzip in base64"](SAMPLES[0] + " " + "a" * (4 * limits.INFLATED_BYTES_MAX))
