@@ -26,8 +26,8 @@ _FILE_BYTES_MAX: Final = 4 * MIB
 _AIM_PER_MB: Final = 0.5
 
 
-def count(folders: Iterable[Path], mib: int, shows: bool) -> int:
-    """Print findings per megabyte, by class of text and profile; 0 when under one in two megabytes, else 1."""
+def count(folders: Iterable[Path], mib: int, shows: bool, kinds: str = "secrets.") -> int:
+    """Print findings of kinds that begin so per megabyte, by class of text and profile; 0 when under one in two, else 1."""
     engine = Engine()
     sizes: Counter[str] = Counter()
     found: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
@@ -40,7 +40,7 @@ def count(folders: Iterable[Path], mib: int, shows: bool) -> int:
             spans = engine.scan(texts).spans
             spent += time.thread_time() - start
             for span in spans:
-                if span.kind.startswith("secrets."):
+                if span.kind.startswith(kinds):
                     found[kind, span.is_strict_only][span.kind] += 1
                     if shows:
                         print(f"{name}:{text.count(chr(10), 0, at + span.start) + 1}: {span.kind} {preview(span)}"
@@ -52,7 +52,7 @@ def _report(sizes: Counter[str], found: dict[tuple[str, bool], Counter[str]], sp
     print("| text | MB | findings a MB, default | strict adds | of kind |\n|---|---|---|---|---|")
     for kind, size in sizes.most_common():
         mine, strict = found[kind, False], found[kind, True]
-        kinds = ", ".join(f"{each.removeprefix('secrets.')} {number}" for each, number in (mine + strict).most_common(6))
+        kinds = ", ".join(f"{each.partition('.')[2]} {number}" for each, number in (mine + strict).most_common(6))
         mb = size / 1e6
         print(f"| {kind} | {mb:.1f} | {mine.total() / mb:.2f} | {strict.total() / mb:.2f} | {kinds} |")
     total = sum(sizes.values()) / 1e6

@@ -25,13 +25,14 @@ def main() -> int:
     counting.add_argument("folders", type=Path, nargs="*")
     counting.add_argument("--mib", type=int, default=48, help="how much to read")
     counting.add_argument("--show", action="store_true", help="name the place of each finding, its value masked")
+    counting.add_argument("--kinds", default="secrets.", help="those that begin so: secrets., injection.")
     options = parser.parse_args()
     if options.command == "secrets":
         if not options.file.is_file():
             print(f"{options.file}: there is no such file", file=sys.stderr)
             return 2
         return labelled.score(options.file, options.mistakes)
-    return clean.count(options.folders, options.mib, options.show)
+    return clean.count(options.folders, options.mib, options.show, options.kinds)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ _HIDING: Final = (
     r"display\s{0,2}:\s{0,2}none|visibility\s{0,2}:\s{0,2}hidden|opacity\s{0,2}:\s{0,2}0[^.0-9]|opacity\s{0,2}:\s{0,2}0?\.0"
     r"|font-size\s{0,2}:\s{0,2}[01](?:px|pt|em|rem|%)?[^.0-9a-z]|(?:text-indent|left|top)\s{0,2}:\s{0,2}-[0-9]{3}"
     r"|[^-]color\s{0,2}:\s{0,2}(?:white|transparent|#fff|rgba\([^)]{1,20},\s?0\))|(?:max-)?height\s{0,2}:\s{0,2}0[^.0-9]"
-    r"|clip\s{0,2}:\s{0,2}rect\(0|aria-hidden\s?=\s?.?true"
+    r"|clip\s{0,2}:\s{0,2}rect\(0|aria-hidden\s?=\s?.?true|\shidden\b"
 )
 _OPENING: Final = rf"(?i)<[a-z][^<>]*(?:{_HIDING})[^<>]*>"
 _COMMENT: Final = r"<!--|\[(?://|comment)\]: ?(?:#|<>) ?[(\x22']"

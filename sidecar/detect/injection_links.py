@@ -11,7 +11,10 @@ _DATA: Final = (
     r"|memory|memories|encoded|base64|e-?mails?|credentials?|answer|response|output|transcript|files?)"
 )
 _WORDS: Final = r"[A-Za-z0-9 _'-]{0,30}"
-_PLACE: Final = rf"(?i)(?:[<{{\[]|%7[Bb]|%5[Bb]|%3[Cc]){{1,2}}\s?{_WORDS}{_DATA}{_WORDS}(?:[>}}\]]|%7[Dd]|%5[Dd]|%3[Ee])"
+_PLACE: Final = (
+    rf"(?i)(?:(?:[<{{\[]|%7[Bb]|%5[Bb]|%3[Cc]){{1,2}}\s?{_WORDS}{_DATA}{_WORDS}(?:[>}}\]]|%7[Dd]|%5[Dd]|%3[Ee])"
+    rf"|=(?:base64|encoded|stolen|insert|user|chat|conversation|your|the)_[a-z_]{{0,30}}{_DATA})"
+)
 _URL_PART: Final = r"[^\s()<>\x22'\\]"
 _QUERY: Final = rf"https?://[0-9A-Za-z.-]{{1,100}}(?::[0-9]{{1,5}})?(?:/{_URL_PART}*)?[?#&=/]"
 _IMAGE: Final = r"!\[[^\]\n]*\]\(\s?<?"

@@ -120,11 +120,17 @@ _SECRECY: Final[dict[str, str]] = {
         r"(?:user|human|customer|operator|owner)"
         r"|(?:(?:do not|don.t|never)\slet|without letting)\s(?:the|your)\s(?:user|human)\s(?:know|see|notice|find out)"
         r"|(?:hide|keep|conceal)\s(?:this|it|that|these|all of this)\s(?:\w{2,12}\s){0,3}from\s(?:the|your)\s(?:user|human)"
+        r"|without (?:the|your) (?:user|human)(?:.s)? (?:knowledge|awareness|knowing|noticing)"
+        r"|(?:do not|don.t|never)\smention\s(?:that you|this (?:tool|instruction|message|step|note|rule)"
+        r"|these (?:instructions|rules))"
+        r"|(?:the|your) user (?:does not|doesn.t|won.t|will not|never) (?:notice|find out|see this|know about)"
         r"|(?:the|your) user (?:must|should|may) (?:not|never) (?:know|notice|learn|find out|be (?:told|informed|aware)))"
     ),
     "German": (
         rf"(?:(?:sag|erzähl|teil|verrat|informier|erwähn|melde)(?:e|en|t)?\s{_GAP}{{0,30}}(?:be)?nutzer(?:in)?n?\s(?:\w{{2,10}}\s)"
-        r"{0,2}(?:nicht|nichts|niemals)|(?:nicht|nichts|niemals)\sdem\s(?:be)?nutzer|ohne\s(?:den|die)\s(?:be)?nutzer(?:in)?\s(?:\w{2,10}\s)?"
+        r"{0,2}(?:nicht|nichts|niemals)|(?:nicht|nichts|niemals)\sdem\s(?:be)?nutzer"
+        r"|(?:be)?nutzer darf\s(?:\w{2,10}\s)?(?:nicht|nichts|niemals)\s(?:\w{2,10}\s)?(?:erfahren|merken|wissen)"
+        r"|ohne\s(?:den|die)\s(?:be)?nutzer(?:in)?\s(?:\w{2,10}\s)?"
         r"zu (?:informieren|fragen|warnen))"
     ),
     "French": (
@@ -155,7 +161,7 @@ _FOREIGN_SECRECY: Final[dict[str, str]] = {
     ),
     "Japanese": (
         rf"ユーザー?(?:に|には|へ){_FAR}{{0,30}}(?:言わないで|伝えないで|知らせないで|教えないで"
-        r"|話さないで|通知しないで|知らせずに|言うな|伝えるな|気付かれ|気づかれ)"
+        r"|話さないで|通知しないで|知らせずに|言うな|伝えるな|気付かれ|気づかれ|秘密に|内緒)"
     ),
     "Korean": rf"사용자에게{_FAR}{{0,30}}(?:말하지|알리지|언급하지|공개하지|알려주지)",
     "Russian": (
@@ -175,12 +181,15 @@ _TOOL_ORDER: Final = (
     rf"[^\n]{{0,60}}?{_FILES}"
     rf"|(?:read|open|cat|fetch|collect|load|get)\s[^\n]{{0,60}}?{_FILES}[^\n]{{0,60}}?(?:and|then|,)\s[^\n]{{0,30}}?"
     r"(?:pass|send|include|provide|put|place|attach|use|supply|encode|post|forward)\s[^\n]{0,60}?"
-    r"(?:parameter|argument|sidenote|side note|\bas `|\bas '|\bin the `|this tool|the tool)[\w ]{0,40})"
+    r"(?:parameter|argument|sidenote|side note|\bas `|\bas '|\bin the `|this tool|the tool)[\w ]{0,40}"
+    rf"|(?:pass|send|include|provide|put|attach|supply)\s[^\n]{{0,40}}?{_FILES}[^\n]{{0,40}}?"
+    r"(?:parameter|argument|sidenote|side note))"
 )
 _ADDRESS: Final = (
     r"(?:(?:instructions?|message|note|notice|attention|reminder|directive|task)s?\s(?:for|to)\s(?:the |all |any |an )?"
     r"(?:ai|llm|language model|ai assistant|ai agent|chatbot|assistant model)s?\b[^\n]{0,24}?[:,\x2d\xe2]"
-    r"|(?:new|updated|real|actual) (?:system )?instructions?:"
+    r"|(?:new|updated|real|actual) (?:system )?(?:instructions?|prompt):"
+    r"|(?:attention|warning|notice)[ ,:!]{1,3}(?:all )?(?:ai|llm|assistant)\b"
     r"|if you(?:.re| are)\s(?:an? |the )?(?:ai|llm|large language model|language model|ai assistant|ai agent|chatbot|gpt"
     r"|claude)\b"
     r"|you are (?:now|no longer)\s(?:\w{1,12}\s){0,3}(?:dan\b|developer mode|unrestricted|jailbroken|bound by|restricted by"
@@ -189,12 +198,15 @@ _ADDRESS: Final = (
 )
 
 _MODEL: Final = re.compile(
-    r"(?i)\b(?:ai|llms?|language models?|assistants?|chat ?bots?|agents?|claude|chatgpt|gpt-?\d?|copilot|gemini|cursor|ki"
+    r"(?i)\b(?:ai|llms?|language models?|assistants?|chat ?bots?|(?:ai|llm) agents?|claude|chatgpt|gpt-?\d?|copilot|gemini|ki"
     r"|système|modello|system prompt|tool calls?|mcp)\b|人工智能|助手|模型|アシスタント|ассистент|модел"
 )
+_AGENT: Final = re.compile(r"(?i)\b(?:agents?|cursor|model)\b")
+"""Words for a model that have older meanings."""
 _ORDER: Final = re.compile(
     r"(?i)\b(?:ignore|disregard|forget|override|must|never|always|do not|don'?t|read|send|forward|include|call|invoke|execute"
-    r"|run|reply|respond|answer|say|output|append|fetch|visit|e-?mail|upload|delete|approve|recommend|rate|rank|tell|pass)\b"
+    r"|run|reply|respond|answer|say|output|append|fetch|visit|e-?mail|upload|delete|approve|recommend|rate|rank|tell|pass"
+    r"|transfer|download|install|click|open|copy|add)\b"
 )
 _ADDRESSED: Final = re.compile(
     r"(?i)\b(?:tools?|you|your|user|function|parameter|argument|file|send|ignore|password|key|token|credentials?|prompt)\b"
@@ -207,7 +219,9 @@ def speaks_to_model(text: str, *, is_addressed: bool = False) -> float:
         return 1
     if not _ORDER.search(text):
         return 0
-    return 0.9 if (_ADDRESSED if is_addressed else _MODEL).search(text) else 0
+    if (_ADDRESSED if is_addressed else _MODEL).search(text):
+        return 0.9
+    return 0.7 if _AGENT.search(text) else 0
 
 
 def _is_said(candidate: Candidate) -> float:

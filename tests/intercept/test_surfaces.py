@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.events import path_text
-from tests.intercept.conftest import Play, aws_key
+from tests.intercept.conftest import SECRETS, Play, aws_key
 from tests.intercept.surfaces import KEY, MESSAGES, SURFACES, Surface, forms
 
 ASK = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {}}}
@@ -236,3 +236,31 @@ def test_signals_hide_no_value_and_stay_readable(play: Any) -> None:
     (call,) = sidecar.calls
     assert "do not tell the user" in call["response"]
     assert_hidden(sidecar.everything)
+
+
+CARDS = (
+    SECRETS.replace("any: [secrets]", "any: [pii.card]").replace("action: block", "action: redact").replace("aws_key", "card")
+)
+CARDS = CARDS.replace("verdict: block", "verdict: redact").replace("    message: It contains a credential.\n", "")
+CARD = int("411111111" + "1111111")
+
+
+def test_a_number_is_taken_out_where_another_can_stand_and_refused_elsewhere(play: Any) -> None:
+    """Structured results get 0; an argument of 0 would be another call, so that one is refused."""
+    sidecar = play(CARDS)
+    got = sidecar.answer(sidecar.post(ASK), {"jsonrpc": "2.0", "id": 1, "result": {"structuredContent": {"a": [CARD]}}})
+    assert json.loads(got)["result"]["structuredContent"] == {"a": [0]}
+    exchange = sidecar.post({**ASK, "id": 2, "params": {"name": "t", "arguments": {"a": [CARD]}}})
+    assert b"cannot-redact" in exchange.answer.body
+    assert [each["path"] for each in sidecar.findings] == ["$.result.structuredContent.a[0]", "$.params.arguments.a[0]"]
+    assert str(CARD).encode() not in sidecar.everything
+
+
+def test_a_header_that_repeats_what_is_taken_out_is_taken_out_too(play: Any) -> None:
+    """The header and the body still say the same, so a modern server takes the call."""
+    sidecar = play(CARDS)
+    body = {**ASK, "params": {"name": "t", "arguments": {"number": f"card {CARD}"}}}
+    exchange = sidecar.post(body, **MODERN, mcp_method="tools/call", mcp_name="t", mcp_param_number=f"card {CARD}")
+    assert exchange.answer is None
+    assert json.loads(exchange.body)["params"]["arguments"] == {"number": "card [pii.card]"}
+    assert exchange.set_headers == {"mcp-param-number": "card [pii.card]"}
