@@ -98,10 +98,11 @@ def test_what_follows_padding_is_no_part_of_a_run() -> None:
 
 def test_padding_at_the_end_of_a_text_joins_it_to_no_other() -> None:
     """A sign that ends a line of quoted-printable ends base64 too; what stands in the next text is not touched."""
-    encoded = base64.b64encode(f"a {SAMPLES[0]}".encode()).decode()
-    assert encoded.endswith("=")
-    spans = ENGINE.scan(walk([encoded, "an ordinary text of more than a few letters"])).spans
-    assert [(span.leaf.path, span.via) for span in spans] == [((0,), "base64")]
+    encoded = base64.b64encode(f"é\n{SAMPLES[0]}\né".encode()).decode()
+    assert encoded.endswith("=") and not encoded.endswith("==")
+    block = {"type": "resource", "resource": {"blob": encoded, "mimeType": "text/plain"}}
+    spans = ENGINE.scan(walk({"result": {"content": [block]}})).spans
+    assert [(span.leaf.path[-1], span.via) for span in spans] == [("blob", "base64")]
 
 
 def test_a_bomb_is_cut_and_said_to_be() -> None:
