@@ -73,6 +73,8 @@ def name_of(candidate: Candidate) -> str:
     *others, name = _NO_NAME.split(spoken)
     if others and name.lower() == "value":
         name = others[-1]
+        if HARMLESS.search(name):
+            return ""
     is_flag = spoken.endswith(f"--{name.lstrip('-')}") and len(text) > len(stem)
     is_set = spoken != stem or is_flag or any(sign in text[len(stem) :] for sign in ":=>(,|")
     said = _LAST_WORDS.search(spoken)
