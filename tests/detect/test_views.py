@@ -138,11 +138,3 @@ def test_ten_megabytes_of_disguise_are_a_recorded_gap(unit: str, reason: str) ->
     scan = ENGINE.scan(walk(unit * (10 * limits.MIB // len(unit.encode()))))
     assert reason in scan.skipped
     assert thread_time() - started < 15
-
-
-def test_what_stands_between_two_texts_is_no_line_end_of_either() -> None:
-    """Base64 that ends with its padding is one value, found once, and not also a broken line of mail."""
-    text = DISGUISES["base64"](SAMPLES[0])
-    assert text.endswith("=")
-    (span,) = ENGINE.scan(walk({"data": text, "mimeType": "image/png"})).spans
-    assert (span.via, span.stretch) == ("base64", text)
