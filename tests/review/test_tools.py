@@ -17,7 +17,7 @@ def config(tmp_path: Path) -> list[str]:
     inventory = Inventory()
     for name, said, now in (("send", "Send", 1e9), ("send", "Send \u202eto all", 1.1e9), ("wipe\u200b", "Wipe", 1.2e9)):
         entry = {"name": name, "description": said}
-        look = Look(entry, "$.description has injection.bidi" if "\u202e" in said else "")
+        look = Look(entry, "" if (name + said).isascii() else "$ has what nobody sees")
         inventory.listed(("mail", "tool", name), entry, now, lambda: look)  # noqa: B023 - it is asked at once
         inventory.finished("mail", "tool", now, is_last=True)
     inventory.listed(("mail", "prompt", "hello"), {"name": "hello"}, 1e9, lambda: Look(None))
