@@ -177,12 +177,12 @@ def _review(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from sidecar.detect.engine import Engine
+    from sidecar.detect.engine import KINDS
     from sidecar.policy import report
     from sidecar.policy.load import check_policies
 
     paths, servers = _policy_paths(args)
-    _, problems = check_policies(paths, Engine().kinds, servers)
+    _, problems = check_policies(paths, KINDS, servers)
     sys.stdout.write(report.check_report(problems, args.format) + "\n")
     return _FOUND if any(not problem.is_warning for problem in problems) else 0
 

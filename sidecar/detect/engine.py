@@ -26,6 +26,9 @@ from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX
 DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS, *injection.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
+KINDS: Final = frozenset(each.kind for each in (*DETECTORS, DETECTOR))
+"""All that an engine with these detectors can find; to name them, nothing has to be compiled."""
+
 _SURE: Final = 0.9
 """How sure a detector must be of a value that was put together from parts."""
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
