@@ -26,6 +26,7 @@ from sidecar.settings import Settings
 
 _POLL_S: Final = 0.5
 _RETRY_S: Final = 2.0
+"""How long to wait before the store is asked again: for new calls, and where it did not answer. It has no way to call us."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

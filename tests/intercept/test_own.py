@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +94,9 @@ def test_the_record_masks_own_kinds_and_says_who_looked(play: Any) -> None:
     assert row["detectors"] == len(ENGINE._detectors) + 1 and row["detectors_version"] not in ("", ENGINE.version)
 
 
-def test_an_edit_changes_rules_and_kinds_at_once_and_a_broken_one_neither(play: Any, tmp_path: Path) -> None:
-    """A new kind is in force for the next message; a wrong one is refused and the last good version goes on judging."""
-    sidecar: Play = play(STAFF)
-    asyncio.run(_edits(sidecar, tmp_path / "policies"))
-
-
-async def _edits(sidecar: Play, folder: Path) -> None:
+@contextlib.asynccontextmanager
+async def watched(sidecar: Play, folder: Path) -> AsyncIterator[tuple[asyncio.Event, asyncio.Event]]:
+    """A folder whose policies are in force in ``sidecar`` as they change; events for a change taken and one refused."""
     turned, refused = asyncio.Event(), asyncio.Event()
 
     def changed(policies: PolicySet) -> None:
@@ -108,6 +106,19 @@ async def _edits(sidecar: Play, folder: Path) -> None:
     live = LivePolicies(folder, ENGINE, sidecar.in_force.current, changed, lambda problems: refused.set())
     watching = asyncio.ensure_future(live.watch())
     try:
+        yield turned, refused
+    finally:
+        watching.cancel()
+
+
+def test_an_edit_changes_rules_and_kinds_at_once_and_a_broken_one_neither(play: Any, tmp_path: Path) -> None:
+    """A new kind is in force for the next message; a wrong one is refused and the last good version goes on judging."""
+    sidecar: Play = play(STAFF)
+    asyncio.run(_edits(sidecar, tmp_path / "policies"))
+
+
+async def _edits(sidecar: Play, folder: Path) -> None:
+    async with watched(sidecar, folder) as (turned, refused):
         assert sidecar.post(call("OC-123456")).answer and not sidecar.post(call("XY-1234", 2)).answer
         (folder / "0.yaml").write_text(STAFF.replace(r"OC-\d{6}", r"XY-\d{4}").replace("OC-123456", "XY-1234"))
         await asyncio.wait_for(turned.wait(), 20)
@@ -115,8 +126,6 @@ async def _edits(sidecar: Play, folder: Path) -> None:
         (folder / "0.yaml").write_text(STAFF.replace(r"OC-\d{6}", r"(?=OC)"))
         await asyncio.wait_for(refused.wait(), 20)
         assert sidecar.post(call("XY-1234", 5)).answer and not sidecar.post(call("OC-123456", 6)).answer
-    finally:
-        watching.cancel()
 
 
 def test_a_list_that_is_built_anew_is_in_force_without_an_edit(play: Any, customers: str, tmp_path: Path) -> None:
@@ -126,15 +135,7 @@ def test_a_list_that_is_built_anew_is_in_force_without_an_edit(play: Any, custom
 
 
 async def _lists(sidecar: Play, folder: Path) -> None:
-    turned, refused = asyncio.Event(), asyncio.Event()
-
-    def changed(policies: PolicySet) -> None:
-        sidecar.in_force.current = policies
-        turned.set()
-
-    live = LivePolicies(folder, ENGINE, sidecar.in_force.current, changed, lambda problems: refused.set())
-    watching = asyncio.ensure_future(live.watch())
-    try:
+    async with watched(sidecar, folder) as (turned, refused):
         assert not sidecar.post(call("Emmy Noether")).answer
         exact.build(iter(["Emmy Noether"]), key_of(KEY), "name", folder / "c.hmac")
         await asyncio.wait_for(turned.wait(), 20)
@@ -142,5 +143,3 @@ async def _lists(sidecar: Play, folder: Path) -> None:
         (folder / "c.hmac").write_bytes(b"damaged")
         await asyncio.wait_for(refused.wait(), 20)
         assert sidecar.post(call("Emmy Noether", 4)).answer
-    finally:
-        watching.cancel()
