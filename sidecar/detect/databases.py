@@ -2,13 +2,13 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hyperscan
 
+from sidecar.detect.doors import DOORS, FOREIGN, Door
 from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import Detector
 from sidecar.limits import BYTES_PER_SURPLUS_HIT, HITS_PER_DETECTOR_MAX, HITS_SURPLUS_MAX
@@ -20,12 +20,26 @@ FIRST_GATE: Final = 10_000
 STOPPED: Final = -1
 """Stands among the hits, with its place, where a flood of them ended the pass."""
 _SURPLUS: Final = -2
+_PLACE: Final = 20_000
+_PLACES: Final = 20_001
+_PLACES_MAX: Final = 16
 ONCE: Final = frozenset(FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
-_DATABASES: Final = 4
+Expressions = tuple[tuple[int, str], ...]
+"""Patterns with the numbers under which they are reported."""
+
+
+class _Group(NamedTuple):
+    """The gates behind one door, compiled, with what opens it."""
+
+    literal: bytes
+    is_foreign: bool
+    reach: int
+    door: hyperscan.Database | None
+    gates: hyperscan.Database
 
 
 class Databases:
-    """The gates of all detectors and encodings (block mode, bytes, no start of match).
+    """The gates of all detectors and encodings (block mode, bytes, no start of match), in groups, each behind its door.
 
     Thread-safe: a database is read-only, and every thread has its own scratch space.
     """
@@ -35,61 +49,86 @@ class Databases:
 
         It is trusted as code is. One that cannot be used is compiled again, and ``is_compiled`` says so.
         """
+        parts = _parted(detectors)
         self.is_compiled = dump is None
         if dump is not None:
             try:
-                self._databases = _loaded(dump)
+                databases = _loaded(dump, 2 * len(parts))
             except (hyperscan.HyperscanError, ValueError):
                 self.is_compiled = True
         if self.is_compiled:
-            self._databases = tuple(_compiled(each) for each in _parted(detectors))
+            databases = [_compiled(each) for door, gates in parts for each in (_opener(door), gates)]
+        pairs = zip(databases[::2], databases[1::2], strict=True)
+        self._groups = [
+            _Group(door.literal, door is FOREIGN, door.reach, opener, gates)
+            for (door, _), (opener, gates) in zip(parts, pairs, strict=True)
+            if gates is not None
+        ]
         self._local = threading.local()
 
     def dump(self) -> bytes:
         """The compiled databases, to be given to one of the same version on this machine."""
-        dumps = [b"" if each is None else hyperscan.dumpb(each) for each in self._databases]
+        databases = (each for group in self._groups for each in (group.door, group.gates))
+        dumps = (b"" if each is None else hyperscan.dumpb(each) for each in databases)
         return b"".join(len(each).to_bytes(8) + each for each in dumps)
 
     def hits(self, data: bytes) -> Hits:
         """Where in ``data`` gates end: of each ``HITS_PER_DETECTOR_MAX`` and one more, where there are more."""
         hits: Hits = {_SURPLUS: [max(HITS_SURPLUS_MAX, len(data) // BYTES_PER_SURPLUS_HIT)]}
-        scratches = getattr(self._local, "scratches", None)
-        if scratches is None:
+        groups = getattr(self._local, "groups", None)
+        if groups is None:
             # A scratch space that two threads share makes their scans fail.
-            scratches = self._local.scratches = tuple(each and hyperscan.Scratch(each) for each in self._databases)
-        for database, scratch in zip(self._databases[data.isascii() :], scratches[data.isascii() :], strict=True):
-            if database is None:
+            groups = self._local.groups = [
+                (*each, each.door and hyperscan.Scratch(each.door), hyperscan.Scratch(each.gates)) for each in self._groups
+            ]
+        is_ascii = data.isascii()
+        for literal, is_foreign, reach, door, gates, of_door, of_gates in groups:
+            if literal not in data or (is_foreign and is_ascii):
                 continue
-            # It says so when the callback ended the scan, as a flood makes it do.
-            with suppress(hyperscan.ScanTerminated):
-                database.scan(data, _note, context=hits, scratch=scratch)
+            try:
+                # Arguments by position: by name, passing them takes as long as scanning a kilobyte.
+                if door is not None:
+                    ends: list[int] = []
+                    try:
+                        door.scan(data, _open, 0, ends, of_door)
+                    except hyperscan.ScanTerminated:  # Many places: looking at the whole is quicker.
+                        reach = 0
+                    if not ends:
+                        continue
+                    if reach:
+                        for start, stop in _around(sorted(ends), reach, len(data)):
+                            gates.scan(data[start:stop], _note_from, 0, (hits, start), of_gates)
+                        continue
+                gates.scan(data, _note, 0, hits, of_gates)
+            except hyperscan.ScanTerminated:  # The callback ended the scan, as a flood makes it do.
+                continue
         del hits[_SURPLUS]
         return hits
 
 
 def version(detectors: Sequence[Detector]) -> str:
     """Which detectors and encodings these are, by all they look for: 12 hex digits."""
-    said = repr((_expressions(detectors), [(each.kind, each.pattern, each.confidence, each.is_foreign) for each in detectors]))
+    parts = [(door, gates) for door, gates in _parted(detectors)]
+    said = repr((parts, [(each.kind, each.pattern, each.confidence) for each in detectors]))
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def _parted(detectors: Sequence[Detector]) -> tuple[tuple[tuple[int, str], ...], ...]:
-    """The patterns by database: those that no ASCII text meets, then numbers, encodings, and all others.
-
-    Numbers and encodings begin with no fixed letters. Together with each other or with the rest, Hyperscan makes slower
-    machines of them: these four take four fifths of the time of one.
-    """
-    parts: tuple[list[tuple[int, str]], ...] = ([], [], [], [])
+def _parted(detectors: Sequence[Detector]) -> list[tuple[Door, Expressions]]:
+    """The numbered patterns behind each door; none where nothing is behind it."""
+    behind: dict[Door, list[tuple[int, str]]] = {door: [] for door in DOORS}
     for rank, detector in enumerate(detectors):
-        is_number = detector.kind.startswith("pii.") and not detector.is_ahead
-        parts[0 if detector.is_foreign else 1 if is_number else 3].append((rank, detector.gate))
+        behind[detector.door].append((rank, detector.gate))
     for index, gate in enumerate(GATES):
-        parts[0 if gate.is_foreign else 2].append((FIRST_GATE + index, gate.pattern))
-    return tuple(map(tuple, parts))
+        behind[gate.door].append((FIRST_GATE + index, gate.pattern))
+    return [(door, tuple(gates)) for door, gates in behind.items() if gates]
 
 
-@lru_cache(maxsize=16)
-def _compiled(expressions: tuple[tuple[int, str], ...]) -> hyperscan.Database | None:
+def _opener(door: Door) -> Expressions:
+    return ((_PLACES if door.reach else _PLACE, door.pattern),) if door.pattern else ()
+
+
+@lru_cache(maxsize=64)
+def _compiled(expressions: Expressions) -> hyperscan.Database | None:
     if not expressions:
         return None
     database = hyperscan.Database()
@@ -97,25 +136,42 @@ def _compiled(expressions: tuple[tuple[int, str], ...]) -> hyperscan.Database | 
         expressions=[pattern.encode() for _, pattern in expressions],
         ids=[number for number, _ in expressions],
         elements=len(expressions),
-        flags=[hyperscan.HS_FLAG_SINGLEMATCH if number in ONCE else 0 for number, _ in expressions],
+        flags=[hyperscan.HS_FLAG_SINGLEMATCH if number in ONCE or number == _PLACE else 0 for number, _ in expressions],
     )
     return database
 
 
-def _loaded(dump: bytes) -> tuple[hyperscan.Database | None, ...]:
+def _loaded(dump: bytes, count: int) -> list[hyperscan.Database | None]:
     databases: list[hyperscan.Database | None] = []
     while dump:
         end = 8 + int.from_bytes(dump[:8])
         databases.append(hyperscan.loadb(dump[8:end], hyperscan.HS_MODE_BLOCK) if end > 8 else None)
         dump = dump[end:]
-    if len(databases) != _DATABASES:
+    if len(databases) != count:
         raise ValueError("no dump of an engine")
-    return tuple(databases)
+    return databases
 
 
-def _expressions(detectors: Sequence[Detector]) -> list[tuple[int, str]]:
-    gates = [(FIRST_GATE + index, each.pattern) for index, each in enumerate(GATES)]
-    return [*((rank, each.gate) for rank, each in enumerate(detectors)), *gates]
+def _around(ends: list[int], reach: int, size: int) -> Iterator[tuple[int, int]]:
+    """The stretches of ``reach`` bytes around each of ``ends``, in order and apart."""
+    start = stop = 0
+    for end in ends:
+        if end - reach > stop:
+            if stop:
+                yield start, stop
+            start = end - reach
+        stop = min(end + reach, size)
+    yield start, stop
+
+
+def _open(_number: int, _start: int, end: int, _flags: int, ends: Any) -> bool | None:
+    ends.append(end)
+    return True if len(ends) >= _PLACES_MAX else None
+
+
+def _note_from(rank: int, start: int, end: int, flags: int, context: tuple[Hits, int]) -> bool | None:
+    hits, offset = context
+    return _note(rank, start, end + offset, flags, hits)
 
 
 def _note(rank: int, _start: int, end: int, _flags: int, hits: Any) -> bool | None:

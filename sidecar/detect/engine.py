@@ -15,11 +15,11 @@ from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits,
 from sidecar.detect.fields import joined_fields
 from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, Known, apart, is_known, known_by_family
 from sidecar.detect.gates import GATES
-from sidecar.detect.kinds import CONTEXT_CHARS, Candidate, Detector
+from sidecar.detect.kinds import Candidate, Detector, Surface
 from sidecar.detect.own import NO_OWN, Own
 from sidecar.detect.registered import DETECTOR, Registered
 from sidecar.detect.text import Texts
-from sidecar.detect.views import Surface, View, view
+from sidecar.detect.views import View, view
 from sidecar.events import Scan, Span
 from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
 
@@ -42,6 +42,7 @@ _SEARCH_EFFORT: Final = 3
 _BYTES_PER_EFFORT: Final = 128
 _SURE_EFFORT: Final = 15
 """What looking for a pattern costs, for each time and for so many bytes, and what a value costs that is certain."""
+_ANYWHERE: Final = re2._re2.RE2.Anchor.UNANCHORED
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
@@ -63,7 +64,7 @@ class Engine:
         self.kinds = frozenset(each.kind for each in self._detectors)
         self.version = version(detectors)
         self._registered = Registered(registered)
-        self._patterns: list[Any] = [None] * len(detectors)
+        self._searches: list[Any] = [None] * len(detectors)
         self.databases = Databases(detectors, compiled)
         self._last = len(detectors)
 
@@ -186,18 +187,23 @@ class Engine:
 
     def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Left, share: int) -> list[Found]:
         """The hits of one detector whose pattern and check agree, each value once, for at most ``share`` of effort."""
-        detector, pattern, data = self._detectors[rank], self._patterns[rank], surface.joined()
-        if pattern is None:
-            pattern = self._patterns[rank] = re2.compile(detector.pattern.encode(), _OPTIONS)
+        detector, search, data = self._detectors[rank], self._searches[rank], surface.joined()
+        if search is None:
+            search = self._searches[rank] = _search(detector.pattern)
         found: list[Found] = []
         done = spent = 0
         for end in ends[:HITS_PER_DETECTOR_MAX]:
+            if detector.glance is not None and not detector.glance(data, end):
+                spent += 1
+                continue
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             stop_at = limit if detector.is_ahead else end
             spent += _SEARCH_EFFORT + max(limit - at, 0) // _BYTES_PER_EFFORT
-            while at < stop_at and spent < share and (match := pattern.search(data, at, limit)):
-                start, stop = match.span(1)
-                confidence, candidate = detector.confidence, _candidate(data, start, stop, surface)
+            while at < stop_at and spent < share:
+                start, stop = search(_ANYWHERE, data, at, limit)[1]
+                if start < 0:
+                    break
+                confidence, candidate = detector.confidence, Candidate(surface, start, stop)
                 if detector.check is not None:
                     confidence *= detector.check(candidate)
                 if confidence > 0 and _is_amid_base64(data, start, stop):
@@ -238,6 +244,14 @@ class Engine:
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
                 yield Span(each.kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
+
+
+def _search(pattern: str) -> Any:
+    """RE2's search for ``pattern``, which gives the bounds of all groups, -1 for none.
+
+    The match object that its package makes of them takes as long as the search.
+    """
+    return re2.compile(pattern.encode(), _OPTIONS)._regexp.Match
 
 
 def _own(own: Own, surface: Surface, left: Left) -> list[Found]:
@@ -285,12 +299,3 @@ def _is_amid_base64(data: bytes, start: int, stop: int) -> bool:
     before, after = data[max(0, start - _AMID_BYTES) : start], data[stop : stop + _AMID_BYTES]
     around = len(before) - len(before.rstrip(_BASE64)) + len(after) - len(after.lstrip(_BASE64))
     return around >= _AMID_BYTES
-
-
-def _candidate(data: bytes, start: int, end: int, texts: Surface) -> Candidate:
-    return Candidate(
-        data[start:end].decode("utf-8", "replace"),
-        data[max(0, start - CONTEXT_CHARS) : start].decode("utf-8", "replace"),
-        data[end : end + CONTEXT_CHARS].decode("utf-8", "replace"),
-        texts.is_whole(start, end),
-    )

@@ -7,6 +7,7 @@ what they say.
 import re
 from typing import Final
 
+from sidecar.detect.doors import FOREIGN
 from sidecar.detect.injection_words import speaks_to_model
 from sidecar.detect.kinds import Candidate, Detector
 
@@ -89,7 +90,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=32,
         tail=16_384,
         check=_is_spelling,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
@@ -99,7 +100,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         confidence=0.9,
         lead=32,
         tail=16_384,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
@@ -110,7 +111,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=32,
         tail=16_384,
         check=_is_varied,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
@@ -120,7 +121,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         confidence=0.8,
         lead=64,
         tail=16_384,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.bidi",
@@ -131,7 +132,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=64,
         tail=800,
         check=_reorders,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.bidi",
@@ -142,7 +143,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=64,
         tail=800,
         check=_reorders,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     Detector(
         "injection.hidden-markup",

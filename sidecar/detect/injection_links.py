@@ -4,6 +4,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
+from sidecar.detect.doors import FOREIGN, WORDS, Door
 from sidecar.detect.kinds import Candidate, Detector
 
 _DATA: Final = (
@@ -61,10 +62,8 @@ _TEMPLATE: Final = (
 )
 
 
-def _template(about: str, pattern: str, confidence: float, *, is_foreign: bool = False) -> Detector:
-    return Detector(
-        "injection.chat-template", about, pattern, f"({pattern})", confidence, check=_is_used, is_foreign=is_foreign
-    )
+def _template(about: str, pattern: str, confidence: float, *, door: Door = WORDS) -> Detector:
+    return Detector("injection.chat-template", about, pattern, f"({pattern})", confidence, check=_is_used, door=door)
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -115,7 +114,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "turns of DeepSeek",
         r"<\xef\xbd\x9c(?:User|Assistant|System|begin\xe2\x96\x81of\xe2\x96\x81sentence|tool\xe2\x96\x81\w{3,20})\xef\xbd\x9c>",
         0.8,
-        is_foreign=True,
+        door=FOREIGN,
     ),
     _template("turns of Claude", r"\n\n(?:Human|H): [^\n]{1,200}\n\nAssistant:|</?function_calls>\s{0,4}<", 0.6),
 )

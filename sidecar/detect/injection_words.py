@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import re2
 
+from sidecar.detect.doors import FOREIGN, WORDS, Door
 from sidecar.detect.kinds import BEFORE, Candidate, Detector
 from sidecar.limits import MIB
 
@@ -185,6 +186,11 @@ _TOOL_ORDER: Final = (
     rf"|(?:pass|send|include|provide|put|attach|supply)\s[^\n]{{0,40}}?{_FILES}[^\n]{{0,40}}?"
     r"(?:parameter|argument|sidenote|side note))"
 )
+_TOOL_ORDER_GATE: Final = (
+    r"(?:read|open|cat|fetch|collect|include|send|pass|attach|append|retrieve|copy|load|get|put|provide|supply)\s"
+    rf"[^\n]{{0,60}}?{_FILES}"
+)
+"""What all orders of that kind say; to ask for all of one in the first stage takes twice the time of everything else there."""
 _ADDRESS: Final = (
     r"(?:(?:instructions?|message|note|notice|attention|reminder|directive|task)s?\s(?:for|to)\s(?:the |all |any |an )?"
     r"(?:ai|llm|language model|ai assistant|ai agent|chatbot|assistant model)s?\b[^\n]{0,24}?[:,\x2d\xe2]"
@@ -233,19 +239,22 @@ def _is_said(candidate: Candidate) -> float:
     return 0.65 if (is_quoted and not candidate.is_whole) or _TALK.search(candidate.before + candidate.after) else 1
 
 
-def _phrase(kind: str, about: str, words: str, confidence: float, *, is_foreign: bool = False) -> Detector:
+def _phrase(
+    kind: str, about: str, words: str, confidence: float, *, door: Door = WORDS, gate: str = "", tail: int = 64
+) -> Detector:
+    """``gate`` is a part of what all ``words`` say, where to look for all of them is dear."""
     spelt = _spelt(words)
-    before = "" if is_foreign else BEFORE
+    before = "" if door is FOREIGN else BEFORE
     return Detector(
         kind,
         about,
-        gate=f"(?is){spelt}",
+        gate=f"(?is){gate or spelt}",
         pattern=f"(?is){before}({spelt})",
         confidence=confidence,
         lead=320,
-        tail=64,
+        tail=tail,
         check=_is_said,
-        is_foreign=is_foreign,
+        door=door,
     )
 
 
@@ -280,10 +289,17 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         if language != "English"
     ),
     *(
-        _phrase("injection.instructs-model", f"the same in {language}", words, 0.85, is_foreign=True)
+        _phrase("injection.instructs-model", f"the same in {language}", words, 0.85, door=FOREIGN)
         for language, words in _FOREIGN_OVERRIDE.items()
     ),
-    _phrase("injection.instructs-model", "keys, files or the conversation to be read for a tool", _TOOL_ORDER, 0.8),
+    _phrase(
+        "injection.instructs-model",
+        "keys, files or the conversation to be read for a tool",
+        _TOOL_ORDER,
+        0.8,
+        gate=_TOOL_ORDER_GATE,
+        tail=320,
+    ),
     _phrase("injection.instructs-model", "text addressed to an AI, or another persona", _ADDRESS, 0.65),
     _phrase("injection.secrecy", _ABOUT_SECRECY, _SECRECY["English"], 0.8),
     *(
@@ -292,7 +308,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         if language != "English"
     ),
     *(
-        _phrase("injection.secrecy", f"the same in {language}", words, 0.8, is_foreign=True)
+        _phrase("injection.secrecy", f"the same in {language}", words, 0.8, door=FOREIGN)
         for language, words in _FOREIGN_SECRECY.items()
     ),
 )

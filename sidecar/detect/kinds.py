@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+from sidecar.detect.doors import WORDS, Door
 
 _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
@@ -28,18 +30,54 @@ PLACEHOLDER: Final = re.compile(
 """What people write where a value belongs: it holds none, so no profile reports it."""
 
 
-@dataclass(slots=True)
+class Surface(Protocol):
+    """A text that was scanned: the message's own (``Texts``), or a view of it."""
+
+    def joined(self) -> bytes:
+        """All of it."""
+        ...
+
+    def around(self, offset: int) -> tuple[int, int]:
+        """Begin and end of the leaf, or the stretch of a view, in which ``offset`` lies."""
+        ...
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether the stretch is all of its leaf."""
+        ...
+
+
 class Candidate:
-    """A stretch of text that has the shape of a kind, with what stands around it.
+    """A stretch of a surface that has the shape of a kind, with what stands around it.
 
     ``before`` and ``after`` (at most ``CONTEXT_CHARS``) may reach into the neighbouring leaves, so that a value is seen
-    with its key. ``is_whole`` says that the value is all of its leaf.
+    with its key. Most are refused by their ``value`` alone, so that the rest is made when it is asked for.
     """
 
-    value: str
-    before: str
-    after: str
-    is_whole: bool
+    __slots__ = ("_end", "_start", "_surface", "value")
+
+    def __init__(self, surface: Surface, start: int, end: int) -> None:
+        """``start`` and ``end`` are bytes of ``surface.joined()``."""
+        self._surface = surface
+        self._start = start
+        self._end = end
+        self.value = surface.joined()[start:end].decode("utf-8", "replace")
+
+    @property
+    def before(self) -> str:
+        """What stands before the value."""
+        start = self._start
+        return self._surface.joined()[max(0, start - CONTEXT_CHARS) : start].decode("utf-8", "replace")
+
+    @property
+    def after(self) -> str:
+        """What stands after the value."""
+        end = self._end
+        return self._surface.joined()[end : end + CONTEXT_CHARS].decode("utf-8", "replace")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value is all of its leaf."""
+        return self._surface.is_whole(self._start, self._end)
 
 
 Check = Callable[[Candidate], float]
@@ -54,7 +92,8 @@ class Detector:
     in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
     the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
     Where ``is_ahead``, the gate is a word, and values are looked for up to ``tail`` after it.
-    Where ``is_foreign``, it can be met in text beyond ASCII only.
+    Behind ``door`` may stand what no text can meet that does not open it.
+    ``glance`` is asked first, with the text and the end of the gate's match, and refuses what ``check`` would refuse there.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
@@ -74,8 +113,9 @@ class Detector:
     may_overlap: bool = False
     doubt: Callable[[Candidate], bool] | None = None
     is_ahead: bool = False
-    is_foreign: bool = False
+    door: Door = WORDS
     effort: int = 15
+    glance: Callable[[bytes, int], bool] | None = None
 
 
 SIGNALS: Final = "injection."

@@ -8,6 +8,7 @@ import base64
 import re
 from typing import Final
 
+from sidecar.detect.doors import LOGIN
 from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, is_filled_in
 from sidecar.detect.naming import CREDENTIAL, entropy, is_documented, name_of
 
@@ -17,6 +18,12 @@ _COMMON_WORDS: Final = frozenset(
     optional prompt hidden masked default empty unknown""".split()
 )
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
+_TAME: Final = re.compile(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key")
+"""Words, paths, attributes of objects."""
+_DIGITS: Final = re.compile(r"[0-9].*[0-9]")
+_LEAST: Final = 16
+_DRAWN: Final = "[0-9A-Za-z+/_.~-]"
+_RUN: Final = re.compile(rf"{_DRAWN}{{{_LEAST},200}}".encode())
 _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:pass(?:word|wd)?|pwd?|secret|token)\d?")
 
 
@@ -61,22 +68,28 @@ def _is_password(candidate: Candidate) -> float:
     return bool(name_of(candidate))
 
 
-def _is_random(candidate: Candidate) -> float:
-    """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer.
+def _is_drawn_after(data: bytes, end: int) -> bool:
+    """Whether the value of which a gate has seen ``_LEAST`` characters looks drawn: in code it is nearly always a name."""
+    value = _RUN.match(data, end - _LEAST)
+    return value is not None and _looks_drawn(value[0].decode())
 
-    What is quick to ask comes first: names with *key* and *token* in them are in every program.
-    """
-    value = candidate.value.rstrip("=")
-    if re.search(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key", value):
-        return 0
+
+def _looks_drawn(value: str) -> bool:
+    """Whether a generator may have drawn these characters; what is quick to ask comes first."""
+    if not _DIGITS.search(value) or _TAME.search(value):
+        return False
     runs = [run for run in re.split(r"[^0-9A-Za-z]", value) if len(run) >= 10]
     if not any(sum(map(str.isdigit, run)) >= 2 and sum(map(str.isalpha, run)) >= 2 for run in runs):
-        return 0
+        return False
     if re.fullmatch(r"[0-9a-fA-F]+", value):
-        is_drawn = len(value) in (24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
-    else:
-        is_drawn = entropy(value) > 3.3
-    if not is_drawn or _UUID.search(value) or not is_filled_in(candidate) or is_documented(candidate):
+        return len(value) in (24, 32, 40, 48, 64) and entropy(value.lower()) > 2.9
+    return entropy(value) > 3.3
+
+
+def _is_random(candidate: Candidate) -> float:
+    """Characters as a generator draws them, under a name that says key, token or secret and nothing tamer."""
+    value = candidate.value.rstrip("=")
+    if not _looks_drawn(value) or _UUID.search(value) or not is_filled_in(candidate) or is_documented(candidate):
         return 0
     return bool(name_of(candidate))
 
@@ -128,6 +141,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         pattern=_DATABASE + _LOGIN,
         confidence=0.95,
         check=_is_password_in_url,
+        door=LOGIN,
     ),
     Detector(
         "secrets.database-url",
@@ -145,6 +159,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         pattern=_WEB + _LOGIN,
         confidence=0.9,
         check=_is_password_in_url,
+        door=LOGIN,
     ),
     Detector(
         "secrets.authorization",
@@ -158,18 +173,20 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.generic",
         "random characters under a name with key, token or secret; not cursors, page tokens, digests, UUIDs, ids",
-        gate=_KEY_NAME + _SET_TO + "[0-9A-Za-z+/_.~-]{16}",
-        pattern=_KEY_NAME + _SET_TO + "([0-9A-Za-z+/_.~-]{16,200}=*)",
+        gate=_KEY_NAME + _SET_TO + f"{_DRAWN}{{{_LEAST}}}",
+        pattern=_KEY_NAME + _SET_TO + f"({_DRAWN}{{{_LEAST},200}}=*)",
         confidence=0.75,
         check=_is_random,
+        glance=_is_drawn_after,
     ),
     Detector(
         "secrets.generic",
         "the same after a flag on a command line",
-        gate=_FLAG + "[0-9A-Za-z+/_.~-]{16}",
-        pattern=_FLAG + "([0-9A-Za-z+/_.~-]{16,200}=*)",
+        gate=_FLAG + f"{_DRAWN}{{{_LEAST}}}",
+        pattern=_FLAG + f"({_DRAWN}{{{_LEAST},200}}=*)",
         confidence=0.75,
         check=_is_random,
+        glance=_is_drawn_after,
     ),
     Detector(
         "secrets.password",

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from sidecar.detect import personal_contact, personal_money, personal_papers, personal_phone
+from sidecar.detect.doors import DIGITS
 from sidecar.detect.kinds import Candidate, Detector, before
 from sidecar.detect.personal_ids import SEPARATOR, Id, beside, is_piece
 from sidecar.detect.personal_ids_europe import EUROPE
@@ -49,6 +50,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=32,
         tail=8,
         check=_is_dashed_ssn,
+        door=DIGITS,
     ),
     beside(
         "pii.us-ssn",

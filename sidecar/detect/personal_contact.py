@@ -5,6 +5,7 @@ import unicodedata
 from ipaddress import ip_address
 from typing import Final
 
+from sidecar.detect.doors import ADDRESS, COLONS, DIGITS, HEXTET, WORDS
 from sidecar.detect.kinds import Candidate, Check, Detector, before
 
 _NO_DOMAIN: Final = frozenset(
@@ -15,6 +16,7 @@ _NO_DOMAIN: Final = frozenset(
 _WIDE: Final = "\u2e80"
 """Scripts from here on are written without spaces, so that a sentence runs into an address."""
 
+_IN_URL: Final = re.compile(r"://[^\s/]*\Z")
 _IP_GOES_ON: Final = re.compile(r"[._]?\d|\.\w|[-_]?[A-Za-z_]|::|:[0-9A-Fa-f]*[G-Zg-z:]")
 _IP_IS_PIECE: Final = re.compile(
     r"(?i)(?:[0-9a-z_][./:@_]|[a-z_]-|(?:version|ver|release|build|oid)\W{0,4}|==|[<>]=\s?|[~^]\s?)\Z"
@@ -31,7 +33,8 @@ def _is_email(candidate: Candidate) -> bool:
     is_file = domain.rpartition(".")[2].lower() in _NO_DOMAIN
     if name == "git" or name.endswith(".") or ".." in candidate.value or is_file:
         return False
-    return not re.search(r"://[^\s/]*\Z", candidate.before)
+    before = candidate.before
+    return "://" not in before or _IN_URL.search(before) is None
 
 
 def _is_wide_email(candidate: Candidate) -> bool:
@@ -110,9 +113,10 @@ _WIDE_EMAIL: Final = (
 )
 _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _V4: Final = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
-_HEXTET: Final = "[0-9A-Fa-f]{1,4}"
-_V6: Final = rf"(?:{_HEXTET}:){{7}}{_HEXTET}|[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::(?:{_HEXTET}(?::{_HEXTET}){{0,5}})?"
-_V6_GATE: Final = rf"[0-9A-Fa-f]:{_HEXTET}(?::{_HEXTET}){{4}}:[0-9A-Fa-f]|[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::"
+_V6_FULL: Final = rf"(?:{HEXTET}:){{7}}{HEXTET}"
+_V6_FULL_GATE: Final = rf"[0-9A-Fa-f]:{HEXTET}(?::{HEXTET}){{4}}:[0-9A-Fa-f]"
+_V6_SHORT_GATE: Final = rf"[0-9A-Fa-f]{{4}}(?::{HEXTET}){{0,6}}::"
+_V6_SHORT: Final = rf"{_V6_SHORT_GATE}(?:{HEXTET}(?::{HEXTET}){{0,5}})?"
 
 
 _V4_GATE: Final = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
@@ -123,7 +127,7 @@ _V4_GATE_PRIVATE: Final = (
 """The private networks (RFC 1918, 6598, 3927), those for documentation and tests (RFC 5737, 2544), and the reserved."""
 
 
-def _ips(kind: str, about: str, v4_gate: str, check: Check) -> tuple[Detector, Detector]:
+def _ips(kind: str, about: str, v4_gate: str, check: Check) -> tuple[Detector, ...]:
     return (
         Detector(
             kind,
@@ -134,16 +138,24 @@ def _ips(kind: str, about: str, v4_gate: str, check: Check) -> tuple[Detector, D
             lead=32,
             tail=16,
             check=check,
+            door=DIGITS,
         ),
-        Detector(
-            kind,
-            f"{about} (version 6)",
-            gate=_V6_GATE,
-            pattern=rf"{before('0-9A-Za-z_:.')}({_V6})(?:[^0-9A-Za-z:]|:[^0-9A-Fa-f:]|:?$)",
-            confidence=0.9,
-            lead=64,
-            tail=48,
-            check=check,
+        *(
+            Detector(
+                kind,
+                f"{about} (version 6, {form})",
+                gate=gate,
+                pattern=rf"{before('0-9A-Za-z_:.')}({pattern})(?:[^0-9A-Za-z:]|:[^0-9A-Fa-f:]|:?$)",
+                confidence=0.9,
+                lead=64,
+                tail=48,
+                check=check,
+                door=door,
+            )
+            for form, gate, pattern, door in (
+                ("in full", _V6_FULL_GATE, _V6_FULL, COLONS),
+                ("shortened", _V6_SHORT_GATE, _V6_SHORT, WORDS),
+            )
         ),
     )
 
@@ -157,6 +169,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         confidence=0.95,
         lead=400,
         check=_is_email,
+        door=ADDRESS,
     ),
     Detector(
         "pii.email",
@@ -167,6 +180,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=192,
         check=_is_wide_email,
         may_overlap=True,
+        door=ADDRESS,
     ),
     *_ips("pii.ip", "address on the internet; meant for counting", _V4_GATE, _is_ip),
     *_ips(

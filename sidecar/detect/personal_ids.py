@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
+from sidecar.detect.doors import DIGITS, Door
 from sidecar.detect.kinds import Candidate, Check, Detector, before
 from sidecar.detect.personal_words import GAP_BYTES, Words, near, words
 
@@ -31,7 +32,7 @@ class Id:
     ``form`` shows it: ``#`` is a digit, ``@`` a letter, ``{ymd}`` a day of birth (``Y`` with its century), the rest
     stands as it is. ``shape`` is what it looks like beside one of ``words``; ``alone`` what it looks like by itself, and
     ``alone_sure`` how sure that is against a named one. ``module`` is the one of python-stdnum that knows its rule, or
-    ``is_valid`` is ours; both get the number without separators, in capitals.
+    ``is_valid`` is ours; both get the number without separators, in capitals. ``door`` is that of the form by itself.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Id:
     module: str = ""
     is_valid: Valid | None = None
     keep: str = ""
+    door: Door = DIGITS
 
     def compact(self, text: str) -> str:
         """The number without separators, of which those in ``keep`` carry meaning."""
@@ -73,6 +75,7 @@ class Id:
             tail=8,
             check=_check(self, named, self.alone_sure),
             may_overlap=True,
+            door=self.door,
             effort=25,
         )
         return (alone, ahead)

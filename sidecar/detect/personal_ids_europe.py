@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sidecar.detect.doors import CAPITAL_RUN
 from sidecar.detect.personal_ids import SEPARATOR as S
 from sidecar.detect.personal_ids import Id
 from sidecar.detect.personal_sums import de_rvnr_ok, hu_taj_ok, ru_snils_ok, uk_nino_ok
@@ -32,6 +33,7 @@ EUROPE: Final[tuple[Id, ...]] = (
         "codice fiscale,cod fisc,c.f.,tax code,fiscal code|tax id",
         alone=r"[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPR-T][0-9L-NP-V]{2}[A-Z][0-9L-NP-V]{3}[A-Z]",
         module="it.codicefiscale",
+        door=CAPITAL_RUN,
     ),
     Id(
         "pii.fr-nir",

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from sidecar.detect.doors import DIGITS, GAP
 from sidecar.detect.kinds import BEFORE, Candidate, Detector, before
 from sidecar.detect.personal_sums import luhn_ok
 
@@ -22,8 +23,6 @@ _CARD_WORDS: Final = re.compile(
     r"|\b(?:pan|ccn?|cv[cv])\b|cc.?(?:num|no|nr)|kredit|karte|carte|tarjeta|cart[ãa]o|carta|kort|kartu|карт|カード|卡"
 )
 """A mark in place of a card is no such word: it says nothing of the number beside it."""
-_GAP: Final = r"(?:[ -]|\xC2\xA0|\xE2\x80[\x80-\x93\xAF])"
-"""Between groups: spaces and hyphens, also those that do not break."""
 
 _IBAN_COUNTRIES: Final = {
     15: "NO",
@@ -47,9 +46,9 @@ _IBAN_COUNTRIES: Final = {
 }
 """The countries by the length of their account numbers (ISO 13616, SWIFT's registry)."""
 _IBAN: Final = "|".join(
-    f"(?:{countries}){_GAP}?[0-9]{{2}}(?:{_GAP}?[0-9A-Z]){{{length - 4}}}" for length, countries in _IBAN_COUNTRIES.items()
+    f"(?:{countries}){GAP}?[0-9]{{2}}(?:{GAP}?[0-9A-Z]){{{length - 4}}}" for length, countries in _IBAN_COUNTRIES.items()
 )
-_IBAN_GATE: Final = f"{_GAP}?[0-9]{{2}}(?:{_GAP}?[0-9A-Z]{{4}}){{2}}{_GAP}?[0-9A-Z]{{3}}"
+_IBAN_GATE: Final = f"{GAP}?[0-9]{{2}}(?:{GAP}?[0-9A-Z]{{4}}){{2}}{GAP}?[0-9A-Z]{{3}}"
 
 
 def iban_ok(text: str) -> bool:
@@ -99,12 +98,12 @@ def _is_iban(candidate: Candidate) -> bool:
 
 _CARD: Final = (
     r"([2-6][0-9]{11,18}|(?:1800|2131|0604|8[12][0-9]{2}|9792)[0-9]{8,12}"
-    rf"|[2-689][0-9]{{3}}(?:{_GAP}[0-9]{{4}}){{3}}|(?:3[0-9]{{3}}|1800|2131){_GAP}[0-9]{{6}}{_GAP}[0-9]{{4,5}})(?:[^0-9A-Za-z_]|$)"
+    rf"|[2-689][0-9]{{3}}(?:{GAP}[0-9]{{4}}){{3}}|(?:3[0-9]{{3}}|1800|2131){GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}})(?:[^0-9A-Za-z_]|$)"
 )
 _CARD_RARE: Final = (
-    rf"([2-69][0-9]{{3}}(?:{_GAP}[0-9]{{4}}){{2,3}}{_GAP}[0-9]{{1,3}}|[56][0-9]{{3}}{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4,5}}"
-    rf"|4[0-9]{{3}}(?:{_GAP}[0-9]{{3}}){{3}}|[56][0-9]{{5}}{_GAP}[0-9]{{10,13}}"
-    rf"|[4-6][0-9]{{7}}{_GAP}[0-9]{{4}}{_GAP}?[0-9]{{4}})(?:[^0-9A-Za-z_]|$)"
+    rf"([2-69][0-9]{{3}}(?:{GAP}[0-9]{{4}}){{2,3}}{GAP}[0-9]{{1,3}}|[56][0-9]{{3}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4,5}}"
+    rf"|4[0-9]{{3}}(?:{GAP}[0-9]{{3}}){{3}}|[56][0-9]{{5}}{GAP}[0-9]{{10,13}}"
+    rf"|[4-6][0-9]{{7}}{GAP}[0-9]{{4}}{GAP}?[0-9]{{4}})(?:[^0-9A-Za-z_]|$)"
 )
 NO_DIGIT: Final = "(?:^|[^0-9]|%[0-9A-Fa-f]{2})"
 """Before the numbers a gate says no more than this; the same said exactly halves the speed of the whole scan."""
@@ -120,6 +119,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         tail=64,
         check=_is_card,
         may_overlap=True,
+        door=DIGITS,
     ),
     Detector(
         "pii.card",
@@ -131,6 +131,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         tail=64,
         check=_is_rare_card,
         may_overlap=True,
+        door=DIGITS,
     ),
     Detector(
         "pii.iban",
@@ -139,11 +140,12 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         pattern=rf"{BEFORE}({_IBAN})(?:[^0-9A-Za-z]|$)",
         confidence=0.98,
         check=_is_iban,
+        door=DIGITS,
     ),
     Detector(
         "pii.iban",
         "in small letters, after the word IBAN",
-        gate="(?i)iban[^0-9]{1,24}" + _IBAN_GATE.removeprefix(f"{_GAP}?"),
+        gate="(?i)iban[^0-9]{1,24}" + _IBAN_GATE.removeprefix(f"{GAP}?"),
         pattern=rf"(?i)iban[^0-9]{{0,20}}[^0-9A-Za-z]({_IBAN})(?:[^0-9A-Za-z]|$)",
         confidence=0.98,
         check=_is_iban,

@@ -1,14 +1,16 @@
 """Dates of birth and passports."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
+from sidecar.detect.doors import DIGITS
 from sidecar.detect.kinds import Candidate, Detector
 from sidecar.detect.personal_ids import beside, is_piece
 from sidecar.detect.personal_sums import is_date
 from sidecar.detect.personal_words import near, words
 
-_BIRTH_WORDS: Final = words(
+_BORN: Final = (
     "date of birth,birth date,birthdate,birthday,dob,d.o.b,born,birth,geburtsdatum,geburtstag,geboren,geb,née le,né le,"
     "date de naissance,naissance,fecha de nacimiento,nacimiento,nacido,nacida,nascimento,nascido,nascida,data di nascita,"
     "nascita,nato il,nata il,geboortedatum,geboren op,födelsedatum,född,fødselsdato,fødselsdag,født,syntymäaika,syntynyt,"
@@ -17,6 +19,9 @@ _BIRTH_WORDS: Final = words(
     "дата на раждане,ημερομηνία γέννησης,生年月日,出生日期,出生,생년월일,생일,tarikh lahir,tanggal lahir,ngày sinh,วันเกิด,"
     "जन्म तिथि,تاريخ الميلاد,תאריך לידה"
 )
+_UR: Final = r"(?:ur|Ur|UR)\.[^0-9A-Za-z]{0,3}[0-9dw]"
+"""Polish for born, with how a day or a place after it begins: the three signs alone end sentences everywhere."""
+_BIRTH_WORDS: Final = replace(words(f"{_BORN},ur."), gate=f"(?:{words(_BORN).gate}|{_UR})")
 _YEAR: Final = "(?:19[0-9]{2}|20[0-3][0-9])"
 """Plausible for somebody alive, without a clock."""
 _DATE: Final = (
@@ -126,6 +131,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=128,
         tail=32,
         check=_is_zone,
+        door=DIGITS,
     ),
     Detector(
         "pii.passport",
@@ -139,6 +145,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=128,
         tail=80,
         check=_is_card_zone,
+        door=DIGITS,
     ),
     beside(
         "pii.passport",

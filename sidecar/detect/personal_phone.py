@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from sidecar.detect.doors import PLUS
 from sidecar.detect.kinds import Candidate, Detector, before
 from sidecar.detect.personal_ids import beside
 from sidecar.detect.personal_words import Words, near, words
@@ -119,6 +120,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=16,
         tail=64,
         check=_is_international,
+        door=PLUS,
         effort=100,
     ),
     beside(

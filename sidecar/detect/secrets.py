@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 from sidecar.detect import secrets_ai, secrets_cloud, secrets_code, secrets_config, secrets_money, secrets_people, secrets_watch
+from sidecar.detect.doors import BASE64_RUN
 from sidecar.detect.kinds import BEFORE, PLACEHOLDER, Candidate, Detector, is_filled_in
 from sidecar.detect.shapes import HEX, PATH, WORD
 
@@ -116,6 +117,7 @@ _STANDARDS: Final[tuple[Detector, ...]] = (
         pattern=rf"{BEFORE}([MNO]{WORD}{{23,27}}\.{WORD}{{6}}\.{WORD}{{27,40}})",
         confidence=0.99,
         check=_is_discord_token,
+        door=BASE64_RUN,
     ),
     Detector(
         "secrets.azure-key",

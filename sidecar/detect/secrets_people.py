@@ -1,7 +1,9 @@
 """Credentials of chat, mail, social networks, documents and customers' data."""
 
+from dataclasses import replace
 from typing import Final
 
+from sidecar.detect.doors import HEX_RUN
 from sidecar.detect.kinds import Candidate, Detector, is_filled_in
 from sidecar.detect.shapes import (
     AZ,
@@ -113,7 +115,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     alone(
         "sendgrid-key", "SendGrid API key", r"SG\.(?:[0-9A-Za-z_-]{20,24}\.[0-9A-Za-z_-]{39,50}|[0-9A-Za-z=_.-]{66})", 0.99, 3
     ),
-    alone("mailgun-key", "Mailgun private or signing key", "[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}", 0.95, 0),
+    replace(
+        alone("mailgun-key", "Mailgun private or signing key", "[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}", 0.95, 0, door=HEX_RUN),
+        gate="[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{8}(?:[^0-9A-Za-z]|$)",
+    ),
     near("mailgun-key", "older API key", "mailgun", "(?:pub)?key-[0-9a-f]{32}"),
     alone("mailchimp-key", "Mailchimp API key", "[0-9a-f]{32}-us[0-9]{1,2}", 0.99, 0),
     alone("mandrill-key", "Mandrill key", "md-[0-9A-Za-z_-]{22}", 0.9, 3),

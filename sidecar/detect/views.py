@@ -3,33 +3,17 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.detect import letters, runs
 from sidecar.detect.bounds import Left
-from sidecar.detect.kinds import CONTEXT_CHARS
+from sidecar.detect.kinds import CONTEXT_CHARS, Surface
 from sidecar.limits import INFLATED_BYTES_MAX
 
 RUNS: Final = ("base64", "base32", "hex")
 _AROUND: Final = 2 * CONTEXT_CHARS
 _WORD_MAX: Final = 16_384
 """How far from an escaped letter the value it belongs to may reach: as long as the longest token."""
-
-
-class Surface(Protocol):
-    """A text that was scanned: the message's own (``Texts``), or a view of it."""
-
-    def joined(self) -> bytes:
-        """All of it."""
-        ...
-
-    def around(self, offset: int) -> tuple[int, int]:
-        """Begin and end of the leaf, or the stretch of a view, in which ``offset`` lies."""
-        ...
-
-    def is_whole(self, start: int, end: int) -> bool:
-        """Whether the stretch is all of its leaf."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +38,7 @@ class View:
 
     __slots__ = ("_data", "_parts", "_pieces", "_starts", "parent", "size", "stretches")
 
-    def __init__(self, parent: "Surface") -> None:
+    def __init__(self, parent: Surface) -> None:
         self.parent = parent
         self._parts: list[bytes] = []
         self._pieces: list[Piece] = []

@@ -1,0 +1,87 @@
+"""What must stand in a text before a group of gates is asked about it: conditions that cost a tenth of the gates.
+
+Hyperscan is fast with few patterns that are alike and slow with many that are not, so that gates stand in groups. Behind a
+door stand those that cannot match unless it does.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+GAP: Final = r"(?:[ -]|\xC2\xA0|\xE2\x80[\x80-\x93\xAF])"
+"""Between groups of a number: spaces and hyphens, also those that do not break."""
+SPACE: Final = r"(?:\xc2\xa0|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xe2\x80[\x90-\x95]|\xe2\x88\x92)"
+"""Spaces and dashes beyond ASCII."""
+HEXTET: Final = "[0-9A-Fa-f]{1,4}"
+_DASH: Final = r"(?:-|\xE2\x80[\x90-\x93])"
+_DIGITS: Final = (
+    rf"[0-9]{{3}}{_DASH}[0-9]{{2}}{_DASH}[0-9]{{4}}",
+    r"[0-9]{3}\.[0-9]{3}[-.][0-9Kk]",
+    "[0-9]{6}[-+A/][0-9]{3}",
+    "[0-9]{3}-[0-9]{3}-[0-9]{3}",
+    "[0-9]{4}-[0-9]{5}-",
+    "[0-9]{7}-[0-9]",
+    "[0-9]{7}(?:-?[A-Z]|<)",
+    r"[0-9]{4}\.[0-9]{4}\.",
+    r"[0-9]{2}\.[0-9]{2}-[0-9]{3}",
+    "[0-9] [0-9]{2} (?:[0-9]{2}|2[AB]) [0-9]{3} ",
+    rf"[0-9]{{4}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}",
+    rf"[0-9]{{4}}{GAP}[0-9]{{6}}{GAP}",
+    rf"[0-9]{{4}}{GAP}[0-9]{{3}}{GAP}[0-9]{{3}}",
+    rf"[0-9]{{6}}{GAP}[0-9]{{10}}",
+    rf"[0-9]{{8}}{GAP}[0-9]",
+    r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+    r"[0-9]{6}\([0-9A]",
+    "[0-9]{12}(?:[^0-9A-Za-z_]|$)",
+    "[0-9]{17}",
+    "[A-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
+    "P[A-Z][0-9]{4}[A-Z]",
+    "[A-Z]{4}[0-9]{6}[HMX]",
+    rf"[A-Z]{{2}}{GAP}?[0-9]{{2}}{GAP}?[0-9A-Z]{{4}}{GAP}?[0-9A-Z]{{4}}",
+)
+"""The shapes that numbers of cards, accounts, people and hosts have, and dates and times have not."""
+_FOREIGN: Final = (
+    r"[\xcc-\xd5\xd8-\xdb\xe0\xe3-\xed\xf3]",
+    r"\xc2\xad",
+    r"\xe1[^\xba\xbb]",
+    r"\xe2(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf]|\x83[\x90-\xb0]|[\x92\x93])",
+    f"{SPACE}[0-9]",
+    r"\xef[^\xbf]|\xef\xbf[^\xbd]",
+    r"\xf0(?:\x9d|\x9f[\x84\x85])",
+)
+"""Other alphabets, look-alikes and what is invisible: no Latin letters with accents, no signs of print, hardly a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """``literal`` must stand in the text and ``pattern`` (Hyperscan) match it; without both, what is behind is always asked.
+
+    Where there is a ``reach``, what is behind matches nowhere but within so many bytes around where ``pattern`` does.
+    """
+
+    name: str
+    pattern: str = ""
+    literal: bytes = b""
+    reach: int = 0
+
+
+WORDS: Final = Door("words")
+FIELDS: Final = Door("fields")
+COLONS: Final = Door("colons")
+DIGITS: Final = Door("digits", "|".join(_DIGITS), reach=100)
+CAPITAL_RUN: Final = Door("capital-run", "[0-9A-Z]{16}")
+HEX_RUN: Final = Door("hex-run", "[0-9A-Fa-f :-]{23}")
+BASE64_RUN: Final = Door("base64-run", "[A-Za-z0-9+/_-]{20}")
+ADDRESS: Final = Door("address", literal=b"@")
+LOGIN: Final = Door("login", literal=b"@")
+PLUS: Final = Door("plus", literal=b"+")
+PERCENT: Final = Door("percent", literal=b"%")
+BACKSLASH: Final = Door("backslash", literal=b"\\")
+AMPERSAND: Final = Door("ampersand", literal=b"&")
+EQUALS: Final = Door("equals", literal=b"=")
+ZERO: Final = Door("zero", literal=b"\0")
+FOREIGN: Final = Door("foreign", "|".join(_FOREIGN))
+"""Asked of text beyond ASCII only."""
+DOORS: Final = (
+    WORDS, FIELDS, COLONS, DIGITS, CAPITAL_RUN, HEX_RUN, BASE64_RUN, ADDRESS, LOGIN, PLUS, PERCENT, BACKSLASH,
+    AMPERSAND, EQUALS, ZERO, FOREIGN,
+)  # fmt: skip
