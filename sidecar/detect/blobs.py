@@ -27,7 +27,9 @@ def blobs(payload: Any) -> Iterator[str]:
             yield from _of_holder(holder)
             for name in ("inputRequests", "inputResponses"):
                 entries = holder.get(name)
-                for entry in entries.values() if type(entries) is dict else ():
+                if type(entries) is not dict:
+                    continue
+                for entry in entries.values():
                     is_answer = type(entry) is dict and "params" not in entry
                     yield from blobs({"result": entry} if is_answer else entry)
 
@@ -35,6 +37,8 @@ def blobs(payload: Any) -> Iterator[str]:
 def _of_holder(holder: dict[str, Any]) -> Iterator[str]:
     for name in ("content", "contents", "messages"):
         blocks = holder.get(name)
+        if blocks is None:
+            continue
         for block in blocks if type(blocks) is list else (blocks,):
             if type(block) is not dict:
                 continue

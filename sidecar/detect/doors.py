@@ -53,14 +53,14 @@ _FOREIGN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """``literal`` must stand in the text and ``pattern`` (Hyperscan) match it; without both, what is behind is always asked.
+    """``sign``, one byte, must stand in the text and ``pattern`` (Hyperscan) match it; a door without either is always open.
 
     Where there is a ``reach``, what is behind matches nowhere but within so many bytes around where ``pattern`` does.
     """
 
     name: str
     pattern: str = ""
-    literal: bytes = b""
+    sign: bytes = b""
     reach: int = 0
 
 
@@ -71,14 +71,14 @@ DIGITS: Final = Door("digits", "|".join(_DIGITS), reach=100)
 CAPITAL_RUN: Final = Door("capital-run", "[0-9A-Z]{16}")
 HEX_RUN: Final = Door("hex-run", "[0-9A-Fa-f :-]{23}")
 BASE64_RUN: Final = Door("base64-run", "[A-Za-z0-9+/_-]{20}")
-ADDRESS: Final = Door("address", literal=b"@")
-LOGIN: Final = Door("login", literal=b"@")
-PLUS: Final = Door("plus", literal=b"+")
-PERCENT: Final = Door("percent", literal=b"%")
-BACKSLASH: Final = Door("backslash", literal=b"\\")
-AMPERSAND: Final = Door("ampersand", literal=b"&")
-EQUALS: Final = Door("equals", literal=b"=")
-ZERO: Final = Door("zero", literal=b"\0")
+ADDRESS: Final = Door("address", sign=b"@")
+LOGIN: Final = Door("login", sign=b"@")
+PLUS: Final = Door("plus", sign=b"+")
+PERCENT: Final = Door("percent", sign=b"%")
+BACKSLASH: Final = Door("backslash", sign=b"\\")
+AMPERSAND: Final = Door("ampersand", sign=b"&")
+EQUALS: Final = Door("equals", sign=b"=")
+ZERO: Final = Door("zero", sign=b"\0")
 FOREIGN: Final = Door("foreign", "|".join(_FOREIGN))
 """Asked of text beyond ASCII only."""
 DOORS: Final = (

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 
 import re2
@@ -81,11 +82,11 @@ class Engine:
         unseen = ("binary",) if unread else ()
         if ends:
             hits[_BASE64_GATE] = [*hits.get(_BASE64_GATE, ()), *ends]
+        count, version = len(self._detectors) + len(own), _version_with(self.version, own.version)
+        if not (hits or self._registered or own):
+            return Scan((), len(data), texts.bytes_skipped + unread, texts.skipped, 0, count, version, unseen)
         left = Left()
         mine = _own(own, texts, left)
-        count, version = len(self._detectors) + len(own), _version_with(self.version, own.version)
-        if not (hits or self._registered or mine or left.skipped):
-            return Scan((), len(data), texts.bytes_skipped + unread, texts.skipped, 0, count, version, unseen)
         found = self._found(texts, hits, left) + mine
         is_cut_up = not ONCE.isdisjoint(hits)
         left.effort = max(left.effort, EFFORT_MAX // 2)
@@ -203,14 +204,14 @@ class Engine:
                 start, stop = search(_ANYWHERE, data, at, limit)[1]
                 if start < 0:
                     break
-                confidence, candidate = detector.confidence, Candidate(surface, start, stop)
-                if detector.check is not None:
-                    confidence *= detector.check(candidate)
-                if confidence > 0 and _is_amid_base64(data, start, stop):
-                    confidence *= _BY_CHANCE
+                candidate = Candidate(surface, start, stop)
+                sure = 1 if detector.check is None else detector.check(candidate)
+                if sure and _is_amid_base64(data, start, stop):
+                    sure *= _BY_CHANCE
+                confidence = round(detector.confidence * sure, 2)
                 if confidence > 0:
                     is_doubtful = detector.doubt is not None and detector.doubt(candidate)
-                    found.append(Found(start, stop, rank, detector.kind, round(confidence, 2), is_doubtful))
+                    found.append(Found(start, stop, rank, detector.kind, confidence, is_doubtful))
                 spent += detector.effort if confidence < detector.confidence else _SURE_EFFORT
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
             if spent >= share or len(found) > SPANS_MAX:
@@ -227,20 +228,26 @@ class Engine:
 
         Of those, object keys and short texts are left out: they are words of the protocol between the lines of a key.
         """
-        starts = texts.starts()
-        parts = [
-            (index, max(each.start, starts[index]), min(each.end, starts[index + 1] - 1), each)
-            for each in found
-            for index in range(texts.index_at(each.start), texts.index_at(each.end - 1) + 1)
-        ]
-        parts.sort(key=lambda part: part[:3])
-        leaves = texts.leaves({index for index, *_ in parts})
+        starts, is_ascii = texts.starts(), data.isascii()
+        parts: list[tuple[int, int, int, Found]] = []
+        for each in found:
+            index = texts.index_at(each.start)
+            low = each.start
+            while each.end > (stop := starts[index + 1] - 1):
+                if low < stop:
+                    parts.append((index, low, stop, each))
+                index += 1
+                low = stop + 1
+            if low < each.end:
+                parts.append((index, low, each.end, each))
+        parts.sort(key=itemgetter(0, 1, 2))
+        leaves = texts.leaves({part[0] for part in parts})
         last, byte, char = -1, 0, 0
         for index, low, high, each in parts:
             if index != last:
                 last, byte, char = index, starts[index], 0
-            start = char + _chars(data, byte, low)
-            byte, char, end = low, start, start + _chars(data, low, high)
+            start = char + (low - byte if is_ascii else _chars(data, byte, low))
+            byte, char, end = low, start, start + (high - low if is_ascii else _chars(data, low, high))
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
                 yield Span(each.kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)

@@ -35,8 +35,10 @@ def family(found: Found) -> str:
     return found.kind if found.rank == OWN_RANK or found.kind.startswith(SIGNALS) else VALUES
 
 
-def apart(found: Iterable[Found]) -> list[Found]:
+def apart(found: list[Found]) -> list[Found]:
     """Without overlap within each family."""
+    if len(found) < 2:
+        return found
     families: dict[str, list[Found]] = {}
     for each in found:
         families.setdefault(family(each), []).append(each)

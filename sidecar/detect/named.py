@@ -111,6 +111,8 @@ _DATABASE: Final = (
 )
 _WEB: Final = r"(?i)(?:https?|s?ftps?|ssh|smtps?|imaps?|ldaps?|git|svn|socks5h?|wss?|rtsp)://"
 _LOGIN: Final = r"""[^\s:@/'"<>]{0,64}:([^\s@/'"<>\\]{2,128})@"""
+_LOGIN_GATE: Final = "/" + _LOGIN
+"""Without the names of schemes, which take three times as long."""
 _PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)="
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
 _PASSWORD: Final = (
@@ -137,7 +139,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.database-url",
         "password in the address of a database or queue; not one that documentation writes there",
-        gate=_DATABASE + _LOGIN,
+        gate=_LOGIN_GATE,
         pattern=_DATABASE + _LOGIN,
         confidence=0.95,
         check=_is_password_in_url,
@@ -155,7 +157,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.url-password",
         "password in any other address",
-        gate=_WEB + _LOGIN,
+        gate=_LOGIN_GATE,
         pattern=_WEB + _LOGIN,
         confidence=0.9,
         check=_is_password_in_url,

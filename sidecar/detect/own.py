@@ -169,7 +169,7 @@ class Own:
             # A scratch space that two threads share makes their scans fail.
             scratch = self._local.scratch = hyperscan.Scratch(self._database)
         met: set[int] = set()
-        self._database.scan(data, _note, context=met, scratch=scratch)
+        self._database.scan(data, _note, 0, met, scratch)
         return {self._numbers[number] for number in met}
 
     def _matches(self, index: int, data: bytes, surface: Surface, cuts: list[Cut]) -> Iterator[tuple[int, int]]:

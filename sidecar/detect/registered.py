@@ -53,7 +53,7 @@ class Registered:
             # A scratch space that two threads share makes their scans fail.
             scratch = self._local.scratch = hyperscan.Scratch(self._database)
         hits: list[tuple[int, int]] = []
-        self._database.scan(data, _note, context=hits, scratch=scratch)
+        self._database.scan(data, _note, 0, hits, scratch)
         return [self._whole(data, index, end) for index, end in hits if self._is_there(data, index, end)]
 
     def _is_there(self, data: bytes, index: int, end: int) -> bool:

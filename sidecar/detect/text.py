@@ -60,9 +60,18 @@ class Texts:
             if self.joined().isascii():
                 lengths: Iterable[int] = map(len, self.texts)
             else:
-                lengths = (len(text.encode("utf-8", "surrogatepass")) for text in self.texts)
+                lengths = self._lengths()
             self._starts = [length + index for index, length in enumerate(accumulate(lengths, initial=0))]
         return self._starts
+
+    def _lengths(self) -> list[int]:
+        """How many bytes each text is. The longest, which may be nearly all there is, is what the others leave."""
+        longest = max(range(len(self.texts)), key=lambda index: len(self.texts[index]))
+        lengths = [
+            0 if index == longest else len(text.encode("utf-8", "surrogatepass")) for index, text in enumerate(self.texts)
+        ]
+        lengths[longest] = len(self.joined()) - sum(lengths) - len(lengths) + 1
+        return lengths
 
     def index_at(self, offset: int) -> int:
         """Which text the byte at ``offset`` of ``joined()`` belongs to; the line feed belongs to the text before it."""
