@@ -69,7 +69,7 @@ def read_strictly(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise NotAMessage(PARSE_ERROR, "unparsable", "the body is not strict UTF-8 JSON") from None
-    if not _is_plainly_sound(body, value):
+    if not is_plainly_sound(body, value):
         keys = require_bounded(value)
         if _key_ends(body) != keys and _has_equal_keys(body):
             raise NotAMessage(INVALID_REQUEST, "duplicate-key", "an object in the body has the same key twice")
@@ -123,7 +123,7 @@ def canonical_if_ambiguous(data: bytes, value: Any) -> bytes:
 
     Clients read the last one, and so do we, but the first would stay in the bytes unread.
     """
-    if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list) or _is_plainly_sound(data, value):
+    if len(data) > limits.RESPONSE_BYTES_MAX // 8 or not isinstance(value, dict | list):
         return data
     keys, _, _ = _measure(value)
     if _key_ends(data) == keys or not _has_equal_keys(data):
@@ -209,8 +209,8 @@ def ids_in(body: bytes) -> list[Any]:
     return [member["id"] for member in requests_in(value if isinstance(value, list) else [value])]
 
 
-def _is_plainly_sound(data: bytes, value: Any) -> bool:
-    """Whether a JSON text is just as its value is written, so no key stands twice, with too few brackets to be too deep.
+def is_plainly_sound(data: bytes, value: Any) -> bool:
+    """Whether a JSON text is just as its value is written, so nothing is odd about it, with too few brackets to be too deep.
 
     Most peers write JSON this way, and for them this is all that is looked at; it takes a tenth of the time of the rest.
     """

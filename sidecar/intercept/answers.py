@@ -212,7 +212,7 @@ class Answers:
         Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
         them, so it is only rewritten where the settings ask for it.
         """
-        if not isinstance(payload, dict | list):
+        if not isinstance(payload, dict | list) or jsonrpc.is_plainly_sound(raw, payload):
             return raw, ()
         single = jsonrpc.canonical_if_ambiguous(raw, payload)
         odd = anomalies.in_answer(raw)
