@@ -4,7 +4,7 @@ Run: ``python benchmarks/own_kinds.py TEXT…`` with some files of clean text; p
 without own kinds, the best of several rounds.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +23,15 @@ ROWS = 1_000_000
 SIZES = (2_000, 10_000, 100_000, 1_000_000)
 
 
-def main(files: list[str]) -> None:
-    """Measure with the text of these files."""
-    text = "\n".join(Path(file).read_text(errors="replace") for file in files).encode("ascii", "replace").decode()
-    text = text * (1 + SIZES[-1] // max(1, len(text)))
+def main() -> None:
+    """Measure with the text of the files that are named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", type=Path, nargs="+", metavar="TEXT", help="a file of clean text that is not empty")
+    files = parser.parse_args().files
+    text = "\n".join(file.read_text(errors="replace") for file in files).encode("ascii", "replace").decode()
+    if not text.strip():
+        parser.error("the files hold no text")
+    text = text * (1 + SIZES[-1] // len(text))
     engine = Engine()
     for name, make in _sets().items():
         began = time.perf_counter()
@@ -82,4 +87,4 @@ def _best_s(engine: Engine, own: Own, text: str, rounds: int) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
