@@ -1,4 +1,4 @@
-"""The first stage: where in a text detectors and encodings may have something, in one pass of Hyperscan for all of them."""
+"""The first stage: where in a text detectors and encodings may have something, by Hyperscan, in groups behind doors."""
 
 import hashlib
 import threading
@@ -22,6 +22,7 @@ STOPPED: Final = -1
 _SURPLUS: Final = -2
 _PLACE: Final = 20_000
 _PLACES: Final = 20_001
+"""Stand for a door of which one match says all, and for one with a reach."""
 _PLACES_MAX: Final = 16
 ONCE: Final = frozenset(FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
 Expressions = tuple[tuple[int, str], ...]
@@ -87,20 +88,12 @@ class Databases:
             if (sign is not None and sign not in data) or (is_foreign and is_ascii):
                 continue
             try:
-                # Arguments by position: by name, passing them takes as long as scanning a kilobyte.
-                if door is not None:
-                    ends: list[int] = []
-                    try:
-                        door.scan(data, _open, 0, ends, of_door)
-                    except hyperscan.ScanTerminated:  # Many places: looking at the whole is quicker.
-                        reach = 0
-                    if not ends:
-                        continue
-                    if reach:
-                        for start, stop in _around(sorted(ends), reach, len(data)):
-                            gates.scan(data[start:stop], _note_from, 0, (hits, start), of_gates)
-                        continue
-                gates.scan(data, _note, 0, hits, of_gates)
+                if reach:
+                    for start, stop in _stretches(door, data, reach, of_door):
+                        gates.scan(data[start:stop], _note_from, 0, (hits, start), of_gates)
+                elif door is None or _is_open(door, data, of_door):
+                    # Arguments by position: by name, passing them takes as long as scanning a kilobyte.
+                    gates.scan(data, _note, 0, hits, of_gates)
             except hyperscan.ScanTerminated:  # The callback ended the scan, as a flood makes it do.
                 continue
         del hits[_SURPLUS]
@@ -109,8 +102,7 @@ class Databases:
 
 def version(detectors: Sequence[Detector]) -> str:
     """Which detectors and encodings these are, by all they look for: 12 hex digits."""
-    parts = [(door, gates) for door, gates in _parted(detectors)]
-    said = repr((parts, [(each.kind, each.pattern, each.confidence) for each in detectors]))
+    said = repr((_parted(detectors), [(each.kind, each.pattern, each.confidence) for each in detectors]))
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
@@ -153,16 +145,29 @@ def _loaded(dump: bytes, count: int) -> list[hyperscan.Database | None]:
     return databases
 
 
-def _around(ends: list[int], reach: int, size: int) -> Iterator[tuple[int, int]]:
-    """The stretches of ``reach`` bytes around each of ``ends``, in order and apart."""
+def _is_open(door: hyperscan.Database, data: bytes, scratch: hyperscan.Scratch) -> bool:
+    ends: list[int] = []
+    door.scan(data, _open, 0, ends, scratch)
+    return bool(ends)
+
+
+def _stretches(door: hyperscan.Database, data: bytes, reach: int, scratch: hyperscan.Scratch) -> Iterator[tuple[int, int]]:
+    """What lies within ``reach`` bytes of where a door matches, in order and apart; all, where that is in many places."""
+    ends: list[int] = []
+    try:
+        door.scan(data, _open, 0, ends, scratch)
+    except hyperscan.ScanTerminated:
+        yield 0, len(data)
+        return
     start = stop = 0
-    for end in ends:
+    for end in sorted(ends):
         if end - reach > stop:
             if stop:
                 yield start, stop
             start = end - reach
-        stop = min(end + reach, size)
-    yield start, stop
+        stop = min(end + reach, len(data))
+    if stop:
+        yield start, stop
 
 
 def _open(_number: int, _start: int, end: int, _flags: int, ends: Any) -> bool | None:

@@ -1,4 +1,4 @@
-"""One pass over a message for all detectors at once, then an exact look at the few places where something may be."""
+"""A quick look at all of a message for all detectors together, then an exact one at the few places where something may be."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
 
 class Engine:
-    """All detectors: their gates in one pass, then their RE2 patterns and checks. Thread-safe.
+    """All detectors: their gates together, then their RE2 patterns and checks. Thread-safe.
 
     ``kinds`` is what it can find, ``version`` names all it looks for.
     """
