@@ -91,9 +91,13 @@ class Databases:
                 if reach:
                     for start, stop in _stretches(door, data, reach, of_door):
                         gates.scan(data[start:stop], _note_from, 0, (hits, start), of_gates)
-                elif door is None or _is_open(door, data, of_door):
-                    # Arguments by position: by name, passing them takes as long as scanning a kilobyte.
-                    gates.scan(data, _note, 0, hits, of_gates)
+                    continue
+                # Arguments by position: by name, passing them takes as long as scanning a kilobyte.
+                if door is not None:
+                    door.scan(data, _note, 0, hits, of_door)
+                    if hits.pop(_PLACE, None) is None:
+                        continue
+                gates.scan(data, _note, 0, hits, of_gates)
             except hyperscan.ScanTerminated:  # The callback ended the scan, as a flood makes it do.
                 continue
         del hits[_SURPLUS]
@@ -143,12 +147,6 @@ def _loaded(dump: bytes, count: int) -> list[hyperscan.Database | None]:
     if len(databases) != count:
         raise ValueError("no dump of an engine")
     return databases
-
-
-def _is_open(door: hyperscan.Database, data: bytes, scratch: hyperscan.Scratch) -> bool:
-    ends: list[int] = []
-    door.scan(data, _open, 0, ends, scratch)
-    return bool(ends)
 
 
 def _stretches(door: hyperscan.Database, data: bytes, reach: int, scratch: hyperscan.Scratch) -> Iterator[tuple[int, int]]:

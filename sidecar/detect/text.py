@@ -112,7 +112,7 @@ def walk(payload: Any, *, root: Path = ()) -> Texts:
     """
     walker = _Walker()
     walker.array((payload,), 0)
-    return Texts(payload, root, walker.texts, tuple(sorted(walker.skipped)), walker.bytes_skipped)
+    return Texts(payload, root, walker.texts, tuple(sorted(walker.skipped)) if walker.skipped else (), walker.bytes_skipped)
 
 
 class _Walker:

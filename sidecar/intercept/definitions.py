@@ -154,8 +154,8 @@ def _by_entry(scan: Scan) -> dict[Path, Scan]:
     spans: dict[Path, list[Span]] = {}
     for span in scan.spans:
         spans.setdefault(span.leaf.path[:3], []).append(span)
-    empty = replace(scan, spans=())
-    return {(): empty, **{place: replace(scan, spans=tuple(each)) for place, each in spans.items()}}
+    empty = scan._replace(spans=())
+    return {(): empty, **{place: scan._replace(spans=tuple(each)) for place, each in spans.items()}}
 
 
 def row_of(news: News) -> dict[str, Any]:

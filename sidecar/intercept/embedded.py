@@ -30,7 +30,7 @@ class Part:
         """What was seen in it, with paths as if it were a message of its own."""
         length = len(self.root)
         spans = [span for span in scan.spans if span.leaf.path[:length] == self.root]
-        return replace(scan, spans=tuple(_moved(span, (*self.base, *span.leaf.path[length:])) for span in spans))
+        return scan._replace(spans=tuple(_moved(span, (*self.base, *span.leaf.path[length:])) for span in spans))
 
     def placed(self, spans: Iterable[Span]) -> list[Span]:
         """Spans of its own paths, back in the message that embeds it."""
@@ -60,7 +60,7 @@ def parts(message: Message) -> list[Part]:
 def without(scan: Scan, found: list[Part]) -> Scan:
     """What was seen in a message outside of what it embeds."""
     roots = {part.root for part in found}
-    return replace(scan, spans=tuple(span for span in scan.spans if span.leaf.path[:3] not in roots))
+    return scan._replace(spans=tuple(span for span in scan.spans if span.leaf.path[:3] not in roots))
 
 
 def joined(verdict: Verdict, judged: list[tuple[Part, Verdict]]) -> tuple[Verdict, tuple[Path, ...]]:

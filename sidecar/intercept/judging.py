@@ -157,7 +157,7 @@ def _without_opaque(scan: Scan) -> Scan:
     A changed one fails the call, and no person or model reads it. In the record it is masked all the same.
     """
     spans = tuple(span for span in scan.spans if not (len(span.leaf.path) == 2 and span.leaf.path[1] in _OPAQUE))
-    return scan if len(spans) == len(scan.spans) else replace(scan, spans=spans)
+    return scan if len(spans) == len(scan.spans) else scan._replace(spans=spans)
 
 
 def redacted(judged: Judged, schema: Any = True) -> bytes:

@@ -67,7 +67,7 @@ class Tails:
                 spans = [each for each in spans if each not in own or each.kind != span.kind or each.end > end]
                 spans.append(replace(span, leaf=leaf, start=0, end=end, via=_via(span), plain=span.value))
         skipped = tuple(sorted({*scan.skipped, *seen.skipped}))
-        return replace(scan, spans=tuple(spans), skipped=skipped)
+        return scan._replace(spans=tuple(spans), skipped=skipped)
 
     def passed(self, payload: Any, scan: Scan) -> None:
         """A notification goes on to the client, which will read the next one after it."""

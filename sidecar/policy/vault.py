@@ -6,7 +6,7 @@ without a value. Nothing is ever revealed because something was forgotten.
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sidecar import limits
@@ -82,7 +82,7 @@ def _without_tokens(scan: Scan, standing: Collection[Standing]) -> Scan:
         near = places.get((span.leaf.path, span.leaf.is_key), ())
         return any(place.start <= span.start and span.end <= place.end for place in near)
 
-    return replace(scan, spans=tuple(span for span in scan.spans if not is_token(span)))
+    return scan._replace(spans=tuple(span for span in scan.spans if not is_token(span)))
 
 
 class Vault:
