@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import hyperscan
 
-from sidecar.detect.doors import DOORS, FOREIGN, Door
+from sidecar.detect.doors import DOORS, Door
 from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import Detector
 from sidecar.limits import BYTES_PER_SURPLUS_HIT, HITS_PER_DETECTOR_MAX, HITS_SURPLUS_MAX
@@ -54,16 +54,14 @@ class Databases:
         self.is_compiled = dump is None
         if dump is not None:
             try:
-                databases = _loaded(dump, 2 * len(parts))
+                compiled = _loaded(dump, [door for door, _ in parts])
             except (hyperscan.HyperscanError, ValueError):
                 self.is_compiled = True
         if self.is_compiled:
-            databases = [_compiled(each) for door, gates in parts for each in (_opener(door), gates)]
-        pairs = zip(databases[::2], databases[1::2], strict=True)
+            compiled = [(_compiled(_opener(door)) if door.pattern else None, _compiled(gates)) for door, gates in parts]
         self._groups = [
-            _Group(next(iter(door.sign), None), door is FOREIGN, door.reach, opener, gates)
-            for (door, _), (opener, gates) in zip(parts, pairs, strict=True)
-            if gates is not None
+            _Group(next(iter(door.sign), None), door.is_foreign, door.reach, *databases)
+            for (door, _), databases in zip(parts, compiled, strict=True)
         ]
         self._local = threading.local()
 
@@ -121,13 +119,11 @@ def _parted(detectors: Sequence[Detector]) -> list[tuple[Door, Expressions]]:
 
 
 def _opener(door: Door) -> Expressions:
-    return ((_PLACES if door.reach else _PLACE, door.pattern),) if door.pattern else ()
+    return ((_PLACES if door.reach else _PLACE, door.pattern),)
 
 
 @lru_cache(maxsize=64)
-def _compiled(expressions: Expressions) -> hyperscan.Database | None:
-    if not expressions:
-        return None
+def _compiled(expressions: Expressions) -> hyperscan.Database:
     database = hyperscan.Database()
     database.compile(
         expressions=[pattern.encode() for _, pattern in expressions],
@@ -138,15 +134,27 @@ def _compiled(expressions: Expressions) -> hyperscan.Database | None:
     return database
 
 
-def _loaded(dump: bytes, count: int) -> list[hyperscan.Database | None]:
-    databases: list[hyperscan.Database | None] = []
-    while dump:
-        end = 8 + int.from_bytes(dump[:8])
-        databases.append(hyperscan.loadb(dump[8:end], hyperscan.HS_MODE_BLOCK) if end > 8 else None)
-        dump = dump[end:]
-    if len(databases) != count:
-        raise ValueError("no dump of an engine")
-    return databases
+def _loaded(dump: bytes, doors: Sequence[Door]) -> list[tuple[hyperscan.Database | None, hyperscan.Database]]:
+    """What ``dump`` holds for each door.
+
+    Raises:
+        ValueError: it is no dump of these doors.
+    """
+    loaded = []
+    for door in doors:
+        opener, dump = _first(dump)
+        gates, dump = _first(dump)
+        if gates is None or (opener is None) == bool(door.pattern):
+            raise ValueError("no dump of an engine")
+        loaded.append((opener, gates))
+    if dump:
+        raise ValueError("more than the dump of an engine")
+    return loaded
+
+
+def _first(dump: bytes) -> tuple[hyperscan.Database | None, bytes]:
+    end = 8 + int.from_bytes(dump[:8])
+    return hyperscan.loadb(dump[8:end], hyperscan.HS_MODE_BLOCK) if end > 8 else None, dump[end:]
 
 
 def _stretches(door: hyperscan.Database, data: bytes, reach: int, scratch: hyperscan.Scratch) -> Iterator[tuple[int, int]]:

@@ -194,15 +194,17 @@ class Engine:
         found: list[Found] = []
         done = spent = 0
         for end in ends[:HITS_PER_DETECTOR_MAX]:
-            if detector.glance is not None and not detector.glance(data, end):
-                spent += 1
-                continue
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             stop_at = limit if detector.is_ahead else end
-            spent += _SEARCH_EFFORT + max(limit - at, 0) // _BYTES_PER_EFFORT
+            if detector.glance is None or at >= stop_at or detector.glance(data, end):
+                spent += _SEARCH_EFFORT + max(limit - at, 0) // _BYTES_PER_EFFORT
+            else:
+                spent += detector.effort
+                stop_at = at
             while at < stop_at and spent < share:
-                start, stop = search(_ANYWHERE, data, at, limit)[1]
-                if start < 0:
+                (begin, _), (start, stop) = search(_ANYWHERE, data, at, limit)[:2]
+                # What begins after the gate's end has a gate, and a window, of its own.
+                if begin < 0 or begin >= stop_at:
                     break
                 candidate = Candidate(surface, start, stop)
                 sure = 1 if detector.check is None else detector.check(candidate)

@@ -1,4 +1,4 @@
-"""Where hidden text may stand: patterns that ride in the same scan as the detectors and say what is worth undoing.
+"""Where hidden text may stand: patterns that are looked for together with the detectors' and say what is worth undoing.
 
 Clean text meets none of them, so undoing costs nothing there. Gates of runs end where their run ends, once for each run;
 gates of letters end at a letter written in another way. Those of letters name letters and digits only, or signs in the

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect.doors import FOREIGN, WORDS, Door
+from sidecar.detect.doors import FOREIGN, WORDS
 from sidecar.detect.kinds import BEFORE, Candidate, Detector
 from sidecar.limits import MIB
 
@@ -240,11 +240,11 @@ def _is_said(candidate: Candidate) -> float:
 
 
 def _phrase(
-    kind: str, about: str, words: str, confidence: float, *, door: Door = WORDS, gate: str = "", tail: int = 64
+    kind: str, about: str, words: str, confidence: float, *, gate: str = "", tail: int = 64, is_foreign: bool = False
 ) -> Detector:
     """``gate`` is a part of what all ``words`` say, where to look for all of them is dear."""
     spelt = _spelt(words)
-    before = "" if door is FOREIGN else BEFORE
+    before = "" if is_foreign else BEFORE
     return Detector(
         kind,
         about,
@@ -254,7 +254,7 @@ def _phrase(
         lead=320,
         tail=tail,
         check=_is_said,
-        door=door,
+        door=FOREIGN if is_foreign else WORDS,
     )
 
 
@@ -289,7 +289,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         if language != "English"
     ),
     *(
-        _phrase("injection.instructs-model", f"the same in {language}", words, 0.85, door=FOREIGN)
+        _phrase("injection.instructs-model", f"the same in {language}", words, 0.85, is_foreign=True)
         for language, words in _FOREIGN_OVERRIDE.items()
     ),
     _phrase(
@@ -308,7 +308,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         if language != "English"
     ),
     *(
-        _phrase("injection.secrecy", f"the same in {language}", words, 0.8, door=FOREIGN)
+        _phrase("injection.secrecy", f"the same in {language}", words, 0.8, is_foreign=True)
         for language, words in _FOREIGN_SECRECY.items()
     ),
 )

@@ -88,11 +88,11 @@ Check = Callable[[Candidate], float]
 class Detector:
     """One way to recognise one kind; a kind may have several.
 
-    ``gate`` runs over every message in one Hyperscan database: wherever ``pattern`` matches it must match too, ending
-    in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over bytes; its first group is
-    the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at most ``tail`` after.
+    ``gate`` is what Hyperscan looks for in every message that opens its ``door``: wherever ``pattern`` matches both must
+    match too, the gate ending in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over
+    bytes; its first group is the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at
+    most ``tail`` after.
     Where ``is_ahead``, the gate is a word, and values are looked for up to ``tail`` after it.
-    Behind ``door`` may stand what no text can meet that does not open it.
     ``glance`` is asked first, with the text and the end of the gate's match, and refuses what ``check`` would refuse there.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.

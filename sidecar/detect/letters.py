@@ -81,7 +81,9 @@ def _quoted(part: bytes) -> Iterator[Change]:
 
 def _unicode(part: bytes) -> Iterator[Change]:
     for found in _FOREIGN.finditer(part):
-        letter = _folded(found[0].decode("utf-8", "replace"))
+        said = found[0].decode("utf-8", "replace")
+        # Half a surrogate pair, and what only looks like UTF-8, is no letter.
+        letter = _folded(said) if len(said) == 1 else None
         if letter is not None:
             yield found.start(), found.end(), letter
 

@@ -20,10 +20,12 @@ _COMMON_WORDS: Final = frozenset(
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 _TAME: Final = re.compile(r"[A-Za-z_]{12,}[./]|[a-z]{9,}|^[a-z_]+\.[a-z_]+|\.\.|//|(?:Private|Public|Secret)Key")
 """Words, paths, attributes of objects."""
-_DIGITS: Final = re.compile(r"[0-9].*[0-9]")
+_TWO_DIGITS: Final = re.compile(r"[0-9].*[0-9]")
 _LEAST: Final = 16
+"""Characters of the shortest value without a form of its own."""
 _DRAWN: Final = "[0-9A-Za-z+/_.~-]"
-_RUN: Final = re.compile(rf"{_DRAWN}{{{_LEAST},200}}".encode())
+_VALUE: Final = f"{_DRAWN}{{{_LEAST},200}}"
+_VALUE_BYTES: Final = re.compile(_VALUE.encode())
 _WRITTEN_FOR_PASSWORD: Final = re.compile(r"(?i)(?:my|the|db|some|user)?[_-]?(?:pass(?:word|wd)?|pwd?|secret|token)\d?")
 
 
@@ -70,13 +72,13 @@ def _is_password(candidate: Candidate) -> float:
 
 def _is_drawn_after(data: bytes, end: int) -> bool:
     """Whether the value of which a gate has seen ``_LEAST`` characters looks drawn: in code it is nearly always a name."""
-    value = _RUN.match(data, end - _LEAST)
+    value = _VALUE_BYTES.match(data, end - _LEAST)
     return value is not None and _looks_drawn(value[0].decode())
 
 
 def _looks_drawn(value: str) -> bool:
     """Whether a generator may have drawn these characters; what is quick to ask comes first."""
-    if not _DIGITS.search(value) or _TAME.search(value):
+    if not _TWO_DIGITS.search(value) or _TAME.search(value):
         return False
     runs = [run for run in re.split(r"[^0-9A-Za-z]", value) if len(run) >= 10]
     if not any(sum(map(str.isdigit, run)) >= 2 and sum(map(str.isalpha, run)) >= 2 for run in runs):
@@ -95,10 +97,10 @@ def _is_random(candidate: Candidate) -> float:
 
 
 _QUOTES: Final = r"""["'`\\]{0,4}"""
-_VALUE: Final = rf"(?:{_QUOTES},?\s{{1,20}}{_QUOTES}(?:[Vv]alue|VALUE))?"
+_NAMED_VALUE: Final = rf"(?:{_QUOTES},?\s{{1,20}}{_QUOTES}(?:[Vv]alue|VALUE))?"
 """Lists of variables, as of containers, write a name and its value as two members."""
 _SIGN: Final = r"(?:->|[:=?!.|(,]{1,4}>?)[ \t]{0,8}|%3[ADad]|[ \t]is[ \t]{1,4}|>\s{0,12}|\n"
-_SET_TO: Final = rf"{_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:{_SIGN}){_QUOTES}"
+_SET_TO: Final = rf"{_NAMED_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:{_SIGN}){_QUOTES}"
 """What stands between a name and its value in JSON, YAML, XML, code and shells; between leaves it is a line feed."""
 _KEY_NAME: Final = (
     r"(?i)(?:(?:api|access|auth|account|private|signing|encryption|master|service|app|application|client|consumer|shared"
@@ -111,12 +113,12 @@ _DATABASE: Final = (
 )
 _WEB: Final = r"(?i)(?:https?|s?ftps?|ssh|smtps?|imaps?|ldaps?|git|svn|socks5h?|wss?|rtsp)://"
 _LOGIN: Final = r"""[^\s:@/'"<>]{0,64}:([^\s@/'"<>\\]{2,128})@"""
-_LOGIN_GATE: Final = "/" + _LOGIN
-"""Without the names of schemes, which take three times as long."""
+_LOGIN_GATE: Final = "://" + _LOGIN
+"""Without the names of schemes, which only take time."""
 _PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)="
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
 _PASSWORD: Final = (
-    rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
+    rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_NAMED_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
     rf"(?:[:=]{{1,3}}>?[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
 )
 
@@ -176,19 +178,21 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "secrets.generic",
         "random characters under a name with key, token or secret; not cursors, page tokens, digests, UUIDs, ids",
         gate=_KEY_NAME + _SET_TO + f"{_DRAWN}{{{_LEAST}}}",
-        pattern=_KEY_NAME + _SET_TO + f"({_DRAWN}{{{_LEAST},200}}=*)",
+        pattern=_KEY_NAME + _SET_TO + f"({_VALUE}=*)",
         confidence=0.75,
         check=_is_random,
         glance=_is_drawn_after,
+        effort=20,
     ),
     Detector(
         "secrets.generic",
         "the same after a flag on a command line",
         gate=_FLAG + f"{_DRAWN}{{{_LEAST}}}",
-        pattern=_FLAG + f"({_DRAWN}{{{_LEAST},200}}=*)",
+        pattern=_FLAG + f"({_VALUE}=*)",
         confidence=0.75,
         check=_is_random,
         glance=_is_drawn_after,
+        effort=20,
     ),
     Detector(
         "secrets.password",

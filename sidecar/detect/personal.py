@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from sidecar.detect import personal_contact, personal_money, personal_papers, personal_phone
-from sidecar.detect.doors import DIGITS
+from sidecar.detect.doors import DIGITS, SSN
 from sidecar.detect.kinds import Candidate, Detector, before
 from sidecar.detect.personal_ids import SEPARATOR, Id, beside, is_piece
 from sidecar.detect.personal_ids_europe import EUROPE
@@ -14,9 +14,6 @@ from sidecar.detect.personal_words import near, words
 _SSN_WORDS: Final = words("ssn,ssns,social security,social sec,soc sec|itin,tin,taxpayer,tax id,taxpayer id")
 _SSN_ADVERTISED: Final = frozenset({"078051120", "219099999", "457555462"})
 """Printed on wallets and in advertisements, and never issued again."""
-
-_DASH: Final = r"(?:-|\xE2\x80[\x90-\x93])"
-_SSN_DASHED: Final = rf"[0-9]{{3}}{_DASH}[0-9]{{2}}{_DASH}[0-9]{{4}}"
 
 
 def _is_issued_ssn(candidate: Candidate) -> bool:
@@ -44,8 +41,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.us-ssn",
         "US social security number with dashes",
-        gate=personal_money.NO_DIGIT + _SSN_DASHED,
-        pattern=before("0-9A-Za-z_.-") + f"({_SSN_DASHED})(?:[^0-9A-Za-z_]|$)",
+        gate=personal_money.NO_DIGIT + SSN,
+        pattern=before("0-9A-Za-z_.-") + f"({SSN})(?:[^0-9A-Za-z_]|$)",
         confidence=0.95,
         lead=32,
         tail=8,

@@ -5,7 +5,7 @@ import unicodedata
 from ipaddress import ip_address
 from typing import Final
 
-from sidecar.detect.doors import ADDRESS, COLONS, DIGITS, HEXTET, WORDS
+from sidecar.detect.doors import ADDRESS, COLONS, DIGITS, IPV4, WORDS
 from sidecar.detect.kinds import Candidate, Check, Detector, before
 
 _NO_DOMAIN: Final = frozenset(
@@ -113,13 +113,13 @@ _WIDE_EMAIL: Final = (
 )
 _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _V4: Final = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
-_V6_FULL: Final = rf"(?:{HEXTET}:){{7}}{HEXTET}"
-_V6_FULL_GATE: Final = rf"[0-9A-Fa-f]:{HEXTET}(?::{HEXTET}){{4}}:[0-9A-Fa-f]"
-_V6_SHORT_GATE: Final = rf"[0-9A-Fa-f]{{4}}(?::{HEXTET}){{0,6}}::"
-_V6_SHORT: Final = rf"{_V6_SHORT_GATE}(?:{HEXTET}(?::{HEXTET}){{0,5}})?"
+_HEXTET: Final = "[0-9A-Fa-f]{1,4}"
+_V6_FULL: Final = rf"(?:{_HEXTET}:){{7}}{_HEXTET}"
+_V6_FULL_GATE: Final = rf"[0-9A-Fa-f]:{_HEXTET}(?::{_HEXTET}){{4}}:[0-9A-Fa-f]"
+_V6_SHORT_GATE: Final = rf"[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::"
+_V6_SHORT: Final = rf"{_V6_SHORT_GATE}(?:{_HEXTET}(?::{_HEXTET}){{0,5}})?"
 
 
-_V4_GATE: Final = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 _V4_GATE_PRIVATE: Final = (
     r"(?:10\.[0-9]{1,3}|192\.(?:168|0)|172\.(?:1[6-9]|2[0-9]|3[01])|169\.254|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])"
     r"|198\.(?:1[89]|51)|203\.0|2[2-5][0-9]\.[0-9]{1,3})\.[0-9]{1,3}\.[0-9]"
@@ -182,7 +182,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         may_overlap=True,
         door=ADDRESS,
     ),
-    *_ips("pii.ip", "address on the internet; meant for counting", _V4_GATE, _is_ip),
+    *_ips("pii.ip", "address on the internet; meant for counting", IPV4, _is_ip),
     *_ips(
         "pii.private-ip",
         "address of a private, local or reserved network; not of one's own machine",

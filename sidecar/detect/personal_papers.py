@@ -14,13 +14,13 @@ _BORN: Final = (
     "date of birth,birth date,birthdate,birthday,dob,d.o.b,born,birth,geburtsdatum,geburtstag,geboren,geb,née le,né le,"
     "date de naissance,naissance,fecha de nacimiento,nacimiento,nacido,nacida,nascimento,nascido,nascida,data di nascita,"
     "nascita,nato il,nata il,geboortedatum,geboren op,födelsedatum,född,fødselsdato,fødselsdag,født,syntymäaika,syntynyt,"
-    "data urodzenia,urodzony,urodzona,ur.,datum narození,narozen,dátum narodenia,születési,született,data nașterii,"
+    "data urodzenia,urodzony,urodzona,datum narození,narozen,dátum narodenia,születési,született,data nașterii,"
     "născut,datum rođenja,datum rojstva,doğum tarihi,doğum,дата рождения,родился,родилась,дата народження,"
     "дата на раждане,ημερομηνία γέννησης,生年月日,出生日期,出生,생년월일,생일,tarikh lahir,tanggal lahir,ngày sinh,วันเกิด,"
     "जन्म तिथि,تاريخ الميلاد,תאריך לידה"
 )
-_UR: Final = r"(?:ur|Ur|UR)\.[^0-9A-Za-z]{0,3}[0-9dw]"
-"""Polish for born, with how a day or a place after it begins: the three signs alone end sentences everywhere."""
+_UR: Final = r"(?:(?:^|[^0-9A-Za-z]|\\[nrt])(?:ur|Ur|UR)|[a-z]Ur)\.[^0-9A-Za-z]{0,8}[0-9dw]"
+"""Polish for born, with how a day or a place after it begins: what ends so without is in every text."""
 _BIRTH_WORDS: Final = replace(words(f"{_BORN},ur."), gate=f"(?:{words(_BORN).gate}|{_UR})")
 _YEAR: Final = "(?:19[0-9]{2}|20[0-3][0-9])"
 """Plausible for somebody alive, without a clock."""

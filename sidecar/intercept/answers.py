@@ -210,7 +210,7 @@ class Answers:
         """The bytes to judge and pass on, and what was odd about those that came.
 
         Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
-        them, so it is only rewritten where the settings ask for it.
+        them, so it is only rewritten where the settings ask for it. What is written just as it is read is not odd.
         """
         if not isinstance(payload, dict | list) or jsonrpc.is_plainly_sound(raw, payload):
             return raw, ()
