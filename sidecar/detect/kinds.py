@@ -12,6 +12,10 @@ CONTEXT_CHARS: Final = 80
 """How far around a value words still speak of it: a line of prose, or a few members of a record."""
 
 
+ESCAPED: Final = r"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
+"""Signs of URLs and of JSON in JSON that end in a digit or a letter."""
+
+
 def before(inside: str) -> str:
     """A pattern for what stands before a value that may not go on to the left: none of the characters ``inside``.
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Final
 
 from sidecar.detect.doors import DIGITS, Door
-from sidecar.detect.kinds import Candidate, Check, Detector, before
+from sidecar.detect.kinds import ESCAPED, Candidate, Check, Detector, before
 from sidecar.detect.personal_words import GAP_BYTES, Words, near, words
 
 SEPARATOR: Final = r"(?:[ ./-]|\xC2\xA0|\xE2\x80[\x90-\x93\xAF])?"
@@ -68,7 +68,7 @@ class Id:
         alone = Detector(
             self.kind,
             f"{self.about}, by its form",
-            gate=rf"(?:^|[^0-9A-Z]|%[0-9A-Fa-f]{{2}})(?:{self.alone})",
+            gate=rf"(?:^|[^0-9A-Z]|{ESCAPED})(?:{self.alone})",
             pattern=rf"{before('0-9A-Za-z%')}({self.alone})(?:[^0-9A-Za-z]|$)",
             confidence=0.95,
             lead=48,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.detect.doors import DIGITS
-from sidecar.detect.kinds import Candidate, Detector
+from sidecar.detect.kinds import Candidate, Detector, before
 from sidecar.detect.personal_ids import beside, is_piece
 from sidecar.detect.personal_sums import is_date
 from sidecar.detect.personal_words import near, words
@@ -19,7 +19,7 @@ _BORN: Final = (
     "дата на раждане,ημερομηνία γέννησης,生年月日,出生日期,出生,생년월일,생일,tarikh lahir,tanggal lahir,ngày sinh,วันเกิด,"
     "जन्म तिथि,تاريخ الميلاد,תאריך לידה"
 )
-_UR: Final = r"(?:(?:^|[^0-9A-Za-z]|\\[nrt])(?:ur|Ur|UR)|[a-z]Ur)\.[^0-9A-Za-z]{0,8}[0-9dw]"
+_UR: Final = r"(?:(?:^|[^0-9A-Za-z]|\\[nrt])(?:ur|Ur|UR)|[a-z]Ur)\.[^0-9A-Za-z]{0,8}[0-9dwDW]"
 """Polish for born, with how a day or a place after it begins: what ends so without is in every text."""
 _BIRTH_WORDS: Final = replace(words(f"{_BORN},ur."), gate=f"(?:{words(_BORN).gate}|{_UR})")
 _YEAR: Final = "(?:19[0-9]{2}|20[0-3][0-9])"
@@ -124,7 +124,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "machine-readable zone of a passport or visa, both lines or the second (ICAO 9303), by its check digits",
         gate="[A-Z<]{3}[0-9]{7}[FMX<][0-9]{7}",
         pattern=(
-            r"(?:^|[^0-9A-Z<]|\\[nrt]|%[0-9A-F]{2})((?:[PV][A-Z<][A-Z<]{3}[A-Z<]{39}(?:\r?\n|\\n|\\r\\n| ))?"
+            before("0-9A-Z<") + r"((?:[PV][A-Z<][A-Z<]{3}[A-Z<]{39}(?:\r?\n|\\n|\\r\\n| ))?"
             r"[0-9A-Z<]{9}[0-9][A-Z<]{3}[0-9]{7}[FMX<][0-9]{7}[0-9A-Z<]{14}[0-9<][0-9])(?:[^0-9A-Z<]|</|$)"
         ),
         confidence=0.98,
@@ -138,7 +138,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "machine-readable zone of an identity card (ICAO 9303, three lines), by its check digits",
         gate="[FMX<][0-9]{7}[A-Z<]{3}[0-9A-Z<]{11}[0-9]",
         pattern=(
-            r"(?:^|[^0-9A-Z<]|\\[nrt]|%[0-9A-F]{2})([ACI][A-Z<][A-Z<]{3}[0-9A-Z<]{9}[0-9<][0-9A-Z<]{15}(?:\r?\n|\\n|\\r\\n| )"
+            before("0-9A-Z<") + r"([ACI][A-Z<][A-Z<]{3}[0-9A-Z<]{9}[0-9<][0-9A-Z<]{15}(?:\r?\n|\\n|\\r\\n| )"
             r"[0-9]{7}[FMX<][0-9]{7}[A-Z<]{3}[0-9A-Z<]{11}[0-9](?:(?:\r?\n|\\n|\\r\\n| )[A-Z<]{30})?)(?:[^0-9A-Z<]|</|$)"
         ),
         confidence=0.98,
