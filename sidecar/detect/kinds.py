@@ -12,16 +12,14 @@ CONTEXT_CHARS: Final = 80
 """How far around a value words still speak of it: a line of prose, or a few members of a record."""
 
 
-ESCAPED: Final = r"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
-"""Signs of URLs and of JSON in JSON that end in a digit or a letter."""
+ESCAPED: Final = r"\\u[0-9A-Fa-f]{4}|\\U0000[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\0(?:4[0-7]|7[2-7])|%(?:25)*[0-9A-Fa-f]{2}|=3D"
+"""Signs as JSON in JSON, programs, URLs and mails (quoted-printable) write them: they end in a letter or digit and still
+separate."""
 
 
 def before(inside: str) -> str:
-    """A pattern for what stands before a value that may not go on to the left: none of the characters ``inside``.
-
-    An escape of JSON in a text, or of a URL, ends in letters or digits and still separates.
-    """
-    return rf"(?:\\u[0-9A-Fa-f]{{4}}|\\[bfnrt]|%[0-9A-Fa-f]{{2}}|^|[^{inside}])"
+    """A pattern for what stands before a value that may not go on to the left: none of the characters ``inside``."""
+    return rf"(?:{ESCAPED}|\\[bfnrt]|^|[^{inside}])"
 
 
 BEFORE: Final = before("0-9A-Za-z")

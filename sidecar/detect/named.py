@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from sidecar.detect.doors import LOGIN
-from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, is_filled_in
+from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, before, is_filled_in
 from sidecar.detect.naming import CREDENTIAL, entropy, is_documented, name_of
 
 _COMMON_WORDS: Final = frozenset(
@@ -96,10 +96,13 @@ def _is_random(candidate: Candidate) -> float:
     return bool(name_of(candidate))
 
 
-_QUOTES: Final = r"""["'`\\]{0,4}"""
+_QUOTES: Final = r"""["'`\\]{0,4}(?:&(?:quot|apos|#3[49]);|(?:u00|x)2[27]|04[27]|%(?:25)?2[27])?"""
+"""Also as HTML, JSON in JSON, programs and URLs write them."""
 _NAMED_VALUE: Final = rf"(?:{_QUOTES},?\s{{1,20}}{_QUOTES}(?:[Vv]alue|VALUE))?"
 """Lists of variables, as of containers, write a name and its value as two members."""
-_SIGN: Final = r"(?:->|[:=?!.|(,]{1,4}>?)[ \t]{0,8}|%3[ADad]|[ \t]is[ \t]{1,4}|>\s{0,12}|\n"
+_COLON: Final = r"=3D|%(?:25)*3[ADad]|\\{1,4}(?:u00|x)3[ADad]"
+"""A colon, or what stands for one, as mails, URLs and programs write it."""
+_SIGN: Final = rf"{_COLON}|(?:->|[:=?!.|(,]{{1,4}}>?)[ \t]{{0,8}}|[ \t]is[ \t]{{1,4}}|>\s{{0,12}}|\n"
 _SET_TO: Final = rf"{_NAMED_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?(?:{_SIGN}){_QUOTES}"
 """What stands between a name and its value in JSON, YAML, XML, code and shells; between leaves it is a line feed."""
 _KEY_NAME: Final = (
@@ -119,14 +122,15 @@ _PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
 _PASSWORD: Final = (
     rf"(?i)(?:passw(?:or)?d|passphrase|passwort|pwd){_NAMED_VALUE}{_QUOTES}[ \t]{{0,4}}(?:string[ \t])?"
-    rf"(?:[:=]{{1,3}}>?[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
+    rf"(?:{_COLON}|[:=]{{1,3}}>?[ \t]{{0,8}}|>\s{{0,12}}|\n){_QUOTES}"
 )
 
 
 def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detector:
     """A value of a plain form at most 60 characters after one of ``words``."""
-    gate = rf"(?is)(?:{words}).{{0,60}}[^0-9A-Za-z/+](?:{value})(?:[^0-9A-Za-z/+=]|$)"
-    pattern = rf"(?is)(?:{words}).{{0,60}}?[^0-9A-Za-z/+]({value})(?:[^0-9A-Za-z/+=]|$)"
+    left = before("0-9A-Za-z/+").replace("^|", "", 1)
+    gate = rf"(?is)(?:{words}).{{0,60}}{left}(?:{value})(?:[^0-9A-Za-z/+=]|$)"
+    pattern = rf"(?is)(?:{words}).{{0,60}}?{left}({value})(?:[^0-9A-Za-z/+=]|$)"
     return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, lead=160, check=check)
 
 

@@ -4,6 +4,7 @@ Cursors, page tokens, digests, ids of calls and public keys look as random as cr
 """
 
 import hashlib
+import html
 import itertools
 import re
 from collections import Counter
@@ -35,7 +36,9 @@ _SIGNS: Final = " \t\r\n\"'`\\:=?!.|(,>-"
 _NO_NAME: Final = re.compile(r"[^0-9A-Za-z_.-]+")
 _LAST_WORDS: Final = re.compile(r"(?:[0-9A-Za-z_.-]+ )?[0-9A-Za-z_.-]+\Z")
 _IS: Final = re.compile(r"(?i)(?:\bis|\bwas|\bto)\Z")
-_ESCAPED: Final = re.compile(r"%[2-7][0-9A-Fa-f]|\\u00[2-7][0-9A-Fa-f]")
+_ESCAPED: Final = re.compile(
+    r"%(?:25)*([2-7][0-9A-Fa-f])|\\+(?:u00|x|U000000)([2-7][0-9A-Fa-f])|\\+(0[4-7][0-7])|=3D|&(?:quot|apos|#\d\d|#x2[27]);"
+)
 _ASCENDING: Final = 10
 _PUBLISHED: Final = frozenset(
     """
@@ -51,8 +54,10 @@ _HEX: Final = frozenset("0123456789abcdefABCDEF-")
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    """The character that an escape of a URL or of JSON stands for."""
-    return chr(int(found[0].lstrip("%\\u"), 16))
+    """The character that an escape of a URL, a program, HTML or a mail stands for."""
+    if digits := found[1] or found[2]:
+        return chr(int(digits, 16))
+    return chr(int(found[3], 8)) if found[3] else "=" if found[0] == "=3D" else html.unescape(found[0])
 
 
 def entropy(text: str) -> float:
@@ -65,9 +70,7 @@ def name_of(candidate: Candidate) -> str:
 
     A line feed alone joins a key to its value where it is the border of two leaves; within one it is prose.
     """
-    text = (
-        _ESCAPED.sub(_unescaped, candidate.before) if "%" in candidate.before or "\\u" in candidate.before else candidate.before
-    )
+    text = _ESCAPED.sub(_unescaped, candidate.before)
     stem = text.rstrip(_SIGNS).removesuffix(" string").rstrip(_SIGNS)
     spoken = _IS.sub("", stem).rstrip(_SIGNS)
     *others, name = _NO_NAME.split(spoken)

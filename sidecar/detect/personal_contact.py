@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from sidecar.detect.doors import ADDRESS, COLONS, DIGITS, IPV4, WORDS
-from sidecar.detect.kinds import Candidate, Check, Detector, before
+from sidecar.detect.kinds import ESCAPED, Candidate, Check, Detector, before
 
 _NO_DOMAIN: Final = frozenset(
     """png jpg jpeg gif svg webp ico css js mjs ts tsx jsx vue rb go java kt html htm json yaml yml toml xml txt
@@ -98,7 +98,7 @@ def _is_private_ip(candidate: Candidate) -> bool:
 _LETTER: Final = r"[\xC3-\xD4][\x80-\xBF]"
 """Latin with accents, Greek, Cyrillic, Armenian in UTF-8."""
 _EMAIL: Final = (
-    r"(?:\\u[0-9A-Fa-f]{4}|\\[bfnrt]|%[0-9A-Fa-f]{2})?"
+    rf"(?:{ESCAPED}|\\[bfnrt])?"
     rf"((?:[0-9A-Za-z]|{_LETTER})(?:[0-9A-Za-z._%+'-]|{_LETTER}){{0,63}}"
     rf"@(?:(?:[0-9A-Za-z-]|{_LETTER}){{1,63}}\.){{1,8}}(?:xn--[0-9a-z-]{{2,40}}|[A-Za-z]{{2,24}}|(?:{_LETTER}){{2,24}}))"
 )

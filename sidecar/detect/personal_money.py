@@ -18,7 +18,8 @@ _CARD_GROUPS: Final = frozenset([(4, 4, 4, 4), (4, 6, 5), (4, 6, 4)])
 _CARD_GROUPS_RARE: Final = frozenset(
     {*(tuple(map(int, each)) for each in "44443 44441 44442 4443 4442 4441 445 444 4333 844 88".split()), (6, 10), (6, 13)}
 )
-_GOES_ON_BEFORE: Final = re.compile(r"(?<!%[0-9A-Fa-f])(?<!\\u[0-9A-Fa-f]{3})\d[ .-]?\Z")
+_GOES_ON_BEFORE: Final = re.compile(r"\d[ .-]?\Z")
+_ESCAPED_BEFORE: Final = re.compile(rf"(?:{ESCAPED})[ .-]?\Z")
 _CARD_WORDS: Final = re.compile(
     r"(?i)(?<!pii\.)card|credit|debit|visa|master|maestro|amex|american express|diners|discover|jcb|expir"
     r"|\b(?:pan|ccn?|cv[cv])\b|cc.?(?:num|no|nr)|kredit|karte|carte|tarjeta|cart[ãa]o|carta|kort|kartu|карт|カード|卡"
@@ -83,7 +84,8 @@ def _is_rare_card(candidate: Candidate) -> float:
     digits = "".join(groups)
     if tuple(map(len, groups)) not in _CARD_GROUPS_RARE or not luhn_ok(digits) or len(set(digits)) < 3:
         return 0
-    if re.match(r"[ .-]?\d", candidate.after) or _GOES_ON_BEFORE.search(candidate.before):
+    said = candidate.before
+    if re.match(r"[ .-]?\d", candidate.after) or (_GOES_ON_BEFORE.search(said) and not _ESCAPED_BEFORE.search(said)):
         return 0
     return 1 if len(groups) == 5 and _CARD_ISSUERS.fullmatch(digits) else _is_named_card(candidate)
 

@@ -23,11 +23,13 @@ FINDS = [(kind, case) for kind, cases in CASES.items() for case in cases["finds"
 AROUND = [
     ("", ""), (" ", " "), ('"', '"'), ("'", "',"), ("`", "`"), ("=", "&x=1"), (">", "</key>"), ("(", ")"), ("[", "]"),
     ("{", "}"), ("\n", "\n"), ("\t", "\t"), (",", ","), (";", ";"), ("|", "|"), ("\\n", "\\n"), ('\\"', '\\"'),
-    ('\\\\\\"', '\\\\\\"'), ("%20", "%20"), ("\\u003d", "\\u0026"), ("\\u0022", "\\u0022"), ("é", "é"),
+    ('\\\\\\"', '\\\\\\"'), ("%20", "%20"), ("\\u003d", "\\u0026"), ("\\u0022", "\\u0022"),
+    ("\\x22", "\\x22"), ("\\042", "\\042"), ("%253D", "%2526"), ("&quot;", "&quot;"), ("=3D", "\n"), ("é", "é"),
     ("「", "」"), ("x: ", "."), ("😀", "😀"),
 ]  # fmt: skip
 SETTINGS = [
-    ("=", "\n"), (': "', '",'), ("\\u0022:\\u0022", "\\u0022"), (":\t'", "'"), ('\\":\\"', '\\",\\"'),
+    ("=", "\n"), (': "', '",'), ("\\u0022:\\u0022", "\\u0022"), ("\\x22: \\x22", "\\x22"), ("&quot;:&quot;", "&quot;"),
+    ("%2522%253A%2522", "%2522"), ("=3D", "\n"), (":\t'", "'"), ('\\":\\"', '\\",\\"'),
     ('\\\\\\": \\\\\\"', '\\\\\\"'), (">", "</key>"), (" := `", "`"),
     (' => "', '";'), ("=", "&n=1"), ("%3D", "%26n"), ("=", " \\\n"), ("|", "|"), (" | ", " | "), ("=", "\\nX=1"), (" is ", "."),
 ]  # fmt: skip
@@ -94,6 +96,21 @@ def test_is_found_wherever_it_stands(kind: str) -> None:
         for before, after in AROUND:
             spans = [span.value for span in found(before + value + after, kind)]
             assert any(value in span for span in spans), (before, after)
+
+
+@pytest.mark.parametrize("quote", ['"', '\\"', "\\u0022", "\\\\u0022", "\\x22", "\\042", "&quot;", "&#34;", "%22", "%2522"])
+def test_json_in_another_format_hides_nothing(quote: str) -> None:
+    """Quotes as HTML, URLs, programs and .NET write them still set a name apart from its value."""
+    said = {
+        "aws_secret_access_key": ("secrets.aws-secret", expand("${az:40}")),
+        "api_token": ("secrets.generic", expand("${az:32}")),
+        "password": ("secrets.password", expand("kX-${az:10}!")),
+        "algolia_api_key": ("secrets.algolia-key", expand("${hex:32}")),
+        "card": ("pii.card", expand("${visa}")),
+    }
+    for name, (kind, value) in said.items():
+        spans = found(f"{{{quote}{name}{quote}:{quote}{value}{quote},{quote}n{quote}:1}}", kind)
+        assert [span.value.startswith(value) for span in spans] == [True], (name, quote)
 
 
 @pytest.mark.parametrize("kind", sorted(NEAR))
