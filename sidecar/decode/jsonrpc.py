@@ -214,7 +214,7 @@ def is_plainly_sound(data: bytes, value: Any) -> bool:
 
     Most peers write JSON this way, and for them this is all that is looked at; it takes a tenth of the time of the rest.
     """
-    if data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH_MAX or len(data) > limits.JSON_LEAVES_MAX:
+    if len(data) > limits.JSON_LEAVES_MAX or data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH_MAX:
         return False
     try:
         return orjson.dumps(value) == data

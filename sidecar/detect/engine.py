@@ -230,7 +230,7 @@ class Engine:
 
         Of those, object keys and short texts are left out: they are words of the protocol between the lines of a key.
         """
-        starts, is_ascii = texts.starts(), data.isascii()
+        starts = texts.starts()
         parts: list[tuple[int, int, int, Found]] = []
         for each in found:
             index = texts.index_at(each.start)
@@ -248,8 +248,8 @@ class Engine:
         for index, low, high, each in parts:
             if index != last:
                 last, byte, char = index, starts[index], 0
-            start = char + (low - byte if is_ascii else _chars(data, byte, low))
-            byte, char, end = low, start, start + (high - low if is_ascii else _chars(data, low, high))
+            start = char + _chars(data, byte, low)
+            byte, char, end = low, start, start + _chars(data, low, high)
             is_whole = low == each.start and high == each.end
             if is_whole or (high - low >= _LINE_BYTES_MIN and not leaves[index].is_key):
                 yield Span(each.kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)

@@ -11,15 +11,21 @@ _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
 """How far around a value words still speak of it: a line of prose, or a few members of a record."""
 
-
-ESCAPED: Final = r"\\u[0-9A-Fa-f]{4}|\\U0000[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\0(?:4[0-7]|7[2-7])|%(?:25)*[0-9A-Fa-f]{2}|=3D"
+ESCAPED: Final = (
+    r"\\u[0-9A-Fa-f]{4}|\\U0000[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\0(?:4[0-7]|7[2-7])|%(?:25)*[0-9A-Fa-f]{2}|=3D|\\[bfnrt]"
+)
 """Signs as JSON in JSON, programs, URLs and mails (quoted-printable) write them: they end in a letter or digit and still
 separate."""
 
 
+def amid(inside: str) -> str:
+    """A pattern for what stands before a value within a text, which may not go on to the left: none of ``inside``."""
+    return rf"(?:{ESCAPED}|[^{inside}])"
+
+
 def before(inside: str) -> str:
-    """A pattern for what stands before a value that may not go on to the left: none of the characters ``inside``."""
-    return rf"(?:{ESCAPED}|\\[bfnrt]|^|[^{inside}])"
+    """The same where the value may also begin the text."""
+    return rf"(?:{ESCAPED}|^|[^{inside}])"
 
 
 BEFORE: Final = before("0-9A-Za-z")

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from sidecar.detect.doors import LOGIN
-from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, before, is_filled_in
+from sidecar.detect.kinds import PLACEHOLDER, Candidate, Check, Detector, amid, is_filled_in
 from sidecar.detect.naming import CREDENTIAL, entropy, is_documented, name_of
 
 _COMMON_WORDS: Final = frozenset(
@@ -128,7 +128,7 @@ _PASSWORD: Final = (
 
 def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detector:
     """A value of a plain form at most 60 characters after one of ``words``."""
-    left = before("0-9A-Za-z/+").replace("^|", "", 1)
+    left = amid("0-9A-Za-z/+")
     gate = rf"(?is)(?:{words}).{{0,60}}{left}(?:{value})(?:[^0-9A-Za-z/+=]|$)"
     pattern = rf"(?is)(?:{words}).{{0,60}}?{left}({value})(?:[^0-9A-Za-z/+=]|$)"
     return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, lead=160, check=check)

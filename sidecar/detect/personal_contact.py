@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
@@ -98,7 +99,7 @@ def _is_private_ip(candidate: Candidate) -> bool:
 _LETTER: Final = r"[\xC3-\xD4][\x80-\xBF]"
 """Latin with accents, Greek, Cyrillic, Armenian in UTF-8."""
 _EMAIL: Final = (
-    rf"(?:{ESCAPED}|\\[bfnrt])?"
+    rf"(?:{ESCAPED})?"
     rf"((?:[0-9A-Za-z]|{_LETTER})(?:[0-9A-Za-z._%+'-]|{_LETTER}){{0,63}}"
     rf"@(?:(?:[0-9A-Za-z-]|{_LETTER}){{1,63}}\.){{1,8}}(?:xn--[0-9a-z-]{{2,40}}|[A-Za-z]{{2,24}}|(?:{_LETTER}){{2,24}}))"
 )
@@ -127,37 +128,14 @@ _V4_GATE_PRIVATE: Final = (
 """The private networks (RFC 1918, 6598, 3927), those for documentation and tests (RFC 5737, 2544), and the reserved."""
 
 
-def _ips(kind: str, about: str, v4_gate: str, check: Check) -> tuple[Detector, ...]:
-    return (
-        Detector(
-            kind,
-            f"{about} (version 4)",
-            gate=v4_gate,
-            pattern=rf"{before('0-9A-Za-z_.')}({_V4})(?:[^0-9]|$)",
-            confidence=0.9,
-            lead=32,
-            tail=16,
-            check=check,
-            door=DIGITS,
-        ),
-        *(
-            Detector(
-                kind,
-                f"{about} (version 6, {form})",
-                gate=gate,
-                pattern=rf"{before('0-9A-Za-z_:.')}({pattern})(?:[^0-9A-Za-z:]|:[^0-9A-Fa-f:]|:?$)",
-                confidence=0.9,
-                lead=64,
-                tail=48,
-                check=check,
-                door=door,
-            )
-            for form, gate, pattern, door in (
-                ("in full", _V6_FULL_GATE, _V6_FULL, COLONS),
-                ("shortened", _V6_SHORT_GATE, _V6_SHORT, WORDS),
-            )
-        ),
-    )
+def _ips(kind: str, about: str, v4_gate: str, check: Check) -> Iterator[Detector]:
+    left, right = before("0-9A-Za-z_:."), "(?:[^0-9A-Za-z:]|:[^0-9A-Fa-f:]|:?$)"
+    for form, gate, pattern, lead, tail, door in (
+        ("4", v4_gate, rf"{before('0-9A-Za-z_.')}({_V4})(?:[^0-9]|$)", 32, 16, DIGITS),
+        ("6, in full", _V6_FULL_GATE, f"{left}({_V6_FULL}){right}", 64, 48, COLONS),
+        ("6, shortened", _V6_SHORT_GATE, f"{left}({_V6_SHORT}){right}", 64, 48, WORDS),
+    ):
+        yield Detector(kind, f"{about} (version {form})", gate, pattern, 0.9, lead=lead, tail=tail, check=check, door=door)
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (

@@ -109,7 +109,7 @@ _CARD_RARE: Final = (
     rf"|[4-6][0-9]{{7}}{GAP}[0-9]{{4}}{GAP}?[0-9]{{4}})(?:[^0-9A-Za-z_]|$)"
 )
 NO_DIGIT: Final = f"(?:^|[^0-9]|{ESCAPED})"
-"""Before the numbers a gate says no more than this; the same said exactly halves the speed of the whole scan."""
+"""Before the numbers a gate says no more than this; their patterns say it exactly."""
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(

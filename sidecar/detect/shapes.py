@@ -3,8 +3,7 @@
 import re
 from typing import Final
 
-from sidecar.detect.doors import WORDS, Door
-from sidecar.detect.kinds import BEFORE, Candidate, Check, Detector, before, is_filled_in
+from sidecar.detect.kinds import BEFORE, Candidate, Check, Detector, amid, before, is_filled_in
 from sidecar.detect.naming import is_credential_of, is_documented, is_drawn
 
 AZ: Final = "[0-9A-Za-z]"
@@ -49,14 +48,11 @@ def alone(
     shown: int,
     check: Check = is_filled_in,
     inside: str = "0-9A-Za-z",
-    door: Door = WORDS,
 ) -> Detector:
     """A token whose form is telling only where it stands alone, with none of the characters ``inside`` around it."""
     after = f"(?:[^{inside}]|$)"
     pattern = f"{before(inside)}({value}){after}"
-    return Detector(
-        f"secrets.{kind}", about, value + after, pattern, confidence, shown, check=check, doubt=is_documented, door=door
-    )
+    return Detector(f"secrets.{kind}", about, value + after, pattern, confidence, shown, check=check, doubt=is_documented)
 
 
 def near(kind: str, about: str, words: str, value: str, confidence: float = 0.95, inside: str = "0-9A-Za-z") -> Detector:
@@ -65,7 +61,7 @@ def near(kind: str, about: str, words: str, value: str, confidence: float = 0.95
     ``inside`` are the characters of which none may stand right before or after the value.
     """
     vendor = re.compile(f"(?i){words}")
-    left = before(inside).replace("^|", "", 1)
+    left = amid(inside)
     gate = rf"(?i:{words})(?s:.{{0,{_NEAR_CHARS}}}){left}(?:{value})(?:[^{inside}]|$)"
     pattern = rf"(?i:{words})(?s:.{{0,{_NEAR_CHARS}}}?){left}({value})(?:[^{inside}]|$)"
 
