@@ -33,8 +33,7 @@ MAY_USE = {
     "sidecar/policy/fakes.py": {"random"},  # made-up values for the tests inside policies, from a fixed seed
     "sidecar/policy/fakes_personal.py": {"random"},  # the same, for personal data
     "sidecar/detect/databases.py": {"threading"},
-    "sidecar/detect/own.py": {"threading"},
-    "sidecar/detect/registered.py": {"threading"},  # a scratch space per thread, which the library demands
+    "sidecar/detect/scanner.py": {"threading"},  # a scratch space per thread, which the library demands
 }
 
 

@@ -6,21 +6,22 @@ belong to that set, so that a message is never judged by the rules of one versio
 
 import hashlib
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import hyperscan
 import re2
 
 from sidecar.detect.exact import Table, table_of
 from sidecar.detect.exact_form import LEAF_END
+from sidecar.detect.kinds import Surface
 from sidecar.detect.own_gate import BYTES, Gate, gate_of_regex
 from sidecar.detect.own_sums import fits
 from sidecar.detect.own_words import is_near, is_word
+from sidecar.detect.scanner import Scanner
 from sidecar.limits import OWN_LOOKS_MAX, OWN_MATCH_BYTES_MAX, OWN_REGEX_MEMORY_BYTES, OWN_SPANS_MAX
 
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
@@ -29,18 +30,6 @@ _BLANK: Final = -1
 _BLANK_GATE: Final = Gate(r"%20|&nbsp;|\\[nrt]", BYTES)
 _VALUE: Final = "value"
 """The group of a pattern that is the value, where it is not all of the match."""
-
-
-class Surface(Protocol):
-    """A text that is scanned: the message's own, or what encoded stretches of it stand for."""
-
-    def joined(self) -> bytes:
-        """All of it."""
-        ...
-
-    def around(self, offset: int) -> tuple[int, int]:
-        """Begin and end of the leaf in which ``offset`` lies."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +103,8 @@ class Own:
             gates.append((_BLANK_GATE, _BLANK))
         self._numbers = [index for _, index in gates]
         self._ungated = {index for index, each in enumerate(self._kinds) if not each.gates}
-        self._database = _database_or_none(tuple(gate for gate, _ in gates))
-        self._local = threading.local()
+        database = _database_or_none(tuple(gate for gate, _ in gates))
+        self._scanner = None if database is None else Scanner(database)
         self.kinds = frozenset(each.kind for each in self._kinds)
         self.version = _version(self._kinds) if self._kinds else ""
 
@@ -162,14 +151,10 @@ class Own:
 
     def _hits(self, data: bytes) -> set[int]:
         """The kinds of which a gate was met, and ``_BLANK`` where an escaped blank was."""
-        if self._database is None:
+        if self._scanner is None:
             return set(self._numbers)
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:
-            # A scratch space that two threads share makes their scans fail.
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
         met: set[int] = set()
-        self._database.scan(data, _note, 0, met, scratch)
+        self._scanner.scan(data, _note, met)
         return {self._numbers[number] for number in met}
 
     def _matches(self, index: int, data: bytes, surface: Surface, cuts: list[Cut]) -> Iterator[tuple[int, int]]:

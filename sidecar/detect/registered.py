@@ -6,7 +6,6 @@ Their text exists in memory only: it is compiled into a database of its own, whi
 import base64
 import html
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -14,6 +13,7 @@ from urllib.parse import quote, quote_plus
 import hyperscan
 
 from sidecar.detect.kinds import Detector
+from sidecar.detect.scanner import Scanner
 from sidecar.limits import HITS_PER_DETECTOR_MAX
 
 DETECTOR: Final = Detector(
@@ -34,26 +34,22 @@ class Registered:
     def __init__(self, values: Sequence[str]) -> None:
         forms = {form: edges for value in values for form, edges in forms_of(value)}
         self._forms = tuple(forms.items())
-        self._local = threading.local()
-        self._database: hyperscan.Database | None = None
+        self._scanner: Scanner | None = None
         if forms:
             gates = ["".join(f"\\x{byte:02x}" for byte in form[:_GATE_BYTES]).encode() for form in forms]
-            self._database = hyperscan.Database()
-            self._database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+            database = hyperscan.Database()
+            database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+            self._scanner = Scanner(database)
 
     def __bool__(self) -> bool:
-        return self._database is not None
+        return self._scanner is not None
 
     def found(self, data: bytes) -> list[tuple[int, int]]:
         """Where in ``data`` the values stand, as bytes from and to, in no order."""
-        if self._database is None:
+        if self._scanner is None:
             return []
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:
-            # A scratch space that two threads share makes their scans fail.
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
         hits: list[tuple[int, int]] = []
-        self._database.scan(data, _note, 0, hits, scratch)
+        self._scanner.scan(data, _note, hits)
         return [self._whole(data, index, end) for index, end in hits if self._is_there(data, index, end)]
 
     def _is_there(self, data: bytes, index: int, end: int) -> bool:
