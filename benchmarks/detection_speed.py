@@ -28,7 +28,7 @@ _START = """
 import sys, time
 from pathlib import Path
 began = time.thread_time()
-from sidecar.intercept.compiled import ready_engine
+from sidecar.proxy.detector_cache import ready_engine
 imported = time.thread_time()
 ready_engine(Path(sys.argv[1]))
 print(f"{(time.thread_time() - imported) * 1e3:.0f} ms, after {(imported - began) * 1e3:.0f} ms of importing the detectors")

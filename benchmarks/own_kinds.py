@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sidecar.detect.custom.exact import Table
+from sidecar.detect.custom.exact_list import key_of, parsed
+from sidecar.detect.custom.keywords import words_parts
+from sidecar.detect.custom.scan import NO_OWN, Own, OwnKind, regex_parts
 from sidecar.detect.engine import Engine
-from sidecar.detect.exact import Table
-from sidecar.detect.exact_list import key_of, parsed
-from sidecar.detect.own import NO_OWN, Own, OwnKind, regex_parts
-from sidecar.detect.own_words import words_parts
 from sidecar.detect.text import walk
 from sidecar.exact import build
 

@@ -6,9 +6,9 @@ import sys
 def main() -> int:
     """Run the command line; returns its exit code."""
     if sys.argv[1:2] == ["wrap"]:
-        from sidecar.stdio import wrap
+        from sidecar.wrap import command
 
-        return wrap.main(sys.argv[2:])
+        return command.main(sys.argv[2:])
     from sidecar import cli
 
     return cli.main()

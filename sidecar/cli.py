@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and lets no traceback of a user's mistake out."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["wrap"]:
-        from sidecar.stdio import wrap
+        from sidecar.wrap import command
 
-        return wrap.main(given[1:])
+        return command.main(given[1:])
     args = _parser(given).parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", stream=sys.stderr)
     if getattr(args, "lifeline", None) is not None:
@@ -154,9 +154,9 @@ def _proxy(args: argparse.Namespace) -> int:
         # mitmproxy checks types at run time unless Python is told to optimise, which doubles its cost.
         rest = ["--lifeline", str(args.lifeline)] if args.lifeline is not None else []
         os.execv(sys.executable, [sys.executable, "-O", "-m", "sidecar", "proxy", "-c", args.config, *rest])
-    from sidecar.intercept import proxy
+    from sidecar.proxy import program
 
-    return proxy.run(loaded)
+    return program.run(loaded)
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -237,7 +237,7 @@ def _install(args: argparse.Namespace) -> int:
 
 
 def _ca(args: argparse.Namespace) -> int:
-    from sidecar.intercept import ca
+    from sidecar.transports.mitm import ca
 
     return ca.run(args, settings.load(args.config))
 

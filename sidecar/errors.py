@@ -5,7 +5,7 @@
     ├── PolicyError     a policy file, or an expression in one
     └── StoreError      ClickHouse, embedded or not
 
-No exception crosses ``intercept``: there a failure becomes a finding of kind ``error`` and the rule's ``on_error``.
+No exception crosses ``transports``: there a failure becomes a finding of kind ``error`` and the rule's ``on_error``.
 """
 
 from dataclasses import dataclass

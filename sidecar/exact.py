@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-from sidecar.detect.exact_form import Form, form
-from sidecar.detect.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest, key_id, key_of
+from sidecar.detect.custom.exact_form import Form, form
+from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest, key_id, key_of
 from sidecar.document import suggest
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.limits import CSV_FIELD_CHARS_MAX, EXACT_KEY_CHARS_MIN, EXACT_SORTED_MAX

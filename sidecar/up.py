@@ -20,7 +20,7 @@ from typing import Final
 from sidecar import limits
 from sidecar.errors import SettingsError
 from sidecar.settings import Settings
-from sidecar.stdio.place import base_of, hold, holder, let_go, open_run_folder
+from sidecar.wrap.socket_path import base_of, hold, holder, let_go, open_run_folder
 
 log = logging.getLogger("sidecar.up")
 

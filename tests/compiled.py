@@ -1,6 +1,6 @@
 """The detectors, compiled once: for the tests themselves, and for the sidecars they start as if each had started before.
 
-Compiling takes seconds, and it is tests/intercept/test_compiled.py that tests it.
+Compiling takes seconds, and it is tests/proxy/test_detector_cache.py that tests it.
 """
 
 import shutil
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sidecar.detect.engine import Engine
-from sidecar.intercept.compiled import ready_engine
+from sidecar.proxy.detector_cache import ready_engine
 
 _KEPT = Path(__file__).parents[1] / ".pytest_cache" / "data"
 """What would be the data folder of a sidecar; it stays for the next run."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 _TESTS = Path(__file__).parent
-_FIRST = ("wire", "e2e", "stdio", "conformance", "review", "record")
+_FIRST = ("wire", "e2e", "wrap", "conformance", "review", "record")
 """The folders whose files take longest: processes that share the files then end at about the same time."""
 
 # The same examples in every run, and no clock: a change is judged by what it does, not by the day or by a busy machine.

@@ -22,7 +22,7 @@ from sidecar.review import health
 from sidecar.review.calls import PolicyFile
 from sidecar.review.filters import Filters, from_query
 from sidecar.review.visible import visible, visible_lines
-from sidecar.review.words import VERDICTS
+from sidecar.review.wording import VERDICTS
 from sidecar.settings import DEFAULT_FILE, Settings, load
 
 REFRESH_S: Final = 2.0

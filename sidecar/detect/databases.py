@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import hyperscan
 
-from sidecar.detect.doors import DOORS, Door
-from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import Detector
+from sidecar.detect.prefilter_groups import DOORS, Door
+from sidecar.detect.prefilters import GATES
 from sidecar.limits import BYTES_PER_SURPLUS_HIT, HITS_PER_DETECTOR_MAX, HITS_SURPLUS_MAX
 
 Hits = dict[int, list[int]]

@@ -10,21 +10,22 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect import blobs, injection, named, personal, secrets
-from sidecar.detect.bounds import Left, fair_shares
+from sidecar.detect import blobs, injection, personal, secrets
+from sidecar.detect.budget import Left, fair_shares
+from sidecar.detect.custom.registered import DETECTOR, Registered
+from sidecar.detect.custom.scan import NO_OWN, Own
 from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
-from sidecar.detect.fields import joined_fields
 from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, Known, apart, is_known, known_by_family
-from sidecar.detect.gates import GATES
 from sidecar.detect.kinds import Candidate, Detector, Surface
-from sidecar.detect.own import NO_OWN, Own
-from sidecar.detect.registered import DETECTOR, Registered
+from sidecar.detect.prefilters import GATES
+from sidecar.detect.secrets import contextual
+from sidecar.detect.split_values import joined_fields
 from sidecar.detect.text import Texts
 from sidecar.detect.views import View, view
 from sidecar.events import Scan, Span
 from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
 
-DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS, *injection.DETECTORS)
+DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS, *injection.DETECTORS)
 """The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
 
 KINDS: Final = frozenset(each.kind for each in (*DETECTORS, DETECTOR))

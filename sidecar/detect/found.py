@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sidecar.detect.custom.registered import DETECTOR
 from sidecar.detect.kinds import SIGNALS
-from sidecar.detect.registered import DETECTOR
 
 OWN_RANK: Final = -1
 """Stands for a rank with what own kinds of policies have found."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sidecar.detect.doors import WORDS, Door
+from sidecar.detect.prefilter_groups import WORDS, Door
 
 _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
-from sidecar.detect import named, personal, secrets
+from sidecar.detect import personal, secrets
 from sidecar.detect.kinds import SIGNALS
+from sidecar.detect.secrets import contextual
 from sidecar.events import Leaf, Path, Span
 from sidecar.limits import JSON_DEPTH_MAX, JSON_LEAVES_MAX
 
@@ -17,7 +18,7 @@ _NUMBER_MAX: Final = 10**25
 """Longer numbers are none of the kinds either, and writing out a number of many digits takes quadratic time."""
 
 _SHOWN: Final[dict[str, int]] = {}
-for _each in (*secrets.DETECTORS, *personal.DETECTORS, *named.DETECTORS):
+for _each in (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS):
     _SHOWN[_each.kind] = min(_each.shown, _SHOWN.get(_each.kind, _each.shown))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.detect import letters, runs
-from sidecar.detect.bounds import Left
+from sidecar.detect.budget import Left
 from sidecar.detect.kinds import CONTEXT_CHARS, Surface
 from sidecar.limits import INFLATED_BYTES_MAX
 

@@ -16,7 +16,7 @@ from sidecar.limits import BATCH_RECORDS_MAX
 from sidecar.notify.alerts import Alerts
 from sidecar.record.batch import parse
 from sidecar.record.cursor import replace_file
-from sidecar.record.tail import Position, Tail, outboxes
+from sidecar.record.outbox_reader import Position, Tail, outboxes
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sidecar.events import Message, Mode
-from sidecar.policy.compiled import Entry, Gate, PolicySet, Section
 from sidecar.policy.facts import Facts, Unjudged
 from sidecar.policy.fields import DEFAULT_ENTRY
+from sidecar.policy.policy_set import Entry, Gate, PolicySet, Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from sidecar.document import Document, suggest
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Path
 from sidecar.policy import fields, model
-from sidecar.policy.compiled import Entry, Placed, Rule, Section, Seek, Window
 from sidecar.policy.expr import Expression, Scope
 from sidecar.policy.match import ANY, DAYS, Hours, Match, Names, compile_names, is_glob
+from sidecar.policy.policy_set import Entry, Placed, Rule, Section, Seek, Window
 from sidecar.policy.where import parse_where
 
 

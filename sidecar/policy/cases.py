@@ -11,16 +11,16 @@ import orjson
 import re2
 
 from sidecar.decode.mcp import facts
-from sidecar.detect.definitions import defined
-from sidecar.detect.hidden_words import hidden_text
-from sidecar.detect.own import Own
+from sidecar.detect.custom.scan import Own
 from sidecar.detect.text import Texts, walk
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
-from sidecar.policy.compiled import Placed, PolicySet
+from sidecar.inventory.definition import defined
+from sidecar.inventory.hidden_excerpts import hidden_text
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
 from sidecar.policy.model import Call, Case, Definition, Expect
 from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
+from sidecar.policy.policy_set import Placed, PolicySet
 from sidecar.policy.restore import with_payload
 from sidecar.policy.state import State
 

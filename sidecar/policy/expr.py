@@ -14,8 +14,8 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from sidecar.events import Direction
+from sidecar.policy.expr_errors import place, said
 from sidecar.policy.facts import SESSION_NAMES, Facts, Unjudged
-from sidecar.policy.mistakes import place, said
 
 _T: Final = cel.Type
 _TEXTS: Final = _T.List(_T.STRING)

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Final
 
 from sidecar.detect.personal import IDS
-from sidecar.detect.personal_ids import Id
-from sidecar.detect.personal_papers import mrz_digit
+from sidecar.detect.personal.documents import mrz_digit
+from sidecar.detect.personal.ids import Id
 
 Chance = random.Random
 

@@ -11,9 +11,9 @@ from typing import Final
 from sidecar import limits
 from sidecar.events import ACTIONS, SEVERITIES, Action, Definition, Finding, Message, Mode, Scan, Severity, Span, Verdict
 from sidecar.policy.access import Remark, ask, is_listed
-from sidecar.policy.compiled import PolicySet, Rule, Section, Window
-from sidecar.policy.copies import TooMany, in_other_copy, of_one_kind
 from sidecar.policy.facts import Facts, Unjudged
+from sidecar.policy.policy_set import PolicySet, Rule, Section, Window
+from sidecar.policy.result_copies import TooMany, in_other_copy, of_one_kind
 from sidecar.policy.spans import CANNOT_REDACT, Told, apart, is_blind, sought, split_redactable
 from sidecar.policy.state import State
 

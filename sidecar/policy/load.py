@@ -8,16 +8,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sidecar.detect.own import Own, OwnKind
+from sidecar.detect.custom.scan import Own, OwnKind
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
-from sidecar.policy.compiled import PolicySet
+from sidecar.policy.custom_detectors import ABSENT, check_own, declared, list_file, own_kinds
 from sidecar.policy.model import FORMAT_VERSION, Exact, File
-from sidecar.policy.notyet import supported
-from sidecar.policy.own import ABSENT, check_own, declared, list_file, own_kinds
+from sidecar.policy.policy_set import PolicySet
+from sidecar.policy.unsupported import supported
 
 __all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sidecar.detect.definitions import LISTED
 from sidecar.events import Direction, Mode, Severity
+from sidecar.inventory.definition import LISTED
 from sidecar.limits import NEAR_CHARS_MAX, OWN_REGEX_CHARS_MAX, OWN_WORDS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
 from sidecar.policy.fields import (
     Between,

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from sidecar.events import Message, Verdict
-from sidecar.policy.compiled import PolicySet
-from sidecar.policy.marks import Marks
+from sidecar.policy.policy_set import PolicySet
+from sidecar.policy.replacements import Marks
 from sidecar.policy.restore import turned_back
 from sidecar.policy.tokens import Form, Place, numbers
 from sidecar.policy.vault import Restored, Standing, Vault

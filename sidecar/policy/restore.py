@@ -6,7 +6,7 @@ from typing import Any
 
 from sidecar.decode.mcp import facts
 from sidecar.events import Message
-from sidecar.policy.compiled import PolicySet, Rule
+from sidecar.policy.policy_set import PolicySet, Rule
 from sidecar.policy.vault import Kept, Restored, Standing, Vault
 
 

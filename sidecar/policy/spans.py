@@ -8,7 +8,7 @@ from typing import Final
 from sidecar.detect.text import preview
 from sidecar.events import Action, Finding, Message, Scan, Span, path_text
 from sidecar.limits import FINDINGS_PER_RULE_MAX
-from sidecar.policy.compiled import Rule, Seek
+from sidecar.policy.policy_set import Rule, Seek
 from sidecar.policy.where import base_of
 
 Tokens = tuple[tuple[Span, tuple[str, ...]], ...]

@@ -12,8 +12,8 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.detect.text import Texts, walk
 from sidecar.events import Leaf, Message, Path, Scan, Span, Verdict
-from sidecar.policy.marks import Marks, Stretch, stretch_of
-from sidecar.policy.nested import Nested
+from sidecar.policy.nested_json import Nested
+from sidecar.policy.replacements import Marks, Stretch, stretch_of
 from sidecar.policy.tokens import Form, Place, heads, in_text, may_hold, numbers, other_forms
 
 _OPENED_MAX: Final = 3

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from sidecar.record.tail import Record
+from sidecar.record.outbox_reader import Record
 
 TABLES: Final = ("findings", "alerts", "policies", "tools", "health", "calls")
 """In the order they are sent: a call that can be seen has its findings already."""

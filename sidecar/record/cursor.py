@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sidecar.record.tail import Position
+from sidecar.record.outbox_reader import Position
 
 CURSOR_FILE: Final = "cursor"
 PENDING_FILE: Final = "pending"

@@ -4,7 +4,7 @@ A directory per process start holds segments ``m00000001``, ``m00000002`` … of
 
     length u32 | crc32 of the payload u32 | number u64 | payload | padding to 8 bytes        (little-endian)
 
-The payload is written before its header, so a reader (``sidecar.record.tail``) meets whole records or a zero length.
+The payload is written before its header, so a reader (``sidecar.record.outbox_reader``) meets whole records or a zero length.
 ``put`` only copies memory: a system call would give up the interpreter lock and wait up to 5 ms to get it back.
 """
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.record.hello import hello, is_hello
+from sidecar.record.clickhouse_hello import hello, is_hello
+from sidecar.record.query_settings import limit_session, refused_setting
 from sidecar.record.readonly import Gate, Refusal, is_settings_question
-from sidecar.record.session import limit_session, refused_setting
 
 _CODE: Final = re.compile(r"Code: (\d+)")
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{3,})\)")

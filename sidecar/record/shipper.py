@@ -20,9 +20,9 @@ from sidecar import limits
 from sidecar.errors import StoreError
 from sidecar.record.batch import TABLES, Refused, batch_of, no_response
 from sidecar.record.cursor import replace_file
-from sidecar.record.lane import Lane, sweep
+from sidecar.record.outbox_reader import Position, Record, outboxes
+from sidecar.record.outbox_shipment import Lane, sweep
 from sidecar.record.store import RowsRefused, Store
-from sidecar.record.tail import Position, Record, outboxes
 
 log = logging.getLogger(__name__)
 

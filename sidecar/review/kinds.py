@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from sidecar.detect.custom.registered import DETECTOR
 from sidecar.detect.engine import DETECTORS
 from sidecar.detect.kinds import Detector
 from sidecar.detect.personal import IDS
-from sidecar.detect.registered import DETECTOR
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 from sidecar.review.calls import FAILED, CallRow
 from sidecar.review.visible import visible
-from sidecar.review.words import call_name, duration
+from sidecar.review.wording import call_name, duration
 
 _COLOURS: Final = {"block": "31", "redact": "33", "tokenize": "33", "alert": "36", "log": "2", "head": "2", "failed": "35"}
 _HEAD: Final = ("time", "server", "call", "status", "verdict", "took", "rule")

@@ -21,7 +21,7 @@ from sidecar.review.filters import Filters, parse_since
 from sidecar.review.follow import Follow
 from sidecar.review.lines import JsonLines, Lines, Table, is_coloured
 from sidecar.review.read import quiet_clients
-from sidecar.review.words import VERDICTS
+from sidecar.review.wording import VERDICTS
 from sidecar.settings import Settings
 
 _POLL_S: Final = 0.5

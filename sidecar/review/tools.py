@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.detect.inventory import Inventory
-from sidecar.detect.known import Key, Known
 from sidecar.errors import SettingsError
-from sidecar.record.kept_tools import Approval, append_approval, approvals, read_inventory
+from sidecar.inventory.entry import Key, Known
+from sidecar.inventory.tracking import Inventory
+from sidecar.record.inventory_file import Approval, append_approval, approvals, read_inventory
 from sidecar.review.visible import pretty, visible, visible_lines
 from sidecar.settings import Settings
 

@@ -15,7 +15,7 @@ CLIENT = f"{sys.executable} -m tests.conformance.client"
 THROUGH = f"{sys.executable} -m tests.conformance.through"
 
 # What a sidecar on loopback makes good: server-everything answers to any Host, the sidecar in front of it does not
-# (sidecar/intercept/doorway.py). The only difference that is meant.
+# (sidecar/transports/origin_check.py). The only difference that is meant.
 GUARDED = tuple(
     f"dns-rebinding-protection: ('localhost-host-rebinding-rejected', 'DNSRebindingRejected', '{status}') only {way}"
     for status, way in (("FAILURE", "directly"), ("SUCCESS", "through the sidecar"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.decode import lossless, mcp
-from sidecar.decode.sessions import Sessions
+from sidecar.sessions.identity import Sessions
 
 KEY = b"k" * 32
 

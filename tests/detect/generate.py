@@ -15,8 +15,8 @@ from typing import Final
 from urllib.parse import quote
 
 from sidecar.detect.personal import IDS
-from sidecar.detect.personal_ids import Id
-from sidecar.detect.personal_papers import mrz_digit
+from sidecar.detect.personal.documents import mrz_digit
+from sidecar.detect.personal.ids import Id
 from sidecar.policy.fakes_personal import national_id
 
 CLASSES: Final = {

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sidecar import limits
 from sidecar.act.redact import mask_value
 from sidecar.detect.databases import FIRST_GATE
-from sidecar.detect.doors import WORDS
 from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.gates import GATES
+from sidecar.detect.prefilter_groups import WORDS
+from sidecar.detect.prefilters import GATES
 from sidecar.detect.text import mark, walk
 from sidecar.events import Scan
 from tests.detect.disguises import DISGUISES

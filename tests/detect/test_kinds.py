@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.detect import secrets_config
 from sidecar.detect.engine import DETECTORS
 from sidecar.detect.personal import IDS
+from sidecar.detect.secrets import config
 from sidecar.detect.text import mark, preview, walk
 from sidecar.document import Document
 from sidecar.events import Span
@@ -35,7 +35,7 @@ SETTINGS = [
 ]  # fmt: skip
 NEEDS_WORDS = {"secrets.aws-secret", "secrets.generic", "secrets.password", "secrets.authorization", "secrets.azure-key",
                "secrets.gcp-service-account", "secrets.database-url", "secrets.url-password",
-               *(detector.kind for detector in secrets_config.DETECTORS),
+               *(detector.kind for detector in config.DETECTORS),
                *(kind for kind, each in IDS.items() if not each.alone), "pii.birth-date",
                "injection.chat-template"}  # fmt: skip
 """Kinds whose value alone, or in quotes, says nothing, beside those whose vendor's name must stand near."""

@@ -15,7 +15,7 @@ from mcp.client.sse import sse_client
 
 from tests.e2e.conftest import Installation, Program, is_open, until
 from tests.e2e.test_clients import elicit, npm, sample
-from tests.intercept.conftest import aws_key
+from tests.play import aws_key
 from tests.ports import free_port
 
 EVERYTHING = [("echo", {"message": "hi"}), ("get-sum", {"a": 2, "b": 3}), ("no-such-tool", {})]

@@ -12,7 +12,7 @@ from mcp.client.subscriptions import ToolsListChanged
 
 from tests.e2e.conftest import Installation, until
 from tests.e2e.test_clients import MODES
-from tests.intercept.conftest import ACCESS
+from tests.play import ACCESS
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from sidecar.detect.text import walk
 from sidecar.events import Mode
-from sidecar.intercept.exchange import Exchange
-from sidecar.intercept.judging import _OPAQUE
-from sidecar.intercept.passage import Passage
+from sidecar.exchange.state import Exchange
+from sidecar.judging.message_judge import _OPAQUE
+from sidecar.transports.http_policy import Passage
 from tests.fuzz import peers
-from tests.intercept.conftest import ENGINE, SECRETS, Play, aws_key
+from tests.play import ENGINE, SECRETS, Play, aws_key
 
 STRICT: Final = SECRETS.replace("    action: ", "    on_error: block\n    action: ")
 _TYPES: Final = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.intercept.conftest import aws_key
+from tests.play import aws_key
 
 SEED_BYTES_MAX: Final = 1200
 """Longer recordings are left out: small inputs reach as much code and run much faster."""

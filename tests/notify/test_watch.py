@@ -8,7 +8,7 @@ import pytest
 from sidecar.notify.alerts import Alerts
 from sidecar.notify.watch import Watch
 from sidecar.record.outbox import Outbox
-from sidecar.record.tail import Position, Tail
+from sidecar.record.outbox_reader import Position, Tail
 from tests.record.conftest import begin, end, finding_row
 
 

@@ -9,8 +9,8 @@ from sidecar import limits
 from sidecar.act.redact import redact_value
 from sidecar.detect.text import mark, walk
 from sidecar.events import Message, Span, Verdict
-from sidecar.policy.copies import in_other_copy, of_one_kind
 from sidecar.policy.load import PolicySet
+from sidecar.policy.result_copies import in_other_copy, of_one_kind
 from tests.policy.test_judge import judged, rules
 
 CUT = rules("id: cut, title: t, match: {direction: response}, when: {detect: {any: [pii.card, pii.email]}}, action: redact")

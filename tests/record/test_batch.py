@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.record.batch import Batch, batch_of, no_response, parse
-from sidecar.record.tail import Record
+from sidecar.record.outbox_reader import Record
 from tests.record.conftest import begin, call_row, end, finding_row
 
 ENDLESS = st.recursive(

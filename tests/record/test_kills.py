@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sidecar.record.tail import Tail, outboxes
+from sidecar.record.outbox_reader import Tail, outboxes
 from tests.record.conftest import ROOT, Collector, collecting, reading, settings_in, until
 
 WRITER = """

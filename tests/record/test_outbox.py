@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import StoreError
 from sidecar.record.outbox import HEADER, Outbox, OutboxFull, room_for, segment_file
-from sidecar.record.tail import Position, Record, Tail, outboxes
+from sidecar.record.outbox_reader import Position, Record, Tail, outboxes
 from tests.record.conftest import ROOT, until
 
 WRITER = """

@@ -13,9 +13,9 @@ import pytest
 from sidecar.errors import StoreError
 from sidecar.record import shipper as shipper_module
 from sidecar.record.outbox import Outbox, segment_file
+from sidecar.record.outbox_reader import Position, Tail
 from sidecar.record.shipper import Shipper
 from sidecar.record.store import Store, open_store
-from sidecar.record.tail import Position, Tail
 from sidecar.settings import Settings
 from tests.record.conftest import Server, begin, end, finding_row
 

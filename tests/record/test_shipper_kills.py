@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from sidecar.errors import StoreError
-from sidecar.record.lane import Lane
 from sidecar.record.outbox import Outbox
+from sidecar.record.outbox_shipment import Lane
 from sidecar.record.store import RowsRefused, Store
 from tests.record.conftest import begin, call_row, end, finding_row
 from tests.record.test_shipper import Killed, World, once, world

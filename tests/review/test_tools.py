@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.cli import main
-from sidecar.detect.inventory import Inventory, Look
-from sidecar.record.kept_tools import approvals, kept_text, write_kept
+from sidecar.inventory.tracking import Inventory, Look
+from sidecar.record.inventory_file import approvals, kept_text, write_kept
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""The wire fixture with a real proxy in front of it, and the sidecar without a socket from the tests of ``intercept``."""
+"""The wire fixture with a real proxy in front of it, and the sidecar without a socket of ``tests.play``."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import Installation
-from tests.intercept.conftest import play
+from tests.play import play
 from tests.wire.server import WireServer
 
 __all__ = ["play"]

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.intercept.exchange import Exchange
-from sidecar.intercept.passage import Passage
-from tests.intercept.conftest import SECRETS, Play, aws_key
-from tests.intercept.test_http import Upstream, carrier, chunk_of, head_of, listening
-from tests.intercept.test_waist import call, result
+from sidecar.exchange.state import Exchange
+from sidecar.transports.http_policy import Passage
+from tests.exchange.test_pipeline import call, result
+from tests.play import SECRETS, Play, aws_key
+from tests.transports.mitm.test_flows import Upstream, carrier, chunk_of, head_of, listening
 
 __all__ = ["carrier"]
 

@@ -1,6 +1,6 @@
 """Cases 15 to 19, 21 and 22: streams that are resumed, questions of servers, cancels, floods, rounds and sessions.
 
-What is played here are the essentials of each case; ``tests/intercept/test_streams.py`` and its neighbours go further.
+What is played here are the essentials of each case; ``tests/exchange/test_streams.py`` and its neighbours go further.
 """
 
 import json
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.intercept.conftest import SECRETS, aws_key
-from tests.intercept.test_waist import call, result
+from tests.exchange.test_pipeline import call, result
+from tests.play import SECRETS, aws_key
 
 REDACT_BOTH = SECRETS.replace("action: block\n    message: It contains a credential.", "action: redact").replace(
     "expect: {verdict: block, rules: [secrets.out]}", "expect: {verdict: redact, rules: [secrets.out]}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.intercept.conftest import Play, aws_key
-from tests.intercept.test_http import Upstream, carrier, head_of
+from tests.play import Play, aws_key
+from tests.transports.mitm.test_flows import Upstream, carrier, head_of
 from tests.wire.test_cases_bytes import ANSWER, BODY, answered, played, response, send, whole
 
 __all__ = ["carrier"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from sidecar.decode import jsonrpc
-from tests.intercept.conftest import ACCESS, SECRETS, aws_key
-from tests.intercept.test_hostile import ONLY_GET
-from tests.intercept.test_waist import call, data_of, result
+from tests.exchange.test_hostile import ONLY_GET
+from tests.exchange.test_pipeline import call, data_of, result
+from tests.play import ACCESS, SECRETS, aws_key
 
 
 @pytest.mark.parametrize("rpc_id", [0, "", -1, "x" * 300, 2**53 - 1, "0"])

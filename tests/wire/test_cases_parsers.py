@@ -11,9 +11,9 @@ import pytest
 
 from sidecar import limits
 from sidecar.decode.anomalies import TEXTS
-from sidecar.intercept.exchange import Exchange
-from tests.intercept.conftest import ACCESS, SECRETS, Play, aws_key
-from tests.intercept.test_waist import call, data_of, result
+from sidecar.exchange.state import Exchange
+from tests.exchange.test_pipeline import call, data_of, result
+from tests.play import ACCESS, SECRETS, Play, aws_key
 
 PLAIN = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"n":1.00,"t":"\xc3\xa9"}}}'
 SURROGATE = PLAIN.replace(b"\xc3\xa9", b"\\ud800")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.intercept.conftest import ACCESS, SECRETS, Play, aws_key
-from tests.intercept.test_waist import call, data_of, result
+from tests.exchange.test_pipeline import call, data_of, result
+from tests.play import ACCESS, SECRETS, Play, aws_key
 
 AVOIDED = {-32020, -32021, -32022, -32042, -32001, -32002, -32602}
 """Codes that make some client try again, open a browser, or take its session for lost."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.intercept.passage import EventStream, Passage
+from sidecar.transports.http_policy import EventStream, Passage
 from tests.e2e.conftest import Installation
-from tests.intercept.conftest import SECRETS, Play, aws_key
+from tests.play import SECRETS, Play, aws_key
 from tests.wire import raw_client
 from tests.wire.bodies import BODIES
 from tests.wire.parts import Ask

@@ -10,7 +10,7 @@ from sidecar.errors import StoreError
 from sidecar.limits import HIGHLIGHT_CHARS_MAX
 from sidecar.review import calls, findings
 from sidecar.review.visible import pretty, visible, visible_lines
-from sidecar.review.words import call_name, duration, size
+from sidecar.review.wording import call_name, duration, size
 
 _STATUS = {
     "ok": "answered",

@@ -9,7 +9,7 @@ from rows import Column, Row, table
 
 from sidecar.errors import StoreError
 from sidecar.review import calls
-from sidecar.review.words import VERDICTS, call_name, duration, severity_word
+from sidecar.review.wording import VERDICTS, call_name, duration, severity_word
 
 _COLUMNS = (
     Column("Time", width="8.5rem"),

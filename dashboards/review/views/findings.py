@@ -10,7 +10,7 @@ from sidecar.errors import StoreError
 from sidecar.events import SEVERITIES
 from sidecar.review import calls, findings
 from sidecar.review.filters import Filters
-from sidecar.review.words import call_name
+from sidecar.review.wording import call_name
 
 _MODES = ("enforce", "monitor")
 _RULE_COLUMNS = (

@@ -1,0 +1,111 @@
+"""The file of a list: keyed hashes of its values, sorted, behind a head that says of what and how they were made."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sidecar.detect.custom.exact_form import Form
+from sidecar.limits import EXACT_WORDS_MAX
+
+VERSION: Final = 1
+"""Of the file and of the form together: values are compared in one form only."""
+HEADER_BYTES: Final = 2_048
+DIGEST_BYTES: Final = 10
+"""80 bits: of a list of ten million values, a billion looked-up strangers are taken for one with a chance of 1 in 10^8."""
+HEAD_BYTES: Final = 5
+_KEY_ID: Final = b"sidecar exact list"
+
+
+def digest(key: bytes, made: Form) -> bytes:
+    """The keyed hash of a value (HMAC-SHA-256, RFC 2104, its first ``DIGEST_BYTES``)."""
+    return hmac.digest(key, b"value\0" + made.text.encode("utf-8", "surrogatepass"), "sha256")[:DIGEST_BYTES]
+
+
+def head_digest(key: bytes, word: str) -> bytes:
+    """The keyed hash of a first word, by which almost all other text is passed over."""
+    return hmac.digest(key, b"head\0" + word.encode("utf-8", "surrogatepass"), "sha256")[:HEAD_BYTES]
+
+
+def key_id(key: bytes) -> str:
+    """By what a wrong key is told, 16 hex digits; the key cannot be had back from it."""
+    return hmac.digest(key, _KEY_ID, "sha256").hex()[:16]
+
+
+def key_of(text: str) -> bytes:
+    """The key's bytes as a user gave it: any text."""
+    return hashlib.sha256(b"sidecar exact key\0" + text.strip().encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a list says of itself. ``words`` are the numbers of words of its values, ``codes`` the lengths of its codes.
+
+    ``is_digits``: all codes are digits alone.
+    """
+
+    column: str
+    count: int
+    heads: int
+    words: tuple[int, ...]
+    codes: tuple[int, ...]
+    is_digits: bool
+    key: str
+    sha256: str
+
+    def dump(self) -> bytes:
+        """The first ``HEADER_BYTES`` of a file: JSON, blanks, a line feed."""
+        said = {
+            "format": "sidecar-exact",
+            "version": VERSION,
+            "normalisation": "words, NFKC, casefold",
+            "column": self.column,
+            "count": self.count,
+            "heads": self.heads,
+            "words": self.words,
+            "codes": self.codes,
+            "digits": self.is_digits,
+            "digest": f"HMAC-SHA-256/{8 * DIGEST_BYTES}",
+            "key": self.key,
+            "sha256": self.sha256,
+        }
+        return json.dumps(said).encode().ljust(HEADER_BYTES - 1) + b"\n"
+
+
+class Damaged(ValueError):
+    """A file is no list, or not as it was written. The text says what it is instead."""
+
+
+def parsed(content: bytes) -> tuple[Header, bytes]:
+    """Header and hashes of a file's content.
+
+    Raises:
+        Damaged: it is no list, of another version, cut or changed.
+    """
+    try:
+        said = json.loads(content[:HEADER_BYTES])
+        version = said["version"] if said["format"] == "sidecar-exact" else None
+    except (ValueError, TypeError, KeyError):
+        version = None
+    if version is None:
+        raise Damaged("is no list made by 'sidecar exact build'; make it from the CSV file")
+    if version != VERSION:
+        raise Damaged(f"is of version {version!r}, this program reads {VERSION}; build it anew from the CSV file")
+    body = content[HEADER_BYTES:]
+    try:
+        header = _header(said)
+    except (KeyError, TypeError, ValueError):
+        raise Damaged("has a damaged head; build it anew from the CSV file") from None
+    is_whole = len(body) == header.count * DIGEST_BYTES + header.heads * HEAD_BYTES
+    if not is_whole or not hmac.compare_digest(hashlib.sha256(body).hexdigest(), header.sha256):
+        raise Damaged("is damaged: it was cut or changed after it was written; build it anew, or copy it again")
+    return header, body
+
+
+def _header(said: dict[str, Any]) -> Header:
+    words, codes = (tuple(sorted({int(each) for each in said[name]})) for name in ("words", "codes"))
+    count, heads = int(said["count"]), int(said["heads"])
+    if count < 0 or heads < 0 or any(each > EXACT_WORDS_MAX for each in words):
+        raise ValueError("out of range")
+    return Header(str(said["column"]), count, heads, words, codes, bool(said["digits"]), str(said["key"]), str(said["sha256"]))

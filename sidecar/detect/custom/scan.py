@@ -1,0 +1,299 @@
+"""Kinds of data that policy files define: patterns, words and lists, looked for beside the built-in detectors.
+
+They are no part of the database that is kept on disk: the few patterns of a policy set are compiled when it is loaded, and
+belong to that set, so that a message is never judged by the rules of one version with the kinds of another.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
+
+import hyperscan
+import re2
+
+from sidecar.detect.custom.checksums import fits
+from sidecar.detect.custom.exact import Table, table_of
+from sidecar.detect.custom.exact_form import LEAF_END
+from sidecar.detect.custom.keywords import is_near, is_word
+from sidecar.detect.custom.regex_prefilter import BYTES, Gate, gate_of_regex
+from sidecar.detect.kinds import Surface
+from sidecar.detect.scanner import Scanner
+from sidecar.limits import OWN_LOOKS_MAX, OWN_MATCH_BYTES_MAX, OWN_REGEX_MEMORY_BYTES, OWN_SPANS_MAX
+
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
+_BLANKS: Final = (b"%20", b"&nbsp;", b"\\n", b"\\r", b"\\t")
+_BLANK: Final = -1
+_BLANK_GATE: Final = Gate(r"%20|&nbsp;|\\[nrt]", BYTES)
+_VALUE: Final = "value"
+"""The group of a pattern that is the value, where it is not all of the match."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKind:
+    """One own kind. Either ``pattern`` (RE2) or ``table`` is given.
+
+    ``gates`` are what Hyperscan looks for first; none: the pattern looks at every message itself. Where ``is_word``, a match
+    must be whole words. One of the words that ``near`` (RE2) knows must stand at most ``within`` characters from a value,
+    whose check digits must fit ``checksum``, a name of ``own_sums``.
+    """
+
+    kind: str
+    confidence: float
+    pattern: str = ""
+    gates: tuple[Gate, ...] = ()
+    is_word: bool = False
+    near: str = ""
+    within: int = 0
+    checksum: str = ""
+    table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of bytes in which an own kind was recognised."""
+
+    start: int
+    end: int
+    kind: str
+    confidence: float
+
+
+Cut = tuple[str, str, int]
+"""Why not all was looked at, for which kind, and about how many bytes."""
+
+
+def regex_parts(pattern: str) -> tuple[str, tuple[Gate, ...]]:
+    """An author's pattern as it is matched, in which ``^`` and ``$`` are edges of lines, and its gate, where it has one.
+
+    Raises:
+        re2.error: it is none; the text says which part.
+    """
+    compiled(pattern)
+    gate = gate_of_regex(pattern)
+    return f"(?m){pattern}", (gate,) if gate and is_taken(gate) else ()
+
+
+def compiled(pattern: str) -> Any:
+    """An RE2 pattern within our bounds; raises ``re2.error``."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = OWN_REGEX_MEMORY_BYTES
+    return re2.compile(pattern, options)
+
+
+def is_taken(gate: Gate) -> bool:
+    """Whether Hyperscan takes it."""
+    return _database_or_none((gate,)) is not None
+
+
+class Own:
+    """The own kinds of one policy set. Thread-safe."""
+
+    def __init__(self, kinds: Sequence[OwnKind] = ()) -> None:
+        self._kinds = tuple(kinds)
+        self._patterns: list[Any] = [compiled(each.pattern) if each.pattern else None for each in self._kinds]
+        self._nears: list[Any] = [compiled(each.near) if each.near else None for each in self._kinds]
+        self._has_lists = any(each.table for each in self._kinds)
+        gates = [(gate, index) for index, each in enumerate(self._kinds) for gate in each.gates]
+        if self._has_lists or any(each.is_word for each in self._kinds):
+            gates.append((_BLANK_GATE, _BLANK))
+        self._numbers = [index for _, index in gates]
+        self._ungated = {index for index, each in enumerate(self._kinds) if not each.gates}
+        database = _database_or_none(tuple(gate for gate, _ in gates))
+        self._scanner = None if database is None else Scanner(database)
+        self.kinds = frozenset(each.kind for each in self._kinds)
+        self.version = _version(self._kinds) if self._kinds else ""
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def given(self, lists: Mapping[str, Sequence[str]]) -> "Own":
+        """The same kinds with other lists: those of ``lists`` by kind, and no list holds anything else."""
+        if not self._has_lists:
+            return self
+        tables = {name: table_of(values) for name, values in lists.items()}
+        nothing = table_of(())
+        return Own([replace(each, table=tables.get(each.kind, nothing)) if each.table else each for each in self._kinds])
+
+    def found(self, surface: Surface) -> tuple[list[Place], list[Cut]]:
+        """Where values of own kinds stand, without overlap within one kind, and of which kinds not all was looked at."""
+        places: list[Place] = []
+        cuts: list[Cut] = []
+        if not self._kinds:
+            return places, cuts
+        data = _valid(surface.joined())
+        hits = self._hits(data)
+        readings = (data, _spaced(data)) if _BLANK in hits else (data,)
+        texts = [_leaves(surface, each) for each in readings] if self._has_lists else []
+        for index in sorted(self._ungated | (hits - {_BLANK})):
+            each = self._kinds[index]
+            stretches: list[tuple[int, int]] = []
+            if each.table is not None:
+                for read, text in zip(readings, texts, strict=True):
+                    found, is_cut = each.table.find(text)
+                    stretches += (one for one in _in_bytes(text, found) if self._fits(index, read, *one))
+                    if is_cut:
+                        cuts.append(("candidates", each.kind, len(data)))
+            else:
+                for read in readings if each.is_word else (data,):
+                    matches = self._matches(index, read, surface, cuts)
+                    stretches += islice(matches, OWN_SPANS_MAX + 1)
+            if len(readings) > 1:
+                stretches = _joined(stretches)
+            if len(stretches) > OWN_SPANS_MAX:
+                cuts.append(("spans", each.kind, len(data) - stretches[OWN_SPANS_MAX][0]))
+            places += (Place(start, end, each.kind, each.confidence) for start, end in stretches[:OWN_SPANS_MAX])
+        return places, cuts
+
+    def _hits(self, data: bytes) -> set[int]:
+        """The kinds of which a gate was met, and ``_BLANK`` where an escaped blank was."""
+        if self._scanner is None:
+            return set(self._numbers)
+        met: set[int] = set()
+        self._scanner.scan(data, _note, met)
+        return {self._numbers[number] for number in met}
+
+    def _matches(self, index: int, data: bytes, surface: Surface, cuts: list[Cut]) -> Iterator[tuple[int, int]]:
+        """The values of one kind; looked for in windows, so that no pattern looks at everything again for each match."""
+        pattern, size = self._patterns[index], len(data)
+        at, looks = 0, 0
+        while at < size:
+            limit = min(size, at + 2 * OWN_MATCH_BYTES_MAX)
+            match = pattern.search(data, at, limit)
+            if match is None:
+                at = size if limit == size else at + OWN_MATCH_BYTES_MAX
+                continue
+            start, end = match.span()
+            if limit < size and start >= at + OWN_MATCH_BYTES_MAX:
+                # It may have been cut by the window's end, so that it gets a window of its own.
+                at = start
+                continue
+            looks += 1
+            if looks > OWN_LOOKS_MAX:
+                cuts.append(("candidates", self._kinds[index].kind, size - start))
+                return
+            if (edge := _edge(surface, data, start, end)) is not None:
+                match = pattern.search(data, start, edge)
+                if match is None:
+                    at = edge + 1
+                    continue
+                start, end = match.span()
+            low, high = _value(pattern, match)
+            if low < high and self._fits(index, data, low, high):
+                yield low, high
+                at = max(end, start + 1)
+            else:
+                at = start + 1
+
+    def _fits(self, index: int, data: bytes, start: int, end: int) -> bool:
+        """Whether a match is all that its kind asks for."""
+        kind, near = self._kinds[index], self._nears[index]
+        if kind.is_word and not is_word(data, start, end):
+            return False
+        if kind.checksum and not fits(kind.checksum, data[start:end].decode("utf-8", "replace")):
+            return False
+        return near is None or is_near(near, data, start, end, kind.within)
+
+
+def _value(pattern: Any, match: Any) -> tuple[int, int]:
+    """The group called ``value``, or all of the match."""
+    group = pattern.groupindex.get(_VALUE, 0) if pattern.groups else 0
+    low, high = match.span(group)
+    return (low, high) if low >= 0 else match.span()
+
+
+def _edge(surface: Surface, data: bytes, start: int, end: int) -> int | None:
+    """Where the leaf ends beyond which a match reaches; nothing where it does not."""
+    if b"\n" not in data[start:end]:
+        return None
+    low, high = surface.around(start)
+    return high if low <= start <= high < end else None
+
+
+def _valid(data: bytes) -> bytes:
+    """The same with a question mark for each byte that is no UTF-8: Hyperscan follows malformed text blindly."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return _ESCAPED.sub("?", data.decode("utf-8", "surrogateescape")).encode()
+    return data
+
+
+def _spaced(data: bytes) -> bytes:
+    """The same with blanks in place of escapes that stand for one, as long as they were; views undo other escapes."""
+    for escape in _BLANKS:
+        data = data.replace(escape, b" " * len(escape))
+    return data
+
+
+def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """In order, those that overlap as one."""
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if kept and start < kept[-1][1]:
+            kept[-1] = (kept[-1][0], max(end, kept[-1][1]))
+        else:
+            kept.append((start, end))
+    return kept
+
+
+def _leaves(surface: Surface, data: bytes) -> str:
+    """All text, with a sign of its own between two leaves, where it is the message's own text."""
+    starts = getattr(surface, "starts", None)
+    if starts is None:
+        return data.decode()
+    marked = bytearray(data)
+    for start in starts()[1:-1]:
+        marked[start - 1] = ord(LEAF_END)
+    return marked.decode()
+
+
+def _in_bytes(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Stretches of a text in characters, in order, as stretches of its UTF-8."""
+    char, byte = 0, 0
+    for start, end in places:
+        low = byte + (start - char if text.isascii() else len(text[char:start].encode()))
+        high = low + (end - start if text.isascii() else len(text[start:end].encode()))
+        yield low, high
+        char, byte = end, high
+
+
+@lru_cache(maxsize=64)
+def _database_or_none(gates: tuple[Gate, ...]) -> hyperscan.Database | None:
+    """All gates in one database, unless there are none or Hyperscan refuses them.
+
+    Compiling does not hold up other threads, and is not done again for a reload that changes no kind.
+    """
+    if not gates:
+        return None
+    database = hyperscan.Database()
+    try:
+        database.compile(
+            expressions=[each.expression.encode() for each in gates],
+            ids=list(range(len(gates))),
+            elements=len(gates),
+            flags=[each.flags for each in gates],
+        )
+    except hyperscan.HyperscanError:
+        return None
+    return database
+
+
+def _note(number: int, _start: int, _end: int, _flags: int, met: Any) -> None:
+    """Hyperscan's callback; it must return nothing, or the scan ends."""
+    met.add(number)
+
+
+def _version(kinds: Sequence[OwnKind]) -> str:
+    said = [(replace(each, table=None), each.table.header if each.table else None) for each in kinds]
+    return hashlib.sha256(repr(sorted(said, key=lambda each: each[0].kind)).encode()).hexdigest()[:12]
+
+
+NO_OWN: Final = Own()
+"""No own kinds."""

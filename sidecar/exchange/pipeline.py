@@ -1,0 +1,115 @@
+"""The narrow waist: whatever carries the bytes hands over an exchange by five calls, and from here on all is the same.
+
+``request`` and ``response`` may replace a body or answer in its place, ``opened`` says that an event stream begins, ``event``
+returns what to send for one of its events, ``closed`` ends what is still open. A message is recorded before it is passed on,
+and judged before it is recorded.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sidecar.decode.jsonrpc import ids_in
+from sidecar.exchange.completion import Endings
+from sidecar.exchange.oauth import OAuthWatch, is_oauth
+from sidecar.exchange.requests import Requests
+from sidecar.exchange.responses import Answers
+from sidecar.exchange.services import Ground, wire_finding
+from sidecar.exchange.state import Exchange
+from sidecar.inventory.tracking import Inventory
+from sidecar.judging.message_judge import Judging
+from sidecar.policy.load import PolicySet
+from sidecar.record.ledger import Ledger
+from sidecar.sessions.catalogue import Catalogue
+from sidecar.sessions.identity import Sessions
+
+
+class Waist:
+    """Decodes, judges, acts and records, for every carrier. ``clock`` gives unix seconds, ``timer`` a steady clock."""
+
+    def __init__(
+        self,
+        judging: Judging,
+        ledger: Ledger,
+        sessions: Sessions,
+        inventory: Inventory | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.ground = Ground(judging, ledger, sessions, inventory or Inventory(), clock, timer)
+        self._requests = Requests(self.ground)
+        self._catalogue = Catalogue(self.ground)
+        self._endings = Endings(self.ground)
+        self._answers = Answers(self.ground, self._catalogue, self._endings)
+        self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
+
+    def request(self, exchange: Exchange) -> None:
+        """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
+        exchange.is_oauth = is_oauth(exchange)
+        if not exchange.is_oauth:
+            self._requests.take(exchange)
+
+    def response(self, exchange: Exchange) -> None:
+        """The response arrived whole. May replace ``exchange.response_body`` and its status."""
+        self._oauth.look(exchange)
+        self._answers.whole(exchange)
+
+    def opened(self, exchange: Exchange) -> None:
+        """The response is an event stream and begins; ``exchange.inject`` is set until it is ``closed``."""
+        self.ground.listening.opened(exchange)
+
+    def event(self, exchange: Exchange, raw: bytes) -> bytes:
+        """One event of the response's stream; returns the bytes to send in its place, usually the same."""
+        return self._answers.event(exchange, raw)
+
+    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+        """A request over stdio goes on; what it opened is answered by messages of the exchange ``listening``."""
+        self._answers.passed_on(exchange, listening)
+
+    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+        """One message of a server over stdio, parsed and as it came; returns what to send in its place, or None."""
+        return self._answers.message(exchange, payload, raw)
+
+    def unreadable(self, exchange: Exchange) -> bytes | None:
+        """A line of a server over stdio that a client may read as we cannot: an error for the call it may answer, or None."""
+        return self._answers.unreadable(exchange)
+
+    def closed(self, exchange: Exchange, reason: str) -> bytes:
+        """The exchange is over: ``reason`` is empty for a clean end, ``client`` if the client left, else what went wrong.
+
+        Returns what should still be sent on an open event stream.
+        """
+        return self._endings.closed(exchange, reason)
+
+    def failed(self, exchange: Exchange, reason: str, status: int) -> None:
+        """The server gave no usable response; sets the answer for the client and records why."""
+        self._endings.failed(exchange, reason, status)
+
+    def internal_failure(self, exchange: Exchange, where: str) -> None:
+        """A fault of the sidecar: refuse what is open, and record a finding of kind ``error`` that says where."""
+        calls = exchange.open_calls()
+        text = "The sidecar could not judge this message, so it was not passed on."
+        ids = [call.rpc_id for call in calls] or ids_in(exchange.body)
+        exchange.answer = self.ground.failure(exchange, ids, text, 500)
+        self.ground.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
+        for call in calls:
+            self.ground.end(call, "blocked", error_type="internal", error_message=text)
+
+    def turned_away(self, reason: str, text: str) -> None:
+        """A request that was refused at the door: noted, and not alerted, because whoever knocks decides how often."""
+        self.ground.note(replace(wire_finding(reason, text), action="log"))
+
+    def policies_changed(self, old: PolicySet, new: PolicySet) -> None:
+        """Other policies are in force. Clients that listen are told when what they may list is not the same any more."""
+        self._catalogue.changed(old, new)
+
+    def definition_approved(self, server: str, kind: str) -> None:
+        """A person accepted a definition. Clients that listen are told, because a list may hold more now."""
+        self._catalogue.grew(server, f"{kind}s")
+
+    def stop(self) -> None:
+        """End what is still open; no call may be silently absent."""
+        for call in self.ground.links.waiting():
+            self.ground.end(call, "no_response", error_type="sidecar_stopped")

@@ -1,0 +1,342 @@
+"""What servers send: answers, streams of them, their own requests, their lists, and their failures."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from sidecar import limits
+from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
+from sidecar.exchange import lists, replies
+from sidecar.exchange.completion import Endings
+from sidecar.exchange.server_messages import FromServer
+from sidecar.exchange.services import Ground, wire_finding
+from sidecar.exchange.state import Answer, Exchange, session_in
+from sidecar.judging.message_judge import redacted
+from sidecar.policy.judgement import Judged
+from sidecar.record.ledger import Call
+from sidecar.sessions.catalogue import Catalogue
+from sidecar.sessions.correlation import peer_of
+from sidecar.sessions.open_streams import own_endpoint
+
+_CANCELLED: Final = "-32800"
+"""The code by which servers of the Python SDK answer a request that its client cancelled."""
+
+_CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
+
+
+class Answers:
+    """The way back of an exchange."""
+
+    def __init__(self, ground: Ground, catalogue: Catalogue, endings: Endings) -> None:
+        self._ground = ground
+        self._endings = endings
+        self._links = ground.links
+        self._ledger = ground.ledger
+        self._judging = ground.judging
+        self._catalogue = catalogue
+        self._from_server = FromServer(ground)
+
+    def whole(self, exchange: Exchange) -> None:
+        """A buffered response: one message, a batch, or something that is none."""
+        if not exchange.is_mcp:
+            return
+        began = self._ground.timer()
+        for note in exchange.notifications:
+            self._ground.end_on(exchange, note, "notification")
+        body = exchange.response_body
+        is_bare = body.strip() in (b"", b"Accepted")
+        if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
+            # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
+            if not is_bare:
+                self._replace(exchange, self._from_server.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
+            self._endings.wait_elsewhere(exchange)
+            return
+        if exchange.response_body:
+            payload = jsonrpc.read_leniently(exchange.response_body)
+            if isinstance(payload, list):
+                said = self._batch(exchange, payload, exchange.response_body, began)
+                exchange.response_body = b"[]" if said is None else said
+            else:
+                self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
+        open_calls = exchange.open_calls()
+        if len(open_calls) == 1 and exchange.status == 202:
+            self._endings.wait_elsewhere(exchange)
+            return
+        for call in open_calls:
+            self._ground.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
+
+    def event(self, exchange: Exchange, raw: bytes) -> bytes:
+        """One event: passed on as it came, unless a rule changes or withholds its message."""
+        began = self._ground.timer()
+        if len(exchange.events_at) < limits.EVENT_TIMES_MAX:
+            exchange.events_at.append(began)
+        event = sse.parse(raw)
+        exchange.event_id = event.id
+        for call in exchange.calls.values():
+            call.is_streamed = True
+        exchange.is_resumable |= event.has_id and exchange.era == "handshake"
+        if sse.is_ambiguous(raw):
+            refused = self._unreadable(exchange)
+            return sse.WITHHELD if refused is None else sse.message_event(refused)
+        if event.beside and self._judging.finds_in([beside := event.beside.decode("utf-8", "replace")]):
+            changed = self._from_server.beside(exchange, raw, beside)
+            if changed != raw:
+                raw = changed
+                event = sse.parse(raw)
+        # Some clients read no names of events, so what looks like a message is judged as one under any name.
+        is_named = event.name == "endpoint" and not jsonrpc.looks_like_json(event.data)
+        if is_named and exchange.method == "GET" and not exchange.mcp_session:
+            return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
+        if not event.data:
+            return raw
+        payload = jsonrpc.read_leniently(event.data)
+        is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)
+        take = self._batch if isinstance(payload, list) else self._message
+        data = take(exchange, payload, event.data, began, is_replay)
+        if data is None:
+            return sse.without_message(raw)
+        return raw if data is event.data or data == event.data else sse.with_data(raw, data)
+
+    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+        """A line went to a server over stdio: its answer comes as a line that ``listening`` stands for."""
+        for note in exchange.notifications:
+            self._ground.end(note, "notification")
+        for call in exchange.calls.values():
+            call.is_streamed = True
+        listening.calls |= exchange.calls
+
+    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+        """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
+        began = self._ground.timer()
+        take = self._batch if isinstance(payload, list) else self._message
+        return take(exchange, payload, raw, began)
+
+    def unreadable(self, exchange: Exchange) -> bytes | None:
+        """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
+        if len(exchange.open_calls()) != 1:
+            self._ground.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
+        return self._unreadable(exchange)
+
+    def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
+        """The first event of a stream of 2024-11-05, which tells the client where to post.
+
+        Its session id only ever travels back to the server, and may look like anything; the rest of it is judged as text.
+        """
+        text = said.replace(session_in(said) or "\0", "")
+        if self._judging.finds_in([text]) and self._from_server.may_not_pass(exchange, raw, text):
+            return sse.without_message(raw)
+        self._ground.listening.named(exchange, said)
+        own = own_endpoint(exchange, said)
+        return raw if own == said else sse.with_data(raw, own.encode())
+
+    def _batch(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
+        """A batch towards the client, member by member: the bytes to send, ``raw`` itself where none changed, None for none."""
+        members = lossless.members(raw)
+        parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
+        if parts == members:
+            return raw
+        kept = [part for part in parts if part is not None]
+        return b"[" + b",".join(kept) + b"]" if kept else None
+
+    def _replace(self, exchange: Exchange, data: bytes | None) -> None:
+        if data is None:
+            exchange.answer = replies.swallowed()
+        elif data is not exchange.response_body:
+            exchange.response_body = data
+
+    def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
+        """One message towards the client: the bytes to send, or None to withhold it."""
+        if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
+            return self._unreadable(exchange)
+        original = raw
+        raw, odd = self._settled(exchange, payload, original)
+        if odd:
+            self._tell(exchange, odd)
+        kind = jsonrpc.kind_of(payload)
+        if kind == "request":
+            return self._from_server.question(exchange, payload, raw, began, is_replay)
+        if kind == "notification":
+            if payload["method"] == "notifications/subscriptions/acknowledged" and isinstance(payload.get("params"), dict):
+                self._catalogue.subscribed(exchange, payload["params"])
+            return self._from_server.notification(exchange, payload, raw, began, is_replay)
+        call, is_open = self._answered(exchange, payload, kind, is_replay)
+        if call is None:
+            return self._from_server.unknown(exchange, payload, raw, kind or "result", is_replay)
+        call.is_streamed |= exchange.is_event_stream
+        now = self._ground.clock()
+        message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
+        judged = self._ground.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
+        if call.method == "initialize" and kind == "result" and is_open:
+            self._remember_client(exchange, call, payload)
+        sent, is_refused = self._acted(exchange, call, judged, now)
+        if is_refused and call.method in mcp.HANDSHAKES and not exchange.is_event_stream:
+            # An error on 200 would only make the client fall back to another revision.
+            exchange.answer = Answer(403, sent)
+        if not is_open:
+            if call.is_ended:
+                self._ground.replayed(call)
+            elif payload:
+                call.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
+            return sent
+        if not is_refused:
+            self._ground.related.learn(call, payload, "server")
+        self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
+        self._ledger.note(call, judged, now)
+        call.spent_s += self._ground.timer() - began
+        status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
+        if call.is_cancelled:
+            call.attribute("cancelled", "before its answer")
+            status = "cancelled" if error_type == _CANCELLED else status
+        self._ground.end_on(exchange, call, status, answer=judged, error_type=error_type)
+        return sent
+
+    def _remark(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
+        """What is remarkable about an answer beside what it says; ``payload`` is None for what is no message."""
+        if changed_to:
+            call.attribute("response_sent_bytes", str(changed_to))
+        if exchange.event_id:
+            call.attribute("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
+        rpc_id = payload.get("id") if payload is not None else None
+        if payload is None:
+            call.mark("not-jsonrpc")
+        elif rpc_id is None:
+            call.mark("no-id")
+        elif rpc_id != call.rpc_id or type(rpc_id) is not type(call.rpc_id):
+            call.mark("id-in-other-form")
+        if exchange.response_headers.get("content-encoding", "identity") != "identity":
+            call.mark("encoded")
+
+    def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[str, ...]]:
+        """The bytes to judge and pass on, and what was odd about those that came.
+
+        Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
+        them, so it is only rewritten where the settings ask for it. What is written just as it is read is not odd.
+        """
+        if not isinstance(payload, dict | list) or jsonrpc.is_plainly_sound(raw, payload):
+            return raw, ()
+        single = jsonrpc.canonical_if_ambiguous(raw, payload)
+        odd = anomalies.in_answer(raw)
+        if single is not raw:
+            odd = ("duplicate-key", *odd)
+        if odd and exchange.server.parsing == "canonical":
+            with suppress(jsonrpc.NotAMessage):
+                return anomalies.settle(raw).body, odd
+        return single, odd
+
+    def _tell(self, exchange: Exchange, odd: tuple[str, ...]) -> None:
+        """Record what was odd: with the call that waits here, else by itself."""
+        call = next(iter(exchange.open_calls()), None)
+        for name in odd:
+            if call is not None:
+                call.mark(name)
+            else:
+                self._ground.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
+
+    def _unreadable(self, exchange: Exchange) -> bytes | None:
+        """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
+        calls = exchange.open_calls()
+        if len(calls) != 1:
+            return None
+        (call,) = calls
+        finding = wire_finding("unreadable-answer", "the answer is JSON that two parsers may read differently")
+        self._ground.note(finding)
+        self._ground.end_on(exchange, call, "blocked", error_type="unreadable")
+        text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
+        return lossless.canonical(replies.server_failed(call.rpc_id, text))
+
+    def _acted(self, exchange: Exchange, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
+        """The bytes to send for an answer after its verdict, and whether it was refused."""
+        verdict = judged.verdict
+        text = replies.refusal_text(verdict.message, verdict.rule)
+        if verdict.action != "block":
+            sent = self._valid_redaction(call, judged) if verdict.redactions else judged.raw
+            if sent is not None:
+                listed = self._listed(exchange, call, judged, sent, now)
+                is_changed = listed is not judged.raw
+                return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), False
+            text = replies.refusal_text(_CANNOT_REDACT, verdict.rule)
+        refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
+        return lossless.canonical(refused), True
+
+    def _valid_redaction(self, call: Call, judged: Judged) -> bytes | None:
+        """The redacted answer, or None when it would not be one its client accepts."""
+        message = judged.message
+        schema = self._links.schema(call.server.name, message.tool) if message.method == "tools/call" else None
+        try:
+            sent = redacted(judged, True if schema is None else schema)
+        except ValueError:
+            return None
+        before, most = len(judged.raw), limits.CLIENT_EVENT_BYTES_MAX
+        has_outgrown = call.is_streamed and before <= most and len(sent) > max(before, most - limits.EVENT_FRAME_BYTES)
+        return None if has_outgrown else sent
+
+    def _listed(self, exchange: Exchange, call: Call, judged: Judged, sent: bytes, now: float) -> bytes:
+        if call.method not in mcp.LISTS:
+            return sent
+        message = judged.message
+        self._catalogue.seen(exchange, call, message)
+        for tool, schema in lists.output_schemas(call.method, message.payload):
+            self._links.remember_schema(call.server.name, tool, schema)
+        if not self._judging.is_hiding and not judged.withheld:
+            return sent
+        withheld = judged.withheld
+        sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now), withheld)
+        if hidden and not call.is_ended:
+            call.attribute("hidden", str(hidden))
+            if judged.withheld:
+                call.attribute("withheld", str(len(judged.withheld)))
+        return sent
+
+    def _answered(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:
+        """The call a message answers, and whether it closes it.
+
+        A replay on another stream is of what it answered before: its id may be that of a later request by now.
+        """
+        rpc_id = payload.get("id") if isinstance(payload, dict) else None
+        if kind in ("result", "error") and rpc_id is not None:
+            call = exchange.calls.get(jsonrpc.id_key(rpc_id))
+            if call is not None and not call.is_ended:
+                return call, True
+            key = (peer_of(exchange), jsonrpc.loose_key(rpc_id))
+            loose = [each for each in exchange.open_calls() if jsonrpc.loose_key(each.rpc_id) == key[1]]
+            before = self._links.answered.get(key)
+            if not loose and is_replay and before is not None:
+                return before, False
+            if (call := loose[0] if loose else self._links.open.get(key)) is not None:
+                return call, True
+            if before is not None:
+                return before, False
+        # What names no call (an error page, an error without an id, another id) can only be about the one that is open.
+        # In a stream the real answer may still come, so there it is judged as that call and closes nothing.
+        calls = exchange.open_calls()
+        if len(calls) != 1:
+            return None, False
+        is_about_it = not exchange.is_event_stream and rpc_id is None
+        return calls[0], is_about_it or (kind == "error" and rpc_id is None)
+
+    def _remember_client(self, exchange: Exchange, call: Call, payload: Any) -> None:
+        """From here on the session is known by its id, and its messages no longer say who the client is.
+
+        The revision they will speak is the one the server answers, whatever the client asked for.
+        """
+        result = payload.get("result")
+        negotiated = result.get("protocolVersion") if isinstance(result, dict) else None
+        if isinstance(negotiated, str) and mcp.REVISION.fullmatch(negotiated) and negotiated != call.row["protocol"]:
+            call.attribute("protocol_asked", call.row["protocol"])
+            call.row["protocol"] = negotiated
+        if exchange.mcp_session or exchange.path_session or exchange.peer:
+            known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
+            self._links.clients[peer_of(exchange)] = known
+        session = self._ground.session_of(exchange, call.caller, self._ground.clock())
+        call.session = call.row["session"] = session.id
+        call.row |= self._ground.carried(exchange, call.row["protocol"])
+        call.row["session_kind"] = session.kind
+
+
+def _outcome(payload: Any, kind: Any, http_status: int) -> tuple[str, str]:
+    """The status of a call and what kind of error it is, from its answer."""
+    if kind == "error":
+        return "error", str(mcp.error_of(payload)[0])
+    if kind == "result":
+        return ("tool_error", "tool_error") if mcp.is_tool_error(payload) else ("ok", "")
+    return "error", f"http_{http_status}" if http_status >= 400 else "not_jsonrpc"

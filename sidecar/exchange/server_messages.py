@@ -1,0 +1,183 @@
+"""What servers send that answers nothing we asked for them: their own requests, their notifications, and loose answers."""
+
+from typing import Any
+
+from sidecar import limits
+from sidecar.decode import jsonrpc, mcp, sse
+from sidecar.events import Caller, Message
+from sidecar.exchange import replies
+from sidecar.exchange.services import Ground
+from sidecar.exchange.state import Exchange
+from sidecar.judging.carry_over import Tails
+from sidecar.judging.message_judge import redacted
+from sidecar.policy.judgement import Judged
+from sidecar.record.ledger import Call
+from sidecar.sessions.correlation import peer_of
+
+
+class FromServer:
+    """Judges each such message, records it, and gives the bytes to send in its place, or None to withhold it."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._links = ground.links
+        self._ledger = ground.ledger
+
+    def question(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes:
+        """A request to the client, which answers it by a POST of its own; a refused one becomes a ping.
+
+        The same one again, from a resumed stream or from a server that repeats itself, is the same call.
+        """
+        key = (peer_of(exchange), jsonrpc.id_key(payload.get("id")))
+        judged, facts, known = self._judged(exchange, payload, raw, "request", self._parent(exchange, payload))
+        verdict = judged.verdict
+        call = self._links.asked.get(key) or (self._links.settled.get(key) if is_replay else None)
+        if call is not None and call.raw_hash == hash(raw):
+            self._ground.replayed(call)
+        else:
+            if call is not None:
+                known["anomalies"] = ["duplicate-id"]
+            call = self._opened(exchange, judged, facts, payload, known)
+            call.raw_hash = hash(raw)
+            call.origin = self._ground.related.task("client", exchange.server.name, payload)
+            call.spent_s += self._ground.timer() - began
+            if verdict.action == "block":
+                call.substituted = replies.refusal_text(verdict.message, verdict.rule)
+            self._ledger.begin(call)
+            self._links.asked[key] = call
+        if verdict.action == "block":
+            call.substituted = call.substituted or replies.refusal_text(verdict.message, verdict.rule)
+        if call.substituted:
+            return replies.ping(call.rpc_id)
+        return redacted(judged) if verdict.redactions else raw
+
+    def notification(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes | None:
+        """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
+        parent = self._parent(exchange, payload)
+        # A replay is of what was said before, and joins nothing.
+        tails = None if is_replay else _tails(parent or exchange)
+        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, tails)
+        if facts.method == "notifications/cancelled":
+            self._withdrawn(exchange, facts)
+        verdict = judged.verdict
+        is_blocked = verdict.action == "block"
+        sent = None if is_blocked else (redacted(judged) if verdict.redactions else raw)
+        if is_replay:
+            return sent
+        if parent is not None:
+            parent.row["events"] = parent.row.get("events", 0) + 1
+            if not verdict.findings:
+                parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
+                parent.spent_s += self._ground.timer() - began
+                return sent
+        if self._has_room(exchange, judged):
+            call = self._opened(exchange, judged, facts, payload, known)
+            call.spent_s += self._ground.timer() - began
+            self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+        return sent
+
+    def unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, is_replay: bool = False) -> bytes | None:
+        """An answer to nothing we know, or text that is no message: judged all the same, and recorded."""
+        if not payload:
+            return raw
+        judged, facts, known = self._judged(exchange, payload, raw, kind, self._parent(exchange, payload))
+        is_blocked = judged.verdict.action == "block"
+        if not is_replay and self._has_room(exchange, judged):
+            known["anomalies"] = ["unknown-id" if isinstance(payload, dict) else "not-jsonrpc"]
+            call = self._opened(exchange, judged, facts, payload, known)
+            status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
+            self._ground.end(call, status, error_type=error_type)
+        if is_blocked:
+            return None
+        return redacted(judged) if judged.verdict.redactions else raw
+
+    def beside(self, exchange: Exchange, raw: bytes, text: str) -> bytes:
+        """Comments and other lines of an event that clients skip, when a detector saw something: all of them pass, or none."""
+        return sse.bare(raw) if self.may_not_pass(exchange, raw, text) else raw
+
+    def may_not_pass(self, exchange: Exchange, raw: bytes, text: str) -> bool:
+        """Judge text that is no message; it passes whole or not at all."""
+        judged, facts, known = self._judged(exchange, text, raw, "notification", self._parent(exchange, text))
+        is_blocked = judged.verdict.action == "block" or bool(judged.verdict.redactions)
+        if judged.verdict.findings and self._has_room(exchange, judged):
+            call = self._opened(exchange, judged, facts, text, known)
+            self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+        return is_blocked
+
+    def _parent(self, exchange: Exchange, payload: Any) -> Call | None:
+        """The open call a message of the server belongs to: by its progress token, else the one whose stream it is on."""
+        method = payload.get("method") if isinstance(payload, dict) else ""
+        if method == "notifications/progress":
+            call = self._ground.related.progressing(exchange, payload)
+            if call is not None and not call.is_ended:
+                return call
+        calls = exchange.open_calls()
+        # Over stdio all calls share one stream, so that with several open nobody can tell.
+        return calls[0] if calls and (len(calls) == 1 or not exchange.peer) else None
+
+    def _judged(
+        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None, tails: Tails | None = None
+    ) -> tuple[Judged, mcp.Facts, dict[str, Any]]:
+        """The message with its verdict, what it says of itself, and the columns its row would have."""
+        now = self._ground.clock()
+        facts = mcp.facts(payload if isinstance(payload, dict) else {})
+        client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
+        stranger = Caller(user=exchange.user, client=client, client_version=version, address=exchange.address)
+        caller = parent.caller if parent else stranger
+        session = self._ground.session_of(exchange, caller, now)
+        task = self._ground.related.task("server", exchange.server.name, payload)
+        is_of_task = task is not None and facts.method.startswith("notifications/tasks")
+        message = Message(
+            server=exchange.server.name,
+            direction="response",
+            kind=kind,
+            method=facts.method,
+            tool=task.tool if task is not None and is_of_task else facts.tool,
+            args=task.args if task is not None and is_of_task else facts.args,
+            payload=payload,
+            size=len(raw),
+            caller=caller,
+            session=parent.session if parent else session.id,
+        )
+        known: dict[str, Any] = self._ground.carried(exchange, exchange.protocol or protocol)
+        known["session_kind"] = parent.row["session_kind"] if parent else session.kind
+        if task is not None:
+            known["attrs"] = {"parent": task.call_id}
+            if is_of_task:
+                known["tool"] = task.recorded_tool
+        elif parent is not None:
+            known["attrs"] = {"parent": parent.id}
+        return self._ground.judging.judged(message, raw, now, tails), facts, known
+
+    def _opened(self, exchange: Exchange, judged: Judged, facts: mcp.Facts, payload: Any, known: dict[str, Any]) -> Call:
+        rpc_id = payload.get("id") if isinstance(payload, dict) else None
+        now, started = self._ground.clock(), self._ground.timer()
+        return self._ledger.open(judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known)
+
+    def _withdrawn(self, exchange: Exchange, facts: mcp.Facts) -> None:
+        """The server no longer wants an answer to a request of its own; a late one is tolerated."""
+        call = self._links.settle(exchange, facts.args.get("requestId"))
+        if call is not None:
+            self._ground.end(call, "cancelled", error_type="cancelled")
+
+    def _has_room(self, exchange: Exchange, judged: Judged) -> bool:
+        """Whether one more row may be written of this stream now; what is not written is counted, and told at its end.
+
+        Findings have room of their own, so that no flood of chatter keeps one out of the record.
+        """
+        minute = int(self._ground.clock() // 60)
+        if minute != exchange.rows_minute:
+            exchange.rows_minute, exchange.rows_written = minute, [0, 0]
+        which = 1 if judged.verdict.findings else 0
+        exchange.rows_written[which] += 1
+        if exchange.rows_written[which] <= limits.NOTIFICATION_ROWS_PER_MINUTE:
+            return True
+        exchange.rows_left_out += 1
+        return False
+
+
+def _tails(speaker: Call | Exchange) -> Tails:
+    """What the notifications of a call, or of a stream, ended with so far."""
+    if speaker.tails is None:
+        speaker.tails = Tails()
+    return speaker.tails

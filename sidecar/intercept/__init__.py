@@ -1,1 +1,0 @@
-"""Sockets, pipes and mitmproxy: the only place that touches traffic."""

@@ -1,0 +1,1 @@
+"""The remembered definitions of tools and prompts, and what changed in them."""

@@ -1,0 +1,62 @@
+"""What of a whole definition people do not see, in words that are fit to be recorded."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from sidecar.detect.kinds import SIGNALS
+from sidecar.detect.text import values, walk
+from sidecar.events import Span, path_text
+from sidecar.inventory.definition import NOT_COUNTED
+from sidecar.inventory.hidden_text import hidden_in, line, visible
+
+_SIGNS_MAX: Final = 5
+_SURE: Final = 0.7
+"""How sure a detector must be that a text speaks to the model."""
+
+
+def hidden_text(entry: Mapping[str, Any], spans: Iterable[Span], masked: Any) -> str:
+    """What of a definition people do not see, or are not meant to see, in words; empty when there is nothing.
+
+    ``spans`` is what the detectors found in it, at paths below ``result``; ``masked`` the definition as it may be kept, None
+    where it may not. Words that are part of what is masked are not told, only what kind they are.
+    """
+    found = [*islice(_hidden(entry), _SIGNS_MAX), *islice(_signals(spans, isinstance(masked, dict)), _SIGNS_MAX)]
+    if not found:
+        return ""
+    told = [*islice(_hidden(masked), _SIGNS_MAX)] if isinstance(masked, dict) else []
+    told += [each for each in found if each[0].startswith(SIGNALS) and each[2]]
+    rest = {what for what, _, _ in found} - {what for what, _, _ in told}
+    return "; ".join([*(f"{where} has {what}: {said}" for what, where, said in told), *sorted(rest)])
+
+
+def _signals(spans: Iterable[Span], is_kept: bool) -> Iterator[tuple[str, str, str]]:
+    """Detectors' signals; their words are left out where they hold a value."""
+    spans = list(spans)
+    secret = values(spans)
+    for span in spans:
+        is_signal = span.kind.startswith(SIGNALS) and span.confidence >= _SURE
+        if is_signal and span.leaf.path[1:2] not in [(each,) for each in NOT_COUNTED]:
+            is_clean = not any(each.leaf == span.leaf and each.start < span.end and span.start < each.end for each in secret)
+            yield span.kind, visible(path_text(span.leaf.path[1:])), line(span.stretch) if is_kept and is_clean else ""
+
+
+def _hidden(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for leaf in walk(read_by_models(entry)).leaves().values():
+        for found in hidden_in(leaf.text):
+            yield _WORDS[found.sign], visible(path_text(leaf.path)), found.said
+
+
+def read_by_models(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a definition whose texts may reach a model."""
+    return {key: value for key, value in entry.items() if key not in NOT_COUNTED}
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    "invisible": "invisible characters",
+    "control": "control characters",
+    "comment": "an order in a comment",
+    "block": "an order in a tag that no page has",
+    "unseen-style": "an order in a style that shows nothing",
+    "far-below": "an order far out of sight",
+}

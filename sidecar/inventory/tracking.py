@@ -1,0 +1,221 @@
+"""What is known of every server's tools and prompts: which definitions were accepted, when each was first seen, what changed.
+
+The first definitions of a server are taken as they are. From then on a definition that differs from all that were accepted
+has *changed*, and a tool that appears later is *new*, until a person approves it or the server goes back. It is plain state:
+time is an argument, and ``kept``/``restore`` turn it into JSON and back.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from sidecar import limits
+from sidecar.events import Definition
+from sidecar.inventory.definition import UNREAD, TooDeep, canonical, counted, defined, digest_of, looks_like
+from sidecar.inventory.entry import Event, Key, Known, News, Variant, known_from
+from sidecar.inventory.hidden_text import visible
+
+VERSION: Final = 1
+_DAY_S: Final = 24 * 3600.0
+_SIGNS_MAX: Final = 5
+
+
+@dataclass(slots=True)
+class _Listing:
+    """One kind of list of one server: when it was first seen, and whether a list came to its end since."""
+
+    first_seen: float
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen in a definition: it as it may be kept (None: not at all), and what of it people do not see, in words.
+
+    ``is_unread``: not all of it was looked at.
+    """
+
+    masked: Any
+    hidden: str = ""
+    is_unread: bool = False
+
+
+class Inventory:
+    """Remembers definitions. ``is_dirty`` says that something should be kept; whoever keeps it sets it back."""
+
+    def __init__(self) -> None:
+        self.is_dirty = False
+        self.is_full = False
+        """Whether a server listed more names than are remembered."""
+        self.approvals_read = 0
+        self._known: dict[Key, Known] = {}
+        self._listings: dict[tuple[str, str], _Listing] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self._alike: dict[tuple[str, str], set[Key]] = {}
+        self._beyond: dict[tuple[str, str], Known] = {}
+        """For what was told of tools that are not remembered, because their server has too many."""
+
+    def __iter__(self) -> Iterator[tuple[Key, Known]]:
+        return iter(sorted(self._known.items()))
+
+    def get(self, key: Key) -> Known | None:
+        """What is known of one tool."""
+        return self._known.get(key)
+
+    def listed(
+        self, key: Key, entry: Mapping[str, Any], now: float, look: Callable[[], Look]
+    ) -> tuple[Definition, News | None]:
+        """A server lists ``entry``: how its definition stands, and news where that is not known yet.
+
+        ``look`` is asked for unknown definitions only.
+        """
+        try:
+            text = canonical(counted(entry))
+        except TooDeep:
+            return UNREAD, None
+        digest = digest_of(text)
+        known, event = self._recalled(key, digest, now)
+        variant, news = known.variants.get(digest), None
+        if variant is None:
+            variant = self._learnt(known, digest, now, look())
+            if event and self.tells(key, "history", digest, now):
+                diff = "\n".join(known.changes())
+                previous = known.previous if event == "changed" else ""
+                news = News(*key, event, digest, previous, variant.kept, diff, variant.hidden, now)
+        return self._standing(key, known, entry), news
+
+    def finished(self, server: str, kind: str, now: float, *, is_last: bool) -> None:
+        """A list, or one page of it, was gone through; ``is_last``: no page follows. What comes later counts as new."""
+        listing = self._listings.setdefault((server, kind), _Listing(now))
+        if is_last and not listing.is_settled:
+            listing.is_settled = self.is_dirty = True
+
+    def standing(self, key: Key) -> Definition | None:
+        """How the present definition of a tool stands, from what is kept of it; None when none was ever listed."""
+        known = self._known.get(key)
+        if known is None:
+            return None
+        kept = known.variants[known.current].kept if known.current in known.variants else ""
+        return self._standing(key, known, json.loads(kept) if kept else None)
+
+    def approve(self, key: Key, digest: str, by: str, at: float) -> News | None:
+        """A person accepts one definition of a tool; news unless it was accepted already or the tool is unknown."""
+        known = self._known.get(key)
+        if known is None or digest in known.accepted:
+            return None
+        previous = known.accepted[-1] if known.accepted else ""
+        known.accepted.append(digest)
+        self.is_dirty = True
+        variant = known.variants.get(digest) or Variant(at)
+        return News(*key, "approved", digest, previous, variant.kept, "", variant.hidden, at, by)
+
+    def tells(self, key: Key, rule: str, about: str, now: float) -> bool:
+        """Whether a finding of ``rule`` is worth telling: not the same one again, and not too many in a day."""
+        known = self._known.get(key) or self._beyond.setdefault(key[:2], Known(now, now, ""))
+        about, head = (
+            f"{rule} {hashlib.sha256(f'{key[2]} {about}'.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",
+            f"{rule} ",
+        )
+        if about in known.told:
+            return False
+        recent = sum(1 for each, at in known.told.items() if each.startswith(head) and now - at < _DAY_S)
+        if recent >= limits.DEFINITION_NEWS_PER_DAY:
+            return False
+        known.told[about] = now
+        for each in list(known.told)[: -limits.DEFINITION_TOLD_MAX]:
+            del known.told[each]
+        self.is_dirty = True
+        return True
+
+    def _recalled(self, key: Key, digest: str, now: float) -> tuple[Known, Event | Literal[""]]:
+        """The tool, made known when it is not, and what its history would call this definition."""
+        listing = self._listings.setdefault(key[:2], _Listing(now))
+        known = self._known.get(key)
+        event: Event | Literal[""] = "changed"
+        if known is None:
+            is_new = listing.is_settled or now - listing.first_seen > limits.DEFINITION_SETTLES_S
+            event = "new" if is_new else "first"
+            known = Known(now, now, digest, accepted=[] if is_new else [digest])
+            if self._counts.get(key[:2], 0) >= limits.DEFINITIONS_MAX:
+                self.is_full = True
+            else:
+                self._remember(key, known)
+        elif not known.accepted:
+            event = "new"
+        elif digest in known.accepted:
+            event = ""
+        if known.current != digest:
+            known.current, known.changed_at, self.is_dirty = digest, now, True
+        if now - known.last_seen > _DAY_S:
+            self.is_dirty = True
+        known.last_seen = max(known.last_seen, now)
+        return known, event
+
+    def _remember(self, key: Key, known: Known) -> None:
+        self._known[key] = known
+        self._counts[key[:2]] = self._counts.get(key[:2], 0) + 1
+        self._alike.setdefault((key[1], looks_like(key[2])), set()).add(key)
+        self.is_dirty = True
+
+    def _learnt(self, known: Known, digest: str, now: float, look: Look) -> Variant:
+        kept = canonical(counted(look.masked)) if isinstance(look.masked, dict) else ""
+        variant = Variant(now, kept if len(kept) <= limits.DEFINITION_CHARS_MAX else "", look.hidden, look.is_unread)
+        known.variants[digest] = variant
+        others = [each for each in known.variants if each not in known.accepted]
+        for each in others[: -limits.DEFINITION_VARIANTS_MAX]:
+            del known.variants[each]
+        self.is_dirty = True
+        return variant
+
+    def _standing(self, key: Key, known: Known, entry: Mapping[str, Any] | None) -> Definition:
+        variant = known.variants.get(known.current, Variant(0.0))
+        signs: dict[str, str] = {}
+        if known.state == "changed":
+            signs["changed"] = "; ".join(known.changes())
+        elif known.state == "new":
+            signs["new"] = f"not in the lists of {key[0]} before"
+        if variant.hidden:
+            signs["hidden-text"] = variant.hidden
+        if alike := self._shadowed(key, known):
+            signs["shadows"] = alike
+        unknown = {"hidden-text"} if variant.unread else set()
+        return defined(known.current, known.previous, entry, signs, unknown if entry is not None else unknown | {"expr"})
+
+    def _shadowed(self, key: Key, known: Known) -> str:
+        """The tools of other servers that bore this name before, or one that looks like it; the first one is not blamed."""
+        found = []
+        for other in sorted(self._alike.get((key[1], looks_like(key[2])), ())):
+            its = self._known[other]
+            is_live = known.last_seen - its.last_seen < limits.DEFINITION_STALE_S
+            if other[0] != key[0] and is_live and (its.first_seen, other) < (known.first_seen, key):
+                found.append(f"{visible(other[2])!r} on {other[0]}")
+        return f"the name of {', '.join(found[:_SIGNS_MAX])}" if found else ""
+
+    def kept(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        listings = [[*key, listing.first_seen, listing.is_settled] for key, listing in self._listings.items()]
+        known = [[*key, asdict(each)] for key, each in self._known.items()]
+        return {"version": VERSION, "approvals_read": self.approvals_read, "listings": listings, "known": known}
+
+    def restore(self, kept: Any) -> None:
+        """Take over what ``kept`` gave, into an inventory that is empty.
+
+        Raises:
+            ValueError: it is not what ``kept`` gives; then nothing is taken over.
+        """
+        try:
+            if kept["version"] != VERSION:
+                raise ValueError("it is of another version")
+            listings = {
+                (str(server), str(kind)): _Listing(float(at), done is True) for server, kind, at, done in kept["listings"]
+            }
+            known = {(str(a), str(b), str(c)): known_from(each) for a, b, c, each in kept["known"]}
+            read = int(kept["approvals_read"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"it is not an inventory ({type(error).__name__})") from None
+        self._listings, self.approvals_read = listings, read
+        for key, each in known.items():
+            self._remember(key, each)
+        self.is_dirty = False

@@ -1,0 +1,1 @@
+"""The program in the path of traffic: it starts, watches and stops everything that judges and moves messages."""

@@ -1,0 +1,233 @@
+"""``sidecar proxy``: the only process in the path of traffic, from its settings to an orderly end."""
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from sidecar import __version__, limits
+from sidecar.addresses import host_port
+from sidecar.detect.engine import Engine
+from sidecar.errors import Problem, SettingsError
+from sidecar.events import Finding
+from sidecar.exchange.pipeline import Waist
+from sidecar.judging.message_judge import Judging
+from sidecar.policy.load import PolicySet
+from sidecar.proxy.detector_cache import ready_engine
+from sidecar.proxy.inventory_store import Keeper
+from sidecar.proxy.policy_reloader import LivePolicies, load_tested
+from sidecar.record.inventory_file import open_inventory
+from sidecar.record.ledger import Ledger, new_id, timestamp
+from sidecar.record.outbox import Outbox
+from sidecar.secret_values import registered_secrets
+from sidecar.sessions.identity import Sessions
+from sidecar.settings import Settings, node_key, open_data
+from sidecar.transports.http_policy import Passage
+from sidecar.transports.mitm.ca import open_authority
+from sidecar.transports.mitm.dispatch import Roads
+from sidecar.transports.mitm.flows import HttpCarrier
+from sidecar.transports.mitm.forward import forward_spec
+from sidecar.transports.mitm.listener import SidecarMaster
+from sidecar.transports.mitm.passthrough import Passing
+from sidecar.transports.mitm.tls import SidecarTls
+from sidecar.transports.mitm.transparent import transparent_spec
+from sidecar.transports.routing import Others
+from sidecar.transports.stdio.judge_socket import Gate
+
+log = logging.getLogger("sidecar")
+
+_GRACE_S: Final = 5.0
+"""How long calls under way may go on after a stop was asked for."""
+
+
+def run(settings: Settings) -> int:
+    """Run the proxy until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        SettingsError: a port is taken, or a folder cannot be used.
+        PolicyError: the policies are not valid; without valid ones nothing is passed on.
+    """
+    data = open_data(settings)
+    engine = ready_engine(data, registered_secrets(settings))
+    policies = load_tested(settings.policies_path, engine)
+    return asyncio.run(_Proxy(settings, data, engine, policies).run())
+
+
+class _Proxy:
+    """The program: what it is made of, and the order in which it starts and ends."""
+
+    def __init__(self, settings: Settings, data: Path, engine: Engine, policies: PolicySet) -> None:
+        self._settings = settings
+        self._data = data
+        self._outbox = Outbox(data / "outbox", f"proxy-{new_id()}")
+        self._in_force = policies
+        self._live = LivePolicies(settings.policies_path, engine, policies, self._policies_changed, self._policies_refused)
+        key = node_key(data)
+        judging = Judging(self._live, engine, key, settings.mode)
+        self._ledger = Ledger(
+            self._outbox.put,
+            judging.mask,
+            node=settings.node,
+            is_forwarding_when_full=settings.on_full == "forward",
+        )
+        inventory, self._inventory_fault = open_inventory(data)
+        self._waist = Waist(judging, self._ledger, Sessions(key), inventory)
+        self._keeper = Keeper(data, self._waist, self._ledger)
+        self._passage = Passage(self._waist, settings.http_servers)
+        self._others = Others(lambda metric, value, text: self._ledger.health(metric, value, text, self._waist.ground.clock()))
+        self._gate = Gate(self._waist, {server.name: server for server in settings.servers}, settings.file)
+
+    async def run(self) -> int:
+        """Listen, serve, stop."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        _quiet_mitmproxy()
+        try:
+            await self._gate.open()
+        except SettingsError:
+            self._outbox.close()
+            raise
+        carrier = HttpCarrier(self._passage)
+        master = carrier.master = self._listening(carrier)
+        loop.set_task_factory(asyncio.eager_task_factory)
+        if failed := await master.start_listeners():
+            self._gate.stop_listening()
+            self._gate.close()
+            self._outbox.close()
+            raise SettingsError("\n".join(_port_text(self._settings, address, error) for address, error in failed))
+        self._record_policies(self._live.current)
+        self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
+        watching = asyncio.ensure_future(self._live.watch())
+        keeping_up = asyncio.ensure_future(self._keep_up())
+        keeping = asyncio.ensure_future(self._keeper.run())
+        if self._inventory_fault:
+            self._keeper.tell(self._inventory_fault)
+        for line in _listeners(self._settings):
+            log.info("%s", line)
+        for warning in self._live.current.warnings:
+            log.warning("%s", warning)
+        log.info("ready; policy version %s", self._live.current.version)
+        # What start-up made lives as long as the process: keep the collector from walking it again and again.
+        # Flows are cycles that hold bodies: their number may grow, because the carrier collects by the bytes they hold.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(30_000, 10, 10)
+        await stop.wait()
+        log.info("stopping")
+        watching.cancel()
+        keeping_up.cancel()
+        keeping.cancel()
+        await self._drain(master)
+        return 0
+
+    def _listening(self, carrier: HttpCarrier) -> SidecarMaster:
+        """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
+        settings, hooks = self._settings, carrier.hooks
+        trusted = {server.target: str(path) for server in settings.http_servers if (path := settings.ca_path(server))}
+        specs = [forward_spec(settings.forward)] if settings.forward else []
+        specs += [transparent_spec(settings.transparent)] if settings.transparent else []
+        if not specs:
+            return SidecarMaster(settings.http_servers, hooks, self._passage, SidecarTls(None, trusted))
+        own = [host_port(address) for address in (settings.forward, settings.transparent) if address]
+        roads = Roads(self._passage.routes, self._others, own=own, passes_others=settings.passes_others)
+        tls = SidecarTls(open_authority(self._data, settings.node).store(), trusted)
+        return SidecarMaster(settings.http_servers, Passing(roads, hooks).hooks, self._passage, tls, roads, specs)
+
+    async def _keep_up(self) -> None:
+        """What listeners for many hosts need now and then: where the servers are, and the record of what went past."""
+        while self._settings.forward or self._settings.transparent:
+            await self._passage.routes.resolve()
+            await asyncio.sleep(limits.OTHER_HOSTS_WRITE_S)
+            self._others.write()
+
+    async def _drain(self, master: SidecarMaster) -> None:
+        """Take no new connections, let calls under way end, cut what is left, and close the record."""
+        await master.stop_listeners()
+        self._gate.stop_listening()
+        try:
+            await self._let_calls_end(master)
+        finally:
+            self._waist.stop()
+            self._others.write()
+            await self._keeper.close()
+            self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
+            self._outbox.close()
+            self._gate.close()
+
+    async def _let_calls_end(self, master: SidecarMaster) -> None:
+        deadline = self._waist.ground.timer() + _GRACE_S
+        while (left := self._passage.open_calls() + self._gate.open_calls()) and self._waist.ground.timer() < deadline:
+            await asyncio.sleep(0.02)
+        if left:
+            log.warning("cut off after %.0f s: %d calls that did not end", _GRACE_S, left)
+        self._waist.ground.is_stopping = True
+        self._gate.cut()
+        master.cut_connections()
+        deadline = self._waist.ground.timer() + 1
+        while not master.is_idle and self._waist.ground.timer() < deadline:
+            await asyncio.sleep(0.02)
+
+    def _policies_changed(self, policies: PolicySet) -> None:
+        before, self._in_force = self._in_force, policies
+        self._waist.policies_changed(before, policies)
+        self._record_policies(policies)
+
+    def _policies_refused(self, problems: tuple[Problem, ...]) -> None:
+        now = self._waist.ground.clock()
+        text = str(problems[0]) if problems else "unknown"
+        self._ledger.health("policy_reload_failed", 1, text, now)
+        title = f"The edited policies were refused; version {self._live.current.version} stays in force: {text}"
+        self._ledger.own_finding(
+            Finding(
+                rule="sidecar.policy-reload",
+                policy="",
+                severity="high",
+                mode="enforce",
+                action="alert",
+                kind="error",
+                title=title,
+            ),
+            now,
+        )
+
+    def _record_policies(self, policies: PolicySet) -> None:
+        now = self._waist.ground.clock()
+        base = {"ts": timestamp(now), "node": self._settings.node, "version": policies.version}
+        self._ledger.rows(policies=[{**base, "path": name, "text": text} for name, text in policies.files])
+        self._ledger.health("policy_loaded", 1, policies.version, now)
+
+
+def _listeners(settings: Settings) -> list[str]:
+    lines = [
+        f"{server.name}: http://{server.listen} stands for {server.upstream}" for server in settings.servers if server.listen
+    ]
+    names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.http_servers)
+    if settings.transparent:
+        lines.append(f"transparent: {settings.transparent} takes redirected traffic and looks into that for {names}")
+    if settings.forward:
+        lines.append(f"forward: http://{settings.forward} is a proxy that looks into traffic for {names}")
+        lines.append(f"forward: traffic for other hosts is {'passed on unseen' if settings.passes_others else 'refused'}")
+    return lines
+
+
+def _port_text(settings: Settings, listen: str, error: Exception) -> str:
+    is_taken = getattr(error, "errno", 0) == errno.EADDRINUSE
+    why = "is already in use" if is_taken else f"cannot be listened on ({_cause(error)})"
+    return f"{settings.file}: error[listen]: {listen} {why}; stop what uses it, or give this server another 'listen'"
+
+
+def _cause(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) else type(error).__name__
+
+
+def _quiet_mitmproxy() -> None:
+    """mitmproxy notes every connection at INFO, and every note costs a round trip through the loop."""
+    for name in ("mitmproxy", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)

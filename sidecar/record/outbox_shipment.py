@@ -1,0 +1,133 @@
+"""One outbox directory on its way into the store: its cursor, the calls still open in it, and what may be deleted."""
+
+import itertools
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from sidecar import limits
+from sidecar.record.batch import Batch, batch_of
+from sidecar.record.cursor import (
+    CURSOR_FILE,
+    PENDING_FILE,
+    Cursor,
+    load_cursor,
+    load_pending,
+    replace_file,
+    save_cursor,
+)
+from sidecar.record.outbox import segment_file
+from sidecar.record.outbox_reader import Position, Record, Tail
+
+log = logging.getLogger(__name__)
+
+_DRAINED: Final = ".drained-"
+
+
+class Lane:
+    """What the shipper knows of one outbox directory. Made anew, it knows the same: all of it is on disk.
+
+    ``pending`` maps the calls that began and did not end before the cursor to their rows.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.tail = Tail(directory)
+        self.due_at: float | None = None
+        """When the oldest record that waits has waited long enough; ``None`` while nothing waits."""
+        self.cursor = self._loaded()
+        self._oldest = min(self.tail.segments(), default=self.cursor.segment)
+        self.pending = self._carried()
+        self._reread()
+
+    @property
+    def instance(self) -> str:
+        """The name of the process start that owns the directory."""
+        return self.directory.name
+
+    def save(self, cursor: Cursor) -> None:
+        """Let ``cursor`` be in force, on disk first."""
+        save_cursor(self.directory, cursor)
+        self.cursor = cursor
+
+    def next_records(self) -> tuple[list[Record], bool]:
+        """The records of the batch on its way, else of the next one; and whether that is as large as a batch may be."""
+        taken: list[Record] = []
+        size = 0
+        for record in self.tail.records(self.cursor.position):
+            if self.cursor.end is not None and record.end > self.cursor.end:
+                break
+            taken.append(record)
+            size += len(record.payload)
+            if self.cursor.end is None and (len(taken) >= limits.BATCH_RECORDS_MAX or size >= limits.BATCH_BYTES_MAX):
+                return taken, True
+        return taken, False
+
+    def holds_more(self) -> bool:
+        """Whether a record stands behind the cursor."""
+        return self.tail.holds_record(self.cursor.position)
+
+    def freeze(self, records: list[Record]) -> str:
+        """Write down the bounds of a batch before it is sent; returns the token that names exactly it."""
+        if self.cursor.end is None:
+            self.save(replace(self.cursor, end=records[-1].end))
+        return f"{self.instance}/{self.cursor.segment}/{self.cursor.offset}-{self.cursor.end}"
+
+    def arrived(self, records: list[Record], batch: Batch) -> None:
+        """The frozen batch is in the store: open calls and cursor move behind it."""
+        batch.apply(self.pending)
+        cursor = self.cursor
+        end = cursor.end if cursor.end is not None else cursor.offset
+        number = records[-1].number + 1 if records else cursor.number
+        self.save(replace(cursor, offset=end, end=None, number=number, split=()))
+
+    def turn(self, following: Position) -> None:
+        """Go on in the next segment. What is still open in this one is carried on disk before it may be deleted."""
+        replace_file(self.directory / PENDING_FILE, self.pending.values())
+        self.save(replace(self.cursor, segment=following.segment, offset=following.offset, end=None))
+
+    def delete_shipped(self, read_to: Position) -> None:
+        """Delete the segments that are shipped and that the reader at ``read_to`` has left behind as well."""
+        while self._oldest < min(self.cursor.segment, read_to.segment):
+            segment_file(self.directory, self._oldest).unlink(missing_ok=True)
+            self._oldest += 1
+
+    def remove(self) -> None:
+        """Remove the whole directory; a crash leaves it whole or out of sight."""
+        gone = self.directory.with_name(_DRAINED + self.instance)
+        self.directory.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _reread(self) -> None:
+        """Find the calls still open among the records of this segment that are shipped already."""
+        records = self.tail.records(Position(self.cursor.segment))
+        shipped = itertools.takewhile(lambda record: record.end <= self.cursor.offset, records)
+        for some in itertools.batched(shipped, limits.BATCH_RECORDS_MAX, strict=False):
+            batch_of(some).apply(self.pending)
+
+    def _carried(self) -> dict[str, bytes]:
+        carried = {}
+        for line in load_pending(self.directory):
+            try:
+                carried[str(orjson.loads(line)["call_id"])] = line
+            except (ValueError, KeyError, TypeError):
+                log.error("%s is damaged; a call that was open is missing from it", self.directory / PENDING_FILE)
+        return carried
+
+    def _loaded(self) -> Cursor:
+        try:
+            return load_cursor(self.directory)
+        except ValueError:
+            # Without it rows are sent twice under new tokens; the tables' engine keeps one of each.
+            log.error("%s is damaged; everything still there is sent again", self.directory / CURSOR_FILE)
+            return Cursor(segment=min(self.tail.segments(), default=1))
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a crash left of directories that were being removed."""
+    for left in folder.glob(f"{_DRAINED}*"):
+        shutil.rmtree(left, ignore_errors=True)

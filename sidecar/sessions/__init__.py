@@ -1,0 +1,1 @@
+"""What is remembered between exchanges: who a session is, which calls are open, what continues what."""

@@ -1,0 +1,112 @@
+"""What servers list and who has read it, so that a policy edit that alters a list is told to clients that keep lists.
+
+A client keeps what it listed until it is told otherwise: by ``notifications/<kind>/list_changed`` on the stream its session
+listens on (MCP 2024-11-05 to 2025-11-25), or on an open ``subscriptions/listen`` whose acknowledged filter holds that kind
+(MCP 2026-07-28, subscriptions). Only what access allows or hides alters a list; what a rule redacts in it does not.
+"""
+
+from typing import Any, Final
+
+from sidecar import limits
+from sidecar.decode import lossless, mcp, sse
+from sidecar.events import Caller, Message
+from sidecar.exchange.lists import CALLED_BY
+from sidecar.exchange.services import Ground
+from sidecar.exchange.state import Exchange
+from sidecar.policy.load import PolicySet
+from sidecar.record.ledger import Call
+from sidecar.sessions.correlation import Bounded, Peer, peer_of
+
+_SUBSCRIPTION_ID: Final = "io.modelcontextprotocol/subscriptionId"
+
+
+class Catalogue:
+    """Names by server and kind, and what each session has listed."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._names: dict[tuple[str, str], set[str]] = {}
+        self._listers: Bounded[Peer, dict[str, Caller]] = Bounded(limits.SESSIONS_MAX)
+
+    def seen(self, exchange: Exchange, call: Call, message: Message) -> None:
+        """A list arrived, one page or all of it; what the server names, before anything is hidden of it."""
+        kind, entries = mcp.listed(message.method, message.payload)
+        if not kind:
+            return
+        names = self._names.setdefault((message.server, kind), set())
+        if "cursor" not in call.args:
+            names.clear()
+        field = CALLED_BY[kind][1]
+        names |= {name for each in entries if isinstance(each, dict) and isinstance(name := each.get(field), str)}
+        while len(names) > limits.LISTED_NAMES_MAX:
+            names.pop()
+        if exchange.wire_session:
+            peer = peer_of(exchange)
+            self._listers[peer] = {**(self._listers.get(peer) or {}), kind: call.caller}
+
+    def subscribed(self, exchange: Exchange, params: Any) -> None:
+        """A server acknowledged a subscription: what its stream will tell of, as far as it is about lists."""
+        honoured = params.get("notifications")
+        if isinstance(honoured, dict):
+            exchange.subscribed = frozenset(kind for kind in CALLED_BY if honoured.get(f"{kind}ListChanged") is True)
+
+    def changed(self, old: PolicySet, new: PolicySet) -> None:
+        """Other policies are in force: tell every client that listens and whose list is another one now."""
+        answers: dict[tuple[str, str, Caller], bool] = {}
+        for stream in self._ground.listening:
+            for kind, caller, meta in self._wanted(stream):
+                key = (stream.server.name, kind, caller)
+                if key not in answers:
+                    answers[key] = self._differs(old, new, *key)
+                if answers[key]:
+                    self._tell(stream, kind, caller, meta)
+
+    def grew(self, server: str, kind: str) -> None:
+        """A list of a server may hold more than before: tell every client that listens."""
+        for stream in self._ground.listening:
+            for wanted, caller, meta in self._wanted(stream) if stream.server.name == server else ():
+                if wanted == kind:
+                    self._tell(stream, kind, caller, meta)
+
+    def _wanted(self, stream: Exchange) -> list[tuple[str, Caller, dict[str, Any]]]:
+        """The kinds of list this stream's client wants to be told of, for which caller, and what marks the notice as its."""
+        if stream.method == "GET":
+            listed = self._listers.get(peer_of(stream)) or {}
+            return [(kind, listed[kind], {}) for kind in CALLED_BY if kind in listed]
+        call = next((call for call in stream.open_calls() if call.method == "subscriptions/listen"), None)
+        if call is None:
+            return []
+        meta = {"_meta": {_SUBSCRIPTION_ID: call.rpc_id}}
+        return [(kind, call.caller, meta) for kind in CALLED_BY if kind in stream.subscribed]
+
+    def _differs(self, old: PolicySet, new: PolicySet, server: str, kind: str, caller: Caller) -> bool:
+        now, judging, definitions = self._ground.clock(), self._ground.judging, self._ground.definitions
+        method = CALLED_BY[kind][0]
+        for name in self._names.get((server, kind), ()):
+            asked = Message(server, "request", "request", method, tool=name, caller=caller)
+            before, after = (
+                judging.lists(policies, asked, now) and not definitions.is_withheld(policies, asked, now)
+                for policies in (old, new)
+            )
+            if before is not after:
+                return True
+        return False
+
+    def _tell(self, stream: Exchange, kind: str, caller: Caller, params: dict[str, Any]) -> None:
+        if stream.inject is None:
+            return
+        notice = {"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed", **({"params": params} if params else {})}
+        raw, now = lossless.canonical(notice), self._ground.clock()
+        stream.inject(sse.message_event(raw))
+        session = self._ground.session_of(stream, caller, now)
+        message = Message(
+            stream.server.name, "response", "notification", str(notice["method"]), payload=notice, size=len(raw), caller=caller,
+            session=session.id,
+        )  # fmt: skip
+        known: dict[str, Any] = {"session_kind": session.kind, "attrs": {"sent_by": "sidecar"}}
+        known |= self._ground.carried(stream)
+        judged = self._ground.judging.unjudged(message, raw)
+        facts = mcp.facts(notice)
+        started = self._ground.timer()
+        call = self._ground.ledger.open(judged, facts, rpc_id=None, now=now, started=started, server=stream.server, **known)
+        self._ground.end(call, "notification")

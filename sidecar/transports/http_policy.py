@@ -1,0 +1,279 @@
+"""What every HTTP carrier does with an exchange on its way: who may enter, what a head may carry, and how a fault refuses.
+
+A carrier moves bytes; everything it must decide about them is here, once, so that it cannot matter which carrier it was.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Collection
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from sidecar import limits
+from sidecar.decode.encodings import NotInItsCoding, decoded, undo
+from sidecar.decode.http1 import HOP_BY_HOP, Fields
+from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal, parsed_bytes
+from sidecar.decode.sse import EventTooLong, Splitter
+from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.replies import unreadable
+from sidecar.exchange.state import EVENT_STREAM, Answer, Exchange
+from sidecar.settings import Server
+from sidecar.transports.origin_check import Doorway, TargetDoorway
+from sidecar.transports.routing import FOR_THE_PROXY, Routes
+
+log = logging.getLogger("sidecar.proxy")
+
+DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
+_ONLY_ONCE: Final = ("content-type", "content-encoding", "mcp-session-id", "mcp-protocol-version", "mcp-method")
+_UTF8: Final = re.compile(r'\s*charset="?(utf-8|utf8|us-ascii)"?\s*', re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
+_TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
+
+
+class Passage:
+    """The way of exchanges between a carrier and the waist."""
+
+    def __init__(self, waist: Waist, servers: Collection[Server]) -> None:
+        self.waist = waist
+        self._doorways = {server.name: Doorway(server) for server in servers if server.listen}
+        self.routes = Routes(servers)
+        self._target_doorways = {server.name: TargetDoorway(server, self.routes) for server in servers}
+        self._authorities = {server.name: urlsplit(server.upstream).netloc for server in servers}
+        self._open: dict[int, Exchange] = {}
+
+    def open_calls(self) -> int:
+        """How many calls wait for their answer. Silent listening streams are never over, so they do not count."""
+        return sum(len(exchange.open_calls()) for exchange in self._open.values())
+
+    def enter(self, exchange: Exchange, fields: Fields, local_address: str) -> None:
+        """A request is whole: judge it. Sets ``exchange.answer`` when it must not be passed on; never raises."""
+        self._open[id(exchange)] = exchange
+        try:
+            exchange.answer = self._turned_away(exchange, fields, local_address)
+            if exchange.answer is None:
+                self.waist.request(exchange)
+        except Exception as error:
+            self.refuse_after(error, exchange)
+
+    def to_server(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
+        """The request's head as the server should see it; a body that is changed takes its digests with it."""
+        drop = HOP_BY_HOP | DIGESTS | {"content-encoding"} if is_changed else HOP_BY_HOP
+        said = {"accept-encoding": "identity", "content-length": str(len(exchange.body)), **exchange.set_headers}
+        if exchange.method == "OPTIONS":
+            # A preflight is a browser's question about headers; what it answers is in headers too.
+            del said["accept-encoding"]
+        if exchange.is_forwarded:
+            drop |= FOR_THE_PROXY
+        elif not exchange.server.keep_host:
+            said["host"] = self._authorities[exchange.server.name]
+        kept = [(name, said.get(name.lower(), value)) for name, value in fields if name.lower() not in drop]
+        if "accept-encoding" not in exchange.headers and "accept-encoding" in said:
+            kept.append(("accept-encoding", "identity"))
+        if "content-length" not in exchange.headers and (exchange.body or exchange.method == "POST"):
+            kept.append(("content-length", said["content-length"]))
+        return kept
+
+    def began(self, exchange: Exchange) -> str:
+        """The response's head is in ``exchange``: why the server is given up for it, or an empty text."""
+        exchange.headers_at = self.waist.ground.timer()
+        if exchange.status < 200:
+            # A 101 would open a tunnel nobody judges, and clients take other interim responses for the final one.
+            return "it sent an interim response, which is not passed on"
+        if exchange.is_event_stream:
+            try:
+                undo(_encoding(exchange))
+            except ValueError as error:
+                return str(error)
+        return ""
+
+    def whole(self, exchange: Exchange, raw: bytes) -> bool:
+        """The response's body is whole: judge it. Whether it was replaced; ``exchange.answer`` may be set; never raises."""
+        self.over(exchange)
+        try:
+            exchange.response_body = decoded(raw, _encoding(exchange)) if raw and exchange.is_mcp else raw
+            if len(exchange.response_body) > limits.EVENT_BYTES_MAX and exchange.is_mcp:
+                _check_weight(exchange.response_body)
+        except ValueError as error:
+            exchange.failure = exchange.failure or f"its response cannot be read: {error}"
+        try:
+            if exchange.failure:
+                self.waist.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
+            else:
+                self.waist.response(exchange)
+        except Exception as error:
+            self.refuse_after(error, exchange)
+        return exchange.response_body is not raw
+
+    def to_client(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
+        """The response's head as the client should see it, without what frames its body."""
+        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or exchange.is_event_stream else _TO_CLIENT
+        kept = []
+        for name, value in fields:
+            low = name.lower()
+            if low in drop:
+                continue
+            if low == "location":
+                value = here(exchange, value)
+            elif low == "content-type":
+                value = in_utf8(exchange, value)
+            kept.append((name, value))
+        return kept
+
+    def stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
+        """The reader of the exchange's event stream. ``inject`` sends whole events of ours between two of the server's."""
+        exchange.inject = inject
+        self.waist.opened(exchange)
+        return EventStream(self, exchange)
+
+    def failed(self, exchange: Exchange, reason: str) -> None:
+        """No usable response came: sets the answer; never raises."""
+        self.over(exchange)
+        try:
+            self.waist.failed(exchange, exchange.failure or reason, 504 if exchange.is_timed_out else 502)
+        except Exception as error:
+            self.refuse_after(error, exchange)
+
+    def closed(self, exchange: Exchange, reason: str) -> bytes:
+        """The exchange broke off (``client``: the client left); what an open event stream should still be sent."""
+        self.over(exchange)
+        try:
+            return self.waist.closed(exchange, reason)
+        except Exception as error:
+            self.refuse_after(error, exchange)
+            return b""
+
+    def over(self, exchange: Exchange) -> None:
+        """Nothing more is to come of an exchange."""
+        self._open.pop(id(exchange), None)
+
+    def refuse_after(self, error: Exception, exchange: Exchange) -> None:
+        """A fault of ours: the client gets an error at once, the operator a line, the record a call that failed."""
+        where = place_of(error)
+        log.error("a message was refused because judging it failed: %s", where)
+        self.waist.internal_failure(exchange, where)
+
+    def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Answer | None:
+        """The answer to a request that may not enter at all."""
+        headers = exchange.headers
+        doorways = self._target_doorways if exchange.is_forwarded else self._doorways
+        doorway = doorways[exchange.server.name]
+        said = doorway.objection(headers.get("host", ""), headers.get("origin", ""), local_address)
+        if said:
+            is_host = said.startswith("the Host")
+            self.waist.turned_away("host" if is_host else "origin", said)
+            return unreadable(refusal(said), 421 if is_host else 403)
+        if len(headers) != len(fields):
+            names = [name.lower() for name, _ in fields]
+            if twice := [name for name in _ONLY_ONCE if names.count(name) > 1]:
+                return unreadable(refusal(f"the header {twice[0]} stands twice in the request"), 400)
+        return None
+
+
+def in_utf8(exchange: Exchange, content_type: str) -> str:
+    """The type of a response as clients should take it: what was judged is UTF-8, and some decode by whatever is said here.
+
+    Event streams and JSON are UTF-8 in any case (WHATWG HTML §9.2.5; RFC 8259 §8.1).
+    """
+    media_type, _, parameters = content_type.partition(";")
+    is_plain = "charset" not in parameters.lower() or _UTF8.fullmatch(parameters) is not None
+    if exchange.is_event_stream:
+        return content_type if is_plain and media_type.strip().lower() == EVENT_STREAM else EVENT_STREAM
+    return content_type if is_plain or not exchange.is_mcp or "json" not in media_type.lower() else media_type.strip()
+
+
+class EventStream:
+    """An event stream on its way: chunks of any size in, whole judged events out; never raises."""
+
+    def __init__(self, passage: Passage, exchange: Exchange) -> None:
+        self._passage = passage
+        self._exchange = exchange
+        self._splitter = Splitter(limits.EVENT_BYTES_MAX)
+        self._plain = undo(_encoding(exchange))
+        self.is_broken = False
+        """Nothing of the stream can be judged any more, so nothing more of it is passed on."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes to send now; none while no event is whole."""
+        if self.is_broken:
+            return b""
+        pieces = [chunk] if self._plain is None else self._plain(chunk)
+        sent = b""
+        try:
+            for piece in pieces:
+                events = self._splitter.feed(piece)
+                sent += b"".join([self._passage.waist.event(self._exchange, raw) for raw in events])
+        except EventTooLong:
+            return sent + self._broken(f"an event is longer than {limits.EVENT_BYTES_MAX // limits.MIB} MiB")
+        except NotInItsCoding as error:
+            return sent + self._broken(f"its event stream cannot be read: {error}")
+        except Exception as error:
+            sent += self._broken("the sidecar could not judge an event")
+            self._passage.refuse_after(error, self._exchange)
+        return sent
+
+    def end(self, reason: str) -> bytes:
+        """The stream is over, cleanly when ``reason`` is empty; what to send last."""
+        if self.is_broken:
+            return b""
+        # An event without its end is none to a client, so it is not passed on; the end of a line that was cut is.
+        rest = self._splitter.rest()
+        return (b"" if rest.strip() or reason else rest) + self._passage.closed(self._exchange, reason)
+
+    def _broken(self, reason: str) -> bytes:
+        self.is_broken = True
+        self._exchange.is_resumable = False
+        self._exchange.failure = reason
+        return self._passage.closed(self._exchange, reason)
+
+
+def _encoding(exchange: Exchange) -> str:
+    return exchange.response_headers.get("content-encoding", "identity").strip().lower()
+
+
+def _check_weight(body: bytes) -> None:
+    if parsed_bytes(body) > limits.RESPONSE_PARSED_BYTES_MAX:
+        raise ValueError("it has more members than can be judged")
+
+
+def here(exchange: Exchange, location: str) -> str:
+    """Where a redirect leads. One to the server's own address, however it is written, would lead past the sidecar.
+
+    A server behind a TLS terminator names itself by ``http``, so that is its own address too.
+    """
+    try:
+        there, upstream = urlsplit(location), urlsplit(exchange.server.upstream)
+        ports = (there.port or _PORTS.get(there.scheme or upstream.scheme), upstream.port or _PORTS[upstream.scheme])
+    except ValueError:
+        return location
+    is_server = there.netloc and there.hostname == upstream.hostname and (ports[0] == ports[1] or ports == (80, 443))
+    if exchange.is_forwarded or not is_server:
+        return location
+    return urlunsplit(("http", exchange.headers.get("host") or exchange.server.listen, *there[2:]))
+
+
+def place_of(error: BaseException) -> str:
+    """What kind of error it was and where, and nothing of the data it was about."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else type(error).__name__
+
+
+def refusal(text: str, reason: str = "refused") -> Refusal:
+    """A refusal of what is no message, in JSON-RPC's terms."""
+    return Refusal(INVALID_REQUEST, reason, text)
+
+
+def plain_reason(reason: str) -> str:
+    """Why a connection failed, in words: without Python's error numbers and without anything quoted from the wire."""
+    text = reason.splitlines()[0] if reason else "unknown"
+    if number := re.match(r"\[Errno (-?\d+)\]|Multiple exceptions: \[Errno (-?\d+)\]", text):
+        return os.strerror(int(number[1] or number[2])).lower()
+    if text.startswith("Certificate verify failed"):
+        return f"its certificate is not trusted ({text.partition(': ')[2]}; 'ca' of this server names another authority)"
+    if "closed connection" in text:
+        return "it closed the connection in the middle of its answer"
+    if text.startswith(("HTTP/1 protocol error", "Received")) or "protocol error" in text:
+        return "it does not speak HTTP as it should"
+    return text.partition(":")[0][:120]

@@ -1,0 +1,1 @@
+"""HTTP through mitmproxy's layers: every mode, TLS, and whatever is unusual."""

@@ -1,0 +1,255 @@
+"""The second carrier: lines of one server over stdio as exchanges, whatever its wrap process asks about them.
+
+Every line of the client is an exchange of its own; what it opens is answered on one listening exchange that lasts as long as
+the wrap process, as on the transport of 2024-11-05. A failure of ours refuses; nothing is passed on unjudged.
+"""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import orjson
+
+from sidecar import limits
+from sidecar.decode import jsonrpc, lines, lossless
+from sidecar.events import Caller
+from sidecar.exchange import replies
+from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.services import wire_finding
+from sidecar.exchange.state import EVENT_STREAM, Exchange
+from sidecar.record.ledger import Call, new_id
+from sidecar.sessions.correlation import peer_of
+from sidecar.settings import Server
+from sidecar.wrap import frames
+
+log = logging.getLogger("sidecar.proxy")
+
+_NOTED = (
+    "ts node transport session session_kind trace_id client client_version client_address user server "
+    "protocol era direction kind method tool rpc_id request_bytes"
+).split()
+"""What a call's row keeps when its proxy dies before its answer."""
+
+_CLIENT_NOTE = b"client"
+
+
+class Wrapped:
+    """One wrap process. ``user`` is the operating system's user it runs as."""
+
+    def __init__(self, waist: Waist, server: Server, wrap: str, user: str) -> None:
+        self._waist = waist
+        self._ground = waist.ground
+        self._listening = self._exchange(server, wrap, user, b"")
+        self._listening.method = "GET"
+        self._listening.is_mcp = True
+        self._listening.response_headers = {"content-type": EVENT_STREAM}
+        self._noted: dict[str, str] = {}
+        self._given_up: set[str] = set()
+        self._said: tuple[Any, ...] = ()
+        self._is_over = False
+        self._stray_lines = 0
+
+    def open_calls(self) -> int:
+        """How many calls wait for their answer."""
+        return len(self._listening.open_calls())
+
+    def from_client(self, line: bytes) -> bytes:
+        """The VERDICT on a line that goes to the server."""
+        body = line.rstrip(b"\r\n")
+        if body[:1] != b"{" and lines.is_stray_to_server(body):
+            return self._stray()
+        listening = self._listening
+        exchange = self._exchange(listening.server, listening.peer, listening.user, lines.one_line(body))
+        before = exchange.body
+        try:
+            self._waist.request(exchange)
+            if exchange.answer is None:
+                if exchange.calls:
+                    listening.era, listening.protocol = exchange.era, exchange.protocol
+                self._waist.passed_on(exchange, listening)
+                self._expect_no_answer()
+        except Exception as error:
+            self._failed(error, exchange)
+        if exchange.answer is not None:
+            return frames.verdict(is_passed=False, back=_as_line(exchange), notes=self._notes(exchange))
+        notes = self._notes(exchange)
+        if exchange.body is before and before is body:
+            return frames.verdict(is_passed=True, notes=notes)
+        return frames.verdict(is_passed=False, onward=exchange.body + b"\n", notes=notes)
+
+    def from_server(self, line: bytes) -> bytes:
+        """The VERDICT on a line that goes to the client."""
+        body = line.rstrip(b"\r\n")
+        read = lines.from_server(body)
+        if read.kind == "stray":
+            return self._stray()
+        sent: bytes | None
+        try:
+            if read.kind == "unreadable":
+                sent = self._waist.unreadable(self._listening)
+            else:
+                sent = self._waist.message(self._listening, read.value, whole := lines.one_line(body))
+                if sent is whole and whole is body:
+                    return frames.verdict(is_passed=True, notes=self._notes())
+        except Exception as error:
+            sent = self._withheld(error, read.value)
+        return frames.verdict(is_passed=False, onward=sent + b"\n" if sent else b"", notes=self._notes())
+
+    def too_long(self, way: str, head: bytes, tail: bytes) -> bytes:
+        """The VERDICT on a line over its bound, of which only both ends are known: it cannot be judged."""
+        rpc_id = lines.id_of(head, tail)
+        text = f"a line is longer than {limits.STDIO_LINE_BYTES_MAX // limits.MIB} MiB"
+        self._waist.turned_away("too-large", text)
+        if way == frames.IN:
+            refused = replies.unread(jsonrpc.Refusal(jsonrpc.INVALID_REQUEST, "too-large", text), rpc_id)
+            return frames.verdict(is_passed=False, back=lossless.canonical(refused) + b"\n")
+        found = self._listening.calls.get(jsonrpc.id_key(rpc_id))
+        waiting = [found] if found else self._listening.open_calls()
+        if len(waiting) != 1:
+            return frames.verdict(is_passed=False)
+        sent = self._refused(waiting[0], "upstream_error", "too_large", f"The answer was not passed on: {text}.")
+        return frames.verdict(is_passed=False, onward=sent + b"\n", notes=self._notes())
+
+    def end(self, reason: str) -> bytes:
+        """The VERDICT on the end of the server's output: errors for what a client still waits for, if it does."""
+        self._is_over = True
+        sent = self._waist.closed(self._listening, reason)
+        self._forget()
+        return frames.verdict(is_passed=False, onward=sent)
+
+    def lost(self) -> None:
+        """The wrap process is gone, whether it said so or not."""
+        stopping = "sidecar_stopped" if self._ground.is_stopping else "wrap_gone"
+        for call in self._listening.open_calls():
+            self._ground.end(call, "no_response", error_type="server_ended" if self._is_over else stopping)
+        self._forget()
+        if self._stray_lines:
+            detail = f"lines of {self._listening.server.name} that are no messages"
+            self._ground.ledger.health("stray_lines", self._stray_lines, detail, self._ground.clock())
+
+    def restore(self, notes: list[bytes]) -> None:
+        """Take up what another proxy knew of this process: its client, and calls whose answer is still to come."""
+        for note in notes:
+            said = json.loads(note)
+            if "row" not in said:
+                self._listening.era, self._listening.protocol = said["era"], said["protocol"]
+                if said["client"]:
+                    self._ground.links.clients[peer_of(self._listening)] = tuple(said["client"])
+                continue
+            row = said["row"] | {"call_id": new_id(), "attrs": {"resumes": said["id"]}, "request": "", "truncated": 0}
+            call = Call(
+                id=row["call_id"],
+                rpc_id=said["rpc_id"],
+                server=self._listening.server,
+                method=row["method"],
+                tool=row["tool"],
+                args=said["args"],
+                caller=Caller(**said["caller"]),
+                session=row["session"],
+                era=row["era"],
+                started=said["started"],
+                row=row,
+                is_streamed=True,
+            )
+            self._listening.calls[jsonrpc.id_key(call.rpc_id)] = call
+            self._ground.links.opened(self._listening, call)
+            self._noted[call.id] = said["id"]
+
+    def _exchange(self, server: Server, wrap: str, user: str, body: bytes) -> Exchange:
+        return Exchange(
+            server=server,
+            method="POST",
+            path="",
+            headers={},
+            body=body,
+            address="",
+            seen_at=self._ground.clock(),
+            started=self._ground.timer(),
+            peer=wrap,
+            user=user,
+            era=self._listening.era if body else "handshake",
+        )
+
+    def _expect_no_answer(self) -> None:
+        """Most servers do not answer what was cancelled, and such a call must not stay open as long as its server."""
+        for call in self._listening.open_calls():
+            if call.is_cancelled and call.id not in self._given_up:
+                self._given_up.add(call.id)
+                asyncio.get_running_loop().call_later(limits.CANCELLED_ANSWER_S, self._give_up, call)
+
+    def _give_up(self, call: Call) -> None:
+        self._given_up.discard(call.id)
+        if not call.is_ended:
+            self._ground.end(call, "cancelled", error_type="cancelled")
+
+    def _stray(self) -> bytes:
+        self._stray_lines += 1
+        return frames.verdict(is_passed=True)
+
+    def _notes(self, exchange: Exchange | None = None) -> bytes:
+        """What changed of what another proxy would have to know, and what is over is dropped here too."""
+        listening = self._listening
+        notes = []
+        for call in exchange.calls.values() if exchange is not None and exchange.answer is None else ():
+            self._noted[call.id] = call.id
+            notes.append(frames.note(call.id.encode(), _note_of(call)))
+        for key, call in [(key, call) for key, call in listening.calls.items() if call.is_ended]:
+            del listening.calls[key]
+            if (name := self._noted.pop(call.id, None)) is not None:
+                notes.append(frames.note(name.encode(), b""))
+        client = self._ground.links.clients.get(peer_of(listening))
+        if (said := (client, listening.era, listening.protocol)) != self._said:
+            self._said = said
+            facts = {"client": client, "era": listening.era, "protocol": listening.protocol}
+            notes.append(frames.note(_CLIENT_NOTE, orjson.dumps(facts)))
+        return b"".join(notes)
+
+    def _forget(self) -> None:
+        peer = peer_of(self._listening)
+        self._ground.links.clients.pop(peer)
+        for call in self._ground.links.waiting_of(peer):
+            self._ground.end(call, "no_response", error_type="session_ended")
+
+    def _refused(self, call: Call, status: str, error_type: str, text: str) -> bytes:
+        self._ground.end(call, status, error_type=error_type, error_message=text)
+        return lossless.canonical(replies.server_failed(call.rpc_id, text))
+
+    def _failed(self, error: Exception, exchange: Exchange) -> None:
+        self._waist.internal_failure(exchange, _said_of(error))
+
+    def _withheld(self, error: Exception, payload: Any) -> bytes | None:
+        where = _said_of(error)
+        self._ground.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
+        rpc_id = payload.get("id") if isinstance(payload, dict) else None
+        call = self._listening.calls.get(jsonrpc.id_key(rpc_id))
+        if call is None or call.is_ended:
+            return None
+        return self._refused(call, "blocked", "internal", "The sidecar could not judge this message, so it was not passed on.")
+
+
+def _said_of(error: Exception) -> str:
+    """Where a fault of ours is, never with which data; it is logged."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else "?"
+    log.error("a line was refused because judging it failed: %s", where)
+    return where
+
+
+def _as_line(exchange: Exchange) -> bytes:
+    """Our answer as a line; nothing answers what asked nothing."""
+    body = exchange.answer.body if exchange.answer is not None else b""
+    if not body or (exchange.is_mcp and orjson.loads(body).get("id") is None):
+        return b""
+    return body + b"\n"
+
+
+def _note_of(call: Call) -> bytes:
+    row = {name: call.row[name] for name in _NOTED if name in call.row}
+    caller = {name: getattr(call.caller, name) for name in ("user", "client", "client_version", "address")}
+    said = {"id": call.id, "rpc_id": call.rpc_id, "args": call.args, "caller": caller, "started": call.started, "row": row}
+    if call.row.get("request_bytes", 0) > limits.GATE_NOTE_BYTES_MAX:
+        said["args"] = {}
+    return lossless.canonical(said)

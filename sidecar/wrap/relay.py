@@ -1,0 +1,282 @@
+"""The relay: a thread for each way carries lines between a client and its server, and asks the gate about every one.
+
+Reads and writes block, so whoever is slow slows exactly the other side, as a pipe between the two would; and no
+descriptor that others share is ever set to non-blocking.
+"""
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Iterator
+
+from sidecar import limits
+from sidecar.wrap import frames
+from sidecar.wrap.command import Options
+from sidecar.wrap.judge_client import Gate, Unavailable, end_frame, lines_frame, long_frame, say_on_stderr
+from sidecar.wrap.server_process import Process
+
+_READ_BYTES = 1 << 16
+_LAST_READER_MS = 200
+_GONE = select.POLLERR | select.POLLNVAL | select.POLLHUP
+
+
+class TooLong:
+    """A line over the bound: both its ends, and not what stood between."""
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self.head = head
+        self.tail = tail
+
+
+def run(options: Options, to_server: int, from_server: int, server: int, watched: int) -> None:
+    """Relay until both ways are over; never returns."""
+    code = 0
+    try:
+        _keep_only(to_server, from_server, watched)
+        Relay(options, to_server, from_server, Process(server, watched)).run()
+    except BaseException as error:
+        # Whatever it was, both sides see an end; a traceback could quote what travelled.
+        say_on_stderr(options.server)(f"the relay failed and ends ({type(error).__name__})")
+        code = 1
+    finally:
+        os._exit(code)
+
+
+class _End:
+    """One side's reading end as lines are written to it; ``is_whole`` tells whether the last one had its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.lock = threading.Lock()
+        self.is_whole = True
+        self.is_open = True
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of it, between lines of others. Raises ``OSError`` when nobody reads any more."""
+        if not data:
+            return
+        with self.lock:
+            if not self.is_open:
+                raise BrokenPipeError
+            self.is_whole = data[-1] == 10
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+
+    def finish_line(self) -> None:
+        """End a last line that came without its end, so that what follows is a line of its own."""
+        if not self.is_whole:
+            self.write(b"\n")
+
+    def close(self) -> None:
+        """The other side sees the end, once a write under way is over."""
+        with self.lock:
+            if self.is_open:
+                self.is_open = False
+                os.close(self.descriptor)
+
+    def is_read(self, wait_ms: int) -> bool:
+        """Whether anybody still reads here, after waiting a little for the last one to go."""
+        poll = select.poll()
+        poll.register(self.descriptor, 0)
+        return self.is_open and not poll.poll(wait_ms)
+
+
+class Relay:
+    """Both ways of one server process."""
+
+    def __init__(self, options: Options, to_server: int, from_server: int, process: Process) -> None:
+        self._say = say_on_stderr(options.server)
+        self._gate = Gate(options.server, options.config, self._say)
+        self._is_passing = options.on_unavailable == "pass"
+        self._has_said = False
+        self._process = process
+        self._from_server = from_server
+        self._client = _End(1)
+        self._server = _End(to_server)
+        self._client_left = False
+
+    def run(self) -> None:
+        """Carry lines until both ways have ended."""
+        inward = threading.Thread(target=self._guarded_inward, name="to server", daemon=True)
+        inward.start()
+        threading.Thread(target=self._gate.warm, name="gate", daemon=True).start()
+        self._outward()
+        # A line may still wait for a gate; nobody is left to read it when the server is gone.
+        if self._server.is_read(_LAST_READER_MS):
+            inward.join()
+
+    def _guarded_inward(self) -> None:
+        try:
+            self._inward()
+        except BaseException as error:
+            self._say(f"the relay failed and ends ({type(error).__name__})")
+            os._exit(1)
+
+    def _inward(self) -> None:
+        try:
+            for batch in _batches(0, self._server.descriptor):
+                self._carry(frames.IN, batch, self._server, self._client)
+                del batch
+            self._client_left = True
+        except OSError:
+            # The server reads no more; a client that goes on writing is to notice, as it would without us.
+            pass
+        self._server.close()
+        os.close(0)
+
+    def _outward(self) -> None:
+        try:
+            for batch in _batches(self._from_server, 1):
+                self._carry(frames.OUT, batch, self._client, self._server)
+                del batch
+        except OSError:
+            self._client_left = True
+        os.close(self._from_server)
+        with contextlib.suppress(OSError):
+            self._settle()
+        self._client.close()
+
+    def _settle(self) -> None:
+        """Tell the gate that no answer will come any more; a client that still waits reads why."""
+        reason = "client" if self._client_left else self._process.end()
+        for _, onward, _, _ in frames.verdicts_in(self._gate.tell(frames.OUT, end_frame(reason))):
+            if onward:
+                self._client.finish_line()
+                self._client.write(onward)
+
+    def _carry(self, way: str, batch: "bytes | TooLong", onward: _End, back: _End) -> None:
+        """Ask about lines that were read together, and write what the answer says, in order."""
+        if isinstance(batch, TooLong):
+            lines, blob, parts = [b""], b"", long_frame(batch.head, batch.tail)
+        else:
+            lines, blob = _split(batch), batch
+            parts = lines_frame(lines, blob)
+        try:
+            verdicts = list(frames.verdicts_in(self._gate.ask(way, parts)))
+        except Unavailable as error:
+            if isinstance(batch, TooLong):
+                self._refuse_long(way, batch, str(error), onward, back)
+            else:
+                self._without_gate(way, lines, str(error), onward, back)
+            return
+        if all(is_passed for is_passed, _, _, _ in verdicts):
+            for _, _, _, notes in verdicts:
+                self._gate.remember(notes)
+            onward.write(blob)
+            return
+        for line, (is_passed, instead, answer, notes) in zip(lines, verdicts, strict=True):
+            self._gate.remember(notes)
+            onward.write(line if is_passed else instead)
+            _answer(back, answer)
+
+    def _refuse_long(self, way: str, batch: TooLong, why: str, onward: _End, back: _End) -> None:
+        """What was too long to be held cannot be passed on, whatever is to become of other lines."""
+        from sidecar.wrap import refusals
+
+        instead, answer = refusals.long_line(batch.head, batch.tail, way == frames.IN, f"{why}, and the line is too long")
+        onward.write(instead)
+        _answer(back, answer)
+
+    def _without_gate(self, way: str, lines: list[bytes], why: str, onward: _End, back: _End) -> None:
+        if self._is_passing:
+            if not self._has_said:
+                self._has_said = True
+                self._say("MESSAGES ARE PASSED ON UNJUDGED AND UNRECORDED, as --on-unavailable pass asks for")
+            for line in lines:
+                onward.write(line)
+            return
+        # Most relays never need it, and all of them would wait for its imports.
+        from sidecar.wrap import refusals
+
+        refuse = refusals.from_client if way == frames.IN else refusals.from_server
+        for line in lines:
+            instead, answer = refuse(line, why)
+            onward.write(instead)
+            _answer(back, answer)
+
+
+def _answer(back: _End, answer: bytes | memoryview) -> None:
+    """Answer the side a line came from. It may have stopped reading; its own way notices that."""
+    with contextlib.suppress(OSError):
+        back.write(answer)
+
+
+def _batches(reading: int, watched: int) -> Iterator["bytes | TooLong"]:
+    """Whole lines as they come, those that came together together, and the last one even without its end.
+
+    Raises ``BrokenPipeError`` when ``watched``, where the lines go, is read by nobody any more.
+    """
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    poll.register(watched, 0)
+    held: list[bytes] = []
+    size = 0
+    while chunk := _read(poll, reading, watched):
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            whole, held = [*held, chunk[:cut]], [chunk[cut:]] if cut < len(chunk) else []
+            size = len(chunk) - cut
+            # Nothing here may keep a large line while it is waited for the next.
+            yield _joined(whole)
+            continue
+        held.append(chunk)
+        size += len(chunk)
+        if size > limits.STDIO_LINE_BYTES_MAX:
+            head = b"".join(held)[: limits.STDIO_LINE_HEAD_BYTES]
+            held.clear()
+            long, rest = _skipped(poll, reading, watched, head)
+            held, size = ([rest], len(rest)) if rest else ([], 0)
+            yield long
+    if held:
+        yield b"".join(held)
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    """The pieces as one, and no longer as pieces."""
+    joined = b"".join(pieces) if len(pieces) > 1 else pieces[0]
+    pieces.clear()
+    return joined
+
+
+def _skipped(poll: select.poll, reading: int, watched: int, head: bytes) -> tuple[TooLong, bytes]:
+    """Read over the rest of a line that is too long; what follows its end is kept."""
+    tail = b""
+    while chunk := _read(poll, reading, watched):
+        end = chunk.find(b"\n")
+        tail = (tail + (chunk if end < 0 else chunk[:end]))[-limits.STDIO_LINE_HEAD_BYTES :]
+        if end >= 0:
+            return TooLong(head, tail), chunk[end + 1 :]
+    return TooLong(head, tail), b""
+
+
+def _read(poll: select.poll, reading: int, watched: int) -> bytes:
+    while True:
+        for descriptor, event in poll.poll():
+            if descriptor == reading:
+                return os.read(reading, _READ_BYTES)
+            if event & _GONE:
+                raise BrokenPipeError
+
+
+def _split(blob: bytes) -> list[bytes]:
+    """The lines with their ends, which are LF alone."""
+    if blob.find(b"\n") in (-1, len(blob) - 1):
+        return [blob]
+    lines = [line + b"\n" for line in blob.split(b"\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
+def _keep_only(*descriptors: int) -> None:
+    """Close what the client passed on to the server beside the standard ones: a copy here would keep it open."""
+    keep = {0, 1, 2, *descriptors}
+    try:
+        given = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        given = [*range(3, 256)]
+    for number in given:
+        if number not in keep:
+            with contextlib.suppress(OSError):
+                os.close(number)

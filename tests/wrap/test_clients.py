@@ -1,0 +1,112 @@
+"""Official clients see a wrapped server exactly as they see it without us."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import StdioServerParameters
+
+from tests.e2e.conftest import ROOT
+from tests.e2e.test_clients import MODES, everything, npm, tour
+from tests.wrap.conftest import Home
+
+SERVER = str(ROOT / "tests" / "e2e" / "fixture_server.py")
+
+
+def parameters(command: list[str], home: Home) -> StdioServerParameters:
+    environ = {"HOME": str(home.folder), "PYTHONPATH": str(ROOT), "PATH": home.environ["PATH"]}
+    return StdioServerParameters(command=command[0], args=command[1:], env=environ)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_python_client_sees_the_same_with_and_without(home: Home, tmp_path: Path, mode: str) -> None:
+    """Lists, calls, errors, progress, elicitation, sampling, prompts and resources are the same in both eras."""
+    server = [sys.executable, SERVER, "--log", str(tmp_path / "arrivals")]
+    direct = asyncio.run(tour(parameters(server, home), mode))
+    through = asyncio.run(tour(parameters(home.command(*server), home), mode))
+    assert through == direct
+    assert len(through["progress"]) == 3
+
+
+@pytest.fixture
+def everything_server() -> list[str]:
+    """The command of the TypeScript server with every feature."""
+    return [shutil.which("node") or "node", str(npm("@modelcontextprotocol/server-everything") / "dist" / "index.js"), "stdio"]
+
+
+def test_the_python_client_sees_the_same_of_a_typescript_server(home: Home, everything_server: list[str]) -> None:
+    """Structured results, questions to the client and progress come through."""
+    direct = asyncio.run(everything(parameters(everything_server, home)))
+    assert asyncio.run(everything(parameters(home.command(*everything_server), home))) == direct
+
+
+def inspect(command: list[str], home: Home, *arguments: str) -> Any:
+    """The TypeScript SDK's inspector in its command-line mode, with a server it starts itself."""
+    script = npm("@modelcontextprotocol/inspector")
+    package = json.loads((script / "package.json").read_text())
+    binary = next(iter(package["bin"].values())) if isinstance(package["bin"], dict) else package["bin"]
+    servers = home.folder / "inspected.json"
+    environ = {"HOME": str(home.folder), "PYTHONPATH": str(ROOT)}
+    servers.write_text(
+        json.dumps({"mcpServers": {"it": {"type": "stdio", "command": command[0], "args": command[1:], "env": environ}}})
+    )
+    done = subprocess.run(
+        ["node", str(script / binary), "--cli", "--config", str(servers), "--server", "it", *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--method", "tools/list"],
+        ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hi"],
+    ],
+)
+def test_the_typescript_client_sees_the_same(home: Home, everything_server: list[str], arguments: list[str]) -> None:
+    """The inspector lists and calls a server it starts through the sidecar as it does directly."""
+    assert inspect(home.command(*everything_server), home, *arguments) == inspect(everything_server, home, *arguments)
+
+
+CLIENT = """
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+const [command, ...args] = JSON.parse(process.argv[2]);
+const client = new Client({ name: 'probe', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+await client.connect(new StdioClientTransport({ command, args, env: JSON.parse(process.argv[3]) }));
+const tools = (await client.listTools()).tools.map(tool => tool.name);
+const said = await client.callTool({ name: 'echo', arguments: { text: 'hi', message: 'hi' } });
+console.log(JSON.stringify({ tools, said }));
+await client.close();
+"""
+
+
+@pytest.mark.parametrize("kind", ["python", "typescript"])
+def test_case_25_a_client_that_spawns_twice_to_probe_works(
+    home: Home, everything_server: list[str], tmp_path: Path, kind: str
+) -> None:
+    """The TypeScript client's probe is a process of its own; it ends quietly, and the next one serves."""
+    server = everything_server if kind == "typescript" else [sys.executable, SERVER, "--log", str(tmp_path / "arrivals")]
+    (tmp_path / "node_modules").symlink_to(npm("@modelcontextprotocol/client").parents[1])
+    script = tmp_path / "client.mjs"
+    script.write_text(CLIENT)
+    spawned = tmp_path / "spawned"
+    counted = ["sh", "-c", f'echo $$ >> {spawned}; exec "$@"', "sh", *server]
+
+    def run(command: list[str]) -> Any:
+        environ = json.dumps({"HOME": str(home.folder), "PYTHONPATH": str(ROOT), "PATH": home.environ["PATH"]})
+        done = subprocess.run(
+            ["node", str(script), json.dumps(command), environ], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+    assert run(home.command(*counted)) == run(counted)
+    assert len(spawned.read_text().split()) == 4, "two processes each time, as without us"
