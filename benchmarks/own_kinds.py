@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sidecar.detect.custom.exact import Table
+from sidecar.detect.custom.exact import ExactTable
 from sidecar.detect.custom.exact_list import key_of, parsed
 from sidecar.detect.custom.keywords import words_parts
-from sidecar.detect.custom.scan import NO_OWN, Own, OwnKind, regex_parts
+from sidecar.detect.custom.scan import NO_OWN, CustomKind, CustomKinds, regex_parts
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import walk
 from sidecar.exact import build
@@ -41,13 +41,13 @@ def main() -> None:
         print(f"{name} (made in {made_s:.2f} s): {costs}")
 
 
-def _sets() -> dict[str, Callable[[], Own]]:
+def _sets() -> dict[str, Callable[[], CustomKinds]]:
     return {
-        "1 pattern": lambda: Own([_pattern(0)]),
-        "20 patterns": lambda: Own([_pattern(number) for number in range(20)]),
-        "200 patterns": lambda: Own([_pattern(number) for number in range(200)]),
-        "1 pattern without a gate": lambda: Own([OwnKind("own", 0.9, regex_parts(r"\bOC-\d{6}\b")[0])]),
-        "1,000 words": lambda: Own([OwnKind("own", 0.9, *words_parts([*map(_name, range(1000))]), is_word=True)]),
+        "1 pattern": lambda: CustomKinds([_pattern(0)]),
+        "20 patterns": lambda: CustomKinds([_pattern(number) for number in range(20)]),
+        "200 patterns": lambda: CustomKinds([_pattern(number) for number in range(200)]),
+        "1 pattern without a gate": lambda: CustomKinds([CustomKind("own", 0.9, regex_parts(r"\bOC-\d{6}\b")[0])]),
+        "1,000 words": lambda: CustomKinds([CustomKind("own", 0.9, *words_parts([*map(_name, range(1000))]), is_word=True)]),
         "1,000,000 names": lambda: _list(map(_name, range(ROWS))),
         "1,000,000 numbers": lambda: _list(f"{9_000_000_000 + 7 * number}" for number in range(ROWS)),
     }
@@ -59,24 +59,24 @@ def _name(number: int) -> str:
     return f"Zy{letters} Qov{letters[::-1]}el"
 
 
-def _pattern(number: int) -> OwnKind:
-    return OwnKind(f"own{number}", 0.9, *regex_parts(rf"\b[A-Z]Q{number}-\d{{6}}\b"))
+def _pattern(number: int) -> CustomKind:
+    return CustomKind(f"own{number}", 0.9, *regex_parts(rf"\b[A-Z]Q{number}-\d{{6}}\b"))
 
 
-def _list(values: Iterator[str]) -> Own:
+def _list(values: Iterator[str]) -> CustomKinds:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "list"
         build(values, KEY, "value", file)
-        return Own([OwnKind("own", 0.99, table=Table(*parsed(file.read_bytes()), KEY))])
+        return CustomKinds([CustomKind("own", 0.99, table=ExactTable(*parsed(file.read_bytes()), KEY))])
 
 
-def _cost_us(engine: Engine, own: Own, text: str) -> float:
+def _cost_us(engine: Engine, own: CustomKinds, text: str) -> float:
     assert not any(span.kind.startswith("own") for span in engine.scan(walk({"text": text}), own).spans)
     rounds = max(5, 400_000 // len(text))
     return 1e6 * (_best_s(engine, own, text, rounds) - _best_s(engine, NO_OWN, text, rounds))
 
 
-def _best_s(engine: Engine, own: Own, text: str, rounds: int) -> float:
+def _best_s(engine: Engine, own: CustomKinds, text: str, rounds: int) -> float:
     best = 1e9
     for _ in range(rounds):
         texts = walk({"text": text})

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-from sidecar.detect.custom.exact_form import Form, form
+from sidecar.detect.custom.exact_form import ValueForm, form
 from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest, key_id, key_of
 from sidecar.document import suggest
 from sidecar.errors import SettingsError, SidecarError
@@ -99,7 +99,7 @@ def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple
     return header, counts
 
 
-def _forms(values: Iterable[str], counts: Counter[str]) -> Iterator[Form]:
+def _forms(values: Iterable[str], counts: Counter[str]) -> Iterator[ValueForm]:
     for value in values:
         counts["rows"] += 1
         if made := form(value):

@@ -20,11 +20,11 @@ DEFAULT_FILE: Final = "sidecar.yaml"
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
 
 
-class _Model(BaseModel):
+class _SettingsModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Server(_Model):
+class Server(_SettingsModel):
     """One MCP server and the listener that stands for it."""
 
     name: Name
@@ -81,7 +81,7 @@ class Server(_Model):
         return self.upstream.startswith("https:")
 
 
-class Alert(_Model):
+class Alert(_SettingsModel):
     """One place to tell of findings. The address may hold a secret, so it can be ``env:NAME`` or ``file:PATH``."""
 
     name: Name = "webhook"
@@ -90,7 +90,7 @@ class Alert(_Model):
     """The least severity told here."""
 
 
-class StoreAddress(_Model):
+class StoreAddress(_SettingsModel):
     """Where the record is kept: embedded chDB below ``data``, or a ClickHouse server over HTTP."""
 
     kind: Literal["chdb", "clickhouse"] = "chdb"
@@ -101,7 +101,7 @@ class StoreAddress(_Model):
     secure: bool = False
 
 
-class Settings(_Model):
+class Settings(_SettingsModel):
     """Everything that can be set, with a default that is right for most."""
 
     servers: tuple[Server, ...] = Field(default=(), strict=False)

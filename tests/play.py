@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pytest
 
 from sidecar.events import Mode
-from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.state import Exchange
-from sidecar.judging.message_judge import Judging
+from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.proxy.policy_reloader import load_tested
 from sidecar.record.ledger import Ledger
@@ -112,10 +112,10 @@ class Play:
         """What the sidecar sent into an open stream by itself, and into which."""
         self.server = Server(name="crm", listen="127.0.0.1:9001", upstream="http://127.0.0.1:8001", payloads=payloads)
         self.in_force = SimpleNamespace(current=_loaded(folder, policies))
-        judging = Judging(self.in_force, ENGINE, KEY, cap)
+        judging = MessageJudge(self.in_force, ENGINE, KEY, cap)
         ledger = Ledger(self._put, judging.mask, node="n", is_forwarding_when_full=False)
         self.now = 1_800_000_000.0
-        self.waist = Waist(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)
+        self.pipeline = Pipeline(judging, ledger, Sessions(KEY), clock=self._clock, timer=self._clock)
 
     def _clock(self) -> float:
         self.now += 0.001
@@ -139,14 +139,14 @@ class Play:
             seen_at=self.now,
             started=self.now,
         )
-        self.waist.request(exchange)
+        self.pipeline.request(exchange)
         return exchange
 
     def get(self, path: str = "/mcp", **headers: str) -> Exchange:
         """The client opens a listening stream."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         exchange = Exchange(self.server, "GET", path, named, b"", "10.0.0.9", self.now, self.now)
-        self.waist.request(exchange)
+        self.pipeline.request(exchange)
         return exchange
 
     def answer(self, exchange: Exchange, message: Any, status: int = 200, **headers: str) -> bytes:
@@ -157,7 +157,7 @@ class Play:
             name.replace("_", "-"): value for name, value in headers.items()
         }
         exchange.response_body = message if isinstance(message, bytes) else json.dumps(message).encode()
-        self.waist.response(exchange)
+        self.pipeline.response(exchange)
         return exchange.response_body
 
     def stream(self, exchange: Exchange) -> Callable[[Any], bytes]:
@@ -165,7 +165,7 @@ class Play:
         exchange.status = 200
         exchange.response_headers = {**exchange.response_headers, "content-type": "text/event-stream"}
         exchange.inject = lambda data: self.injected.append((exchange, data))
-        self.waist.opened(exchange)
+        self.pipeline.opened(exchange)
 
         def send(message: Any) -> bytes:
             raw = (
@@ -173,7 +173,7 @@ class Play:
                 if isinstance(message, bytes)
                 else b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n"
             )
-            return self.waist.event(exchange, raw)
+            return self.pipeline.event(exchange, raw)
 
         return send
 

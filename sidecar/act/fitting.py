@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sidecar import limits
 from sidecar.act.formats import SAMPLES, sample_of
-from sidecar.act.redact import STRUCTURED, Mark, marked
+from sidecar.act.redact import STRUCTURED, Replace, marked
 from sidecar.act.samples import NoSample, sample
 from sidecar.act.schemas import CannotTell, Walk
 from sidecar.events import Path, Span
@@ -24,7 +24,7 @@ class NothingFits(ValueError):
 
 
 def stand_ins(
-    payload: Any, schema: Any, spans: Iterable[Span], mark: Mark, others: Mapping[Path, Sequence[Any]] = _NONE
+    payload: Any, schema: Any, spans: Iterable[Span], mark: Replace, others: Mapping[Path, Sequence[Any]] = _NONE
 ) -> dict[Path, Any]:
     """The leaves of a result's structured content that need another value than the ordinary mark, and which.
 

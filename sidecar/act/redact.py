@@ -17,7 +17,7 @@ from typing import Any, Final
 from sidecar.decode.locate import Place, decoded, occurrences
 from sidecar.events import Path, Span
 
-Mark = Callable[[Span], str]
+Replace = Callable[[Span], str]
 """What to write in place of a span; never empty."""
 
 STRUCTURED: Final[Path] = ("result", "structuredContent")
@@ -32,7 +32,7 @@ _WIDE: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class _Replacement:
     """What happens to one text: each ``(start, end, new)`` replaces ``old[start:end]``; in order, without overlap."""
 
     old: str
@@ -57,10 +57,10 @@ class _Other:
         return self.value
 
 
-Changes = dict[Place, _Change | _Other]
+Changes = dict[Place, _Replacement | _Other]
 
 
-def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> bytes:
+def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Replace, values: Mapping[Path, Any] = _NONE) -> bytes:
     """``raw`` with every span's stretch replaced; every byte outside the stretches stays as it was.
 
     ``raw`` is JSON, or plain text whose only leaf is the text itself. Stretches that overlap become one, marked as the
@@ -71,7 +71,7 @@ def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Mark, values: Mapping[
     return _patched_text(raw, rest, mark, values)
 
 
-def redact_value(payload: Any, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> Any:
+def redact_value(payload: Any, spans: Iterable[Span], mark: Replace, values: Mapping[Path, Any] = _NONE) -> Any:
     """A copy of ``payload`` with every span's stretch replaced, equal to what ``redact_bytes`` makes of its text.
 
     Parts without a span are shared with ``payload``, not copied. Raises ``ValueError`` as ``redact_bytes`` does.
@@ -80,22 +80,22 @@ def redact_value(payload: Any, spans: Iterable[Span], mark: Mark, values: Mappin
     return _patched_copy(payload, rest, mark, values)
 
 
-def mask_bytes(raw: bytes, spans: Iterable[Span], mark: Mark) -> bytes:
+def mask_bytes(raw: bytes, spans: Iterable[Span], mark: Replace) -> bytes:
     """Like ``redact_bytes``, but a number with a span becomes a string."""
     return _patched_text(raw, list(spans), mark, _NONE)
 
 
-def mask_value(payload: Any, spans: Iterable[Span], mark: Mark) -> Any:
+def mask_value(payload: Any, spans: Iterable[Span], mark: Replace) -> Any:
     """Like ``redact_value``, but a number with a span becomes a string."""
     return _patched_copy(payload, spans, mark, _NONE)
 
 
-def marked(spans: Iterable[Span], mark: Mark) -> dict[Path, str]:
+def marked(spans: Iterable[Span], mark: Replace) -> dict[Path, str]:
     """The texts of the leaves that hold ``spans``, by path, with every stretch replaced."""
     return {path: str(change.new()) for (path, is_key), change in _changes(spans, mark).items() if not is_key}
 
 
-def _patched_text(raw: bytes, spans: Sequence[Span], mark: Mark, values: Mapping[Path, Any]) -> bytes:
+def _patched_text(raw: bytes, spans: Sequence[Span], mark: Replace, values: Mapping[Path, Any]) -> bytes:
     if spans and spans[0].leaf.is_text and not spans[0].leaf.path and raw.decode("utf-8", "replace") == spans[0].leaf.text:
         return marked(spans, mark)[()].encode()
     changes = _changes(spans, mark, values)
@@ -116,7 +116,7 @@ def _patched_text(raw: bytes, spans: Sequence[Span], mark: Mark, values: Mapping
     return b"".join((*parts, raw[done:]))
 
 
-def _patched_copy(payload: Any, spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any]) -> Any:
+def _patched_copy(payload: Any, spans: Iterable[Span], mark: Replace, values: Mapping[Path, Any]) -> Any:
     changes = _changes(spans, mark, values)
     _keep_keys_apart(changes, payload)
     touched = {path[:length] for path, is_key in changes for length in range(len(path) + (not is_key))}
@@ -141,7 +141,7 @@ def _copy(value: Any, path: Path, changes: Changes, touched: set[Path]) -> Any:
     return change.new() if change else value
 
 
-def _patched(literal: bytes, change: _Change | _Other) -> bytes:
+def _patched(literal: bytes, change: _Replacement | _Other) -> bytes:
     """A JSON literal with its stretches replaced. A number becomes a string; what is not UTF-8 is written anew."""
     if isinstance(change, _Other):
         return json.dumps(change.value).encode()
@@ -183,7 +183,7 @@ def _byte_offsets(literal: bytes, chars: Sequence[int]) -> list[int]:
     return offsets
 
 
-def _changes(spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NONE) -> Changes:
+def _changes(spans: Iterable[Span], mark: Replace, values: Mapping[Path, Any] = _NONE) -> Changes:
     """The spans of each leaf as stretches; overlapping ones joined and marked as the longest."""
     by_place: dict[Place, list[Span]] = defaultdict(list)
     for span in spans:
@@ -199,7 +199,7 @@ def _changes(spans: Iterable[Span], mark: Mark, values: Mapping[Path, Any] = _NO
             else:
                 joined.append((span.start, span.end, span))
         stretches = tuple((start, end, mark(longest)) for start, end, longest in joined)
-        changes[place] = _Change(group[0].leaf.text, stretches)
+        changes[place] = _Replacement(group[0].leaf.text, stretches)
     return changes
 
 
@@ -213,7 +213,7 @@ def _keep_keys_apart(changes: Changes, payload: Any) -> None:
         numbers: dict[str, int] = defaultdict(lambda: 1)
         for key in siblings:
             place = ((*parent, key), True)
-            if not isinstance(change := changes.get(place), _Change):
+            if not isinstance(change := changes.get(place), _Replacement):
                 continue
             name = base = change.new()
             while name in taken:

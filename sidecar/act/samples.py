@@ -25,14 +25,14 @@ def sample(pattern: str, more: int = 0) -> str:
     """
     if len(pattern) > limits.SCHEMA_PATTERN_CHARS_MAX:
         raise NoSample
-    reader = _Reader(pattern, more)
+    reader = _PatternReader(pattern, more)
     text = reader.choice(0)
     if reader.at != len(pattern):
         raise NoSample
     return text
 
 
-class _Reader:
+class _PatternReader:
     """Reads an expression from left to right and writes as it goes."""
 
     def __init__(self, pattern: str, more: int) -> None:

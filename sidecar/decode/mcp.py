@@ -41,7 +41,7 @@ LISTS: Final = frozenset(_LISTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class MessageFields:
     """What one request or notification says of itself."""
 
     method: str
@@ -53,7 +53,7 @@ class Facts:
     client_version: str
 
 
-def facts(message: Mapping[str, Any]) -> Facts:
+def facts(message: Mapping[str, Any]) -> MessageFields:
     """The facts of a request or notification; anything missing or of the wrong type is empty."""
     method = message.get("method", "")
     params = _mapping(message.get("params"))
@@ -61,7 +61,7 @@ def facts(message: Mapping[str, Any]) -> Facts:
     info = _mapping(params.get("clientInfo") if method == "initialize" else meta.get(_META + "clientInfo"))
     protocol = params.get("protocolVersion") if method == "initialize" else meta.get(_META + "protocolVersion")
     trace = _TRACEPARENT.match(_text(meta.get("traceparent")))
-    return Facts(
+    return MessageFields(
         method=method,
         tool=_subject(method, params),
         args=_arguments(method, params),

@@ -12,7 +12,7 @@ _OF_KINDS: Final = frozenset({"candidates", "spans"})
 
 
 @dataclass(slots=True)
-class Left:
+class Budget:
     """What may still be done in one message; ``skipped`` names the bounds that were reached, with the bytes left undone."""
 
     effort: int = EFFORT_MAX

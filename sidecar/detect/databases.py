@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import hyperscan
 
 from sidecar.detect.kinds import Detector
-from sidecar.detect.prefilter_groups import DOORS, Door
-from sidecar.detect.prefilters import GATES
+from sidecar.detect.prefilter_groups import PREFILTER_GROUPS, PrefilterGroup
+from sidecar.detect.prefilters import PREFILTERS
 from sidecar.limits import BYTES_PER_SURPLUS_HIT, HITS_PER_DETECTOR_MAX, HITS_SURPLUS_MAX
 
 Hits = dict[int, list[int]]
@@ -24,7 +24,7 @@ _PLACE: Final = 20_000
 _PLACES: Final = 20_001
 """Stand for a door of which one match says all, and for one with a reach."""
 _PLACES_MAX: Final = 16
-ONCE: Final = frozenset(FIRST_GATE + index for index, each in enumerate(GATES) if each.is_once)
+ONCE: Final = frozenset(FIRST_GATE + index for index, each in enumerate(PREFILTERS) if each.is_once)
 Expressions = tuple[tuple[int, str], ...]
 """Patterns with the numbers under which they are reported."""
 
@@ -108,17 +108,17 @@ def version(detectors: Sequence[Detector]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def _parted(detectors: Sequence[Detector]) -> list[tuple[Door, Expressions]]:
+def _parted(detectors: Sequence[Detector]) -> list[tuple[PrefilterGroup, Expressions]]:
     """The numbered patterns behind each door; none where nothing is behind it."""
-    behind: dict[Door, list[tuple[int, str]]] = {door: [] for door in DOORS}
+    behind: dict[PrefilterGroup, list[tuple[int, str]]] = {door: [] for door in PREFILTER_GROUPS}
     for rank, detector in enumerate(detectors):
         behind[detector.door].append((rank, detector.gate))
-    for index, gate in enumerate(GATES):
+    for index, gate in enumerate(PREFILTERS):
         behind[gate.door].append((FIRST_GATE + index, gate.pattern))
     return [(door, tuple(gates)) for door, gates in behind.items() if gates]
 
 
-def _opener(door: Door) -> Expressions:
+def _opener(door: PrefilterGroup) -> Expressions:
     return ((_PLACES if door.reach else _PLACE, door.pattern),)
 
 
@@ -134,14 +134,14 @@ def _compiled(expressions: Expressions) -> hyperscan.Database:
     return database
 
 
-def _loaded(dump: bytes, doors: Sequence[Door]) -> list[tuple[hyperscan.Database | None, hyperscan.Database]]:
+def _loaded(dump: bytes, groups: Sequence[PrefilterGroup]) -> list[tuple[hyperscan.Database | None, hyperscan.Database]]:
     """What ``dump`` holds for each door.
 
     Raises:
         ValueError: it is no dump of these doors.
     """
     loaded = []
-    for door in doors:
+    for door in groups:
         opener, dump = _first(dump)
         gates, dump = _first(dump)
         if gates is None or (opener is None) == bool(door.pattern):

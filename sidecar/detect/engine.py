@@ -11,13 +11,13 @@ from typing import Any, Final
 import re2
 
 from sidecar.detect import blobs, injection, personal, secrets
-from sidecar.detect.budget import Left, fair_shares
+from sidecar.detect.budget import Budget, fair_shares
 from sidecar.detect.custom.registered import DETECTOR, Registered
-from sidecar.detect.custom.scan import NO_OWN, Own
+from sidecar.detect.custom.scan import NO_OWN, CustomKinds
 from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
-from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, Known, apart, is_known, known_by_family
+from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, KnownStretches, apart, is_known, known_by_family
 from sidecar.detect.kinds import Candidate, Detector, Surface
-from sidecar.detect.prefilters import GATES
+from sidecar.detect.prefilters import PREFILTERS
 from sidecar.detect.secrets import contextual
 from sidecar.detect.split_values import joined_fields
 from sidecar.detect.text import Texts
@@ -39,7 +39,7 @@ _BY_CHANCE: Final = 0.5
 """Pictures in base64 hold about one credential of a short form in 10 MB, by chance; nobody should have to look at it."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
-_BASE64_GATE: Final = FIRST_GATE + next(index for index, each in enumerate(GATES) if each.undoes == "base64")
+_BASE64_GATE: Final = FIRST_GATE + next(index for index, each in enumerate(PREFILTERS) if each.undoes == "base64")
 _SEARCH_EFFORT: Final = 3
 _BYTES_PER_EFFORT: Final = 128
 _SURE_EFFORT: Final = 15
@@ -70,7 +70,7 @@ class Engine:
         self.databases = Databases(detectors, compiled)
         self._last = len(detectors)
 
-    def scan(self, texts: Texts, own: Own = NO_OWN) -> Scan:
+    def scan(self, texts: Texts, own: CustomKinds = NO_OWN) -> Scan:
         """What all detectors, and the ``own`` kinds of the policies in force, see in ``texts``, in order of place.
 
         Beyond ``SPANS_MAX``, ``skipped`` says ``spans``, and beyond ``EFFORT_MAX`` or ``HITS_PER_DETECTOR_MAX`` ``candidates``:
@@ -86,7 +86,7 @@ class Engine:
         count, version = len(self._detectors) + len(own), _version_with(self.version, own.version)
         if not (hits or self._registered or own):
             return Scan((), len(data), texts.bytes_skipped + unread, texts.skipped, 0, count, version, unseen)
-        left = Left()
+        left = Budget()
         mine = _own(own, texts, left)
         found = self._found(texts, hits, left) + mine
         is_cut_up = not ONCE.isdisjoint(hits)
@@ -103,7 +103,7 @@ class Engine:
         kinds_cut, unseen = frozenset() if texts.skipped else left.kinds_cut, (*unseen, *sorted(left.unseen))
         return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, version, unseen, kinds_cut)
 
-    def _kept(self, found: list[Found], left: Left) -> list[Found]:
+    def _kept(self, found: list[Found], left: Budget) -> list[Found]:
         """What was found, within ``SPANS_MAX``: all of the kinds of which there are few, and the first of the others."""
         if len(found) <= SPANS_MAX:
             return found
@@ -117,7 +117,7 @@ class Engine:
                 left.cut("spans", (kind,), sum(each.end - each.start for each in rest))
         return kept
 
-    def _found(self, surface: Surface, hits: Hits, left: Left) -> list[Found]:
+    def _found(self, surface: Surface, hits: Hits, left: Budget) -> list[Found]:
         """What detectors confirm on one surface, without overlap. A flood of one detector takes nothing from the others."""
         data = surface.joined()
         if STOPPED in hits:
@@ -130,11 +130,11 @@ class Engine:
             found += self._confirmed(rank, hits[rank], surface, left, left.effort // (len(ranks) - index))
         return apart(found)
 
-    def _hidden(self, texts: Texts, hits: Hits, plain: list[Found], left: Left, own: Own) -> list[Found]:
+    def _hidden(self, texts: Texts, hits: Hits, plain: list[Found], left: Budget, own: CustomKinds) -> list[Found]:
         """What stands in encoded stretches, as stretches of the message's own text."""
         found: dict[tuple[str, int, int, str], Found] = {}
         surface: Surface = texts
-        known: dict[str, Known] = {}
+        known: dict[str, KnownStretches] = {}
         for depth in range(ENCODING_DEPTH_MAX + 1):
             for gate in ONCE & hits.keys():
                 del hits[gate]
@@ -156,7 +156,7 @@ class Engine:
                         found[key] = inner
         return list(found.values())
 
-    def _cut_up(self, texts: Texts, found: list[Found], left: Left) -> Iterator[Found]:
+    def _cut_up(self, texts: Texts, found: list[Found], left: Budget) -> Iterator[Found]:
         """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
         made = joined_fields(texts)
         if not made:
@@ -187,7 +187,7 @@ class Engine:
         for start, end in ranges:
             yield replace(found, start=start, end=end, via=via, plain=plain)
 
-    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Left, share: int) -> list[Found]:
+    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Budget, share: int) -> list[Found]:
         """The hits of one detector whose pattern and check agree, each value once, for at most ``share`` of effort."""
         detector, search, data = self._detectors[rank], self._searches[rank], surface.joined()
         if search is None:
@@ -264,7 +264,7 @@ def _search(pattern: str) -> Any:
     return re2.compile(pattern.encode(), _OPTIONS)._regexp.Match
 
 
-def _own(own: Own, surface: Surface, left: Left) -> list[Found]:
+def _own(own: CustomKinds, surface: Surface, left: Budget) -> list[Found]:
     """What own kinds recognise; they overlap built-in kinds and one another, because none may take another's finding away."""
     places, cuts = own.found(surface)
     for reason, kind, count in cuts:
@@ -278,7 +278,7 @@ def _version_with(version: str, own: str) -> str:
     return hashlib.sha256(f"{version}+{own}".encode()).hexdigest()[:12] if own else version
 
 
-def _gates(hits: Hits, surface: Surface, left: Left) -> dict[str, list[int]]:
+def _gates(hits: Hits, surface: Surface, left: Budget) -> dict[str, list[int]]:
     """The ends of gates by the transformation they call for; on a view only those in what was undone for it."""
     gates: dict[str, list[int]] = {}
     unread = 0
@@ -290,7 +290,7 @@ def _gates(hits: Hits, surface: Surface, left: Left) -> dict[str, list[int]]:
             if isinstance(surface, View):
                 ends = [end for end in ends if surface.is_fresh(max(0, end - 2))]
             if ends:
-                gates.setdefault(GATES[number - FIRST_GATE].undoes, []).extend(ends)
+                gates.setdefault(PREFILTERS[number - FIRST_GATE].undoes, []).extend(ends)
     if unread:
         left.skip("encoded", unread)
     return gates

@@ -45,7 +45,7 @@ def apart(found: list[Found]) -> list[Found]:
     return [each for mine in families.values() for each in _without_overlap(mine)]
 
 
-class Known:
+class KnownStretches:
     """Stretches by their kinds, to be asked about quickly."""
 
     __slots__ = ("_kinds",)
@@ -74,18 +74,18 @@ class Known:
         return mine[index] if index >= 0 else _NOTHING
 
 
-NOTHING_KNOWN: Final = Known(())
+NOTHING_KNOWN: Final = KnownStretches(())
 
 
-def known_by_family(found: Iterable[Found]) -> dict[str, Known]:
+def known_by_family(found: Iterable[Found]) -> dict[str, KnownStretches]:
     """What was found without undoing anything."""
     families: dict[str, list[tuple[int, int, str]]] = {}
     for each in found:
         families.setdefault(family(each), []).append((each.start, each.end, each.kind))
-    return {name: Known(mine) for name, mine in families.items()}
+    return {name: KnownStretches(mine) for name, mine in families.items()}
 
 
-def is_known(inner: Found, known: Mapping[str, Known]) -> bool:
+def is_known(inner: Found, known: Mapping[str, KnownStretches]) -> bool:
     """Whether it was found without undoing anything: the same kind there, or the same letters as another kind of its family.
 
     A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sidecar.detect.prefilter_groups import WORDS, Door
+from sidecar.detect.prefilter_groups import WORDS, PrefilterGroup
 
 _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
@@ -121,7 +121,7 @@ class Detector:
     may_overlap: bool = False
     doubt: Callable[[Candidate], bool] | None = None
     is_ahead: bool = False
-    door: Door = WORDS
+    door: PrefilterGroup = WORDS
     effort: int = 15
     glance: Callable[[bytes, int], bool] | None = None
 

@@ -56,7 +56,7 @@ _FOREIGN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PrefilterGroup:
     """``sign``, one byte, must stand in the text and ``pattern`` (Hyperscan) match it; a door without either is always open.
 
     Where there is a ``reach``, what is behind matches nowhere but within so many bytes before and after where a match of
@@ -70,25 +70,25 @@ class Door:
     is_foreign: bool = False
 
 
-WORDS: Final = Door("words")
+WORDS: Final = PrefilterGroup("words")
 """Most of all there is: what begins with letters that are rare together."""
-FIELDS: Final = Door("fields")
-COLONS: Final = Door("colons")
-DIGITS: Final = Door("digits", "|".join(_DIGITS), reach=100)
-CAPITAL_RUN: Final = Door("capital-run", "[0-9A-Z]{16}")
-HEX_RUN: Final = Door("hex-run", "[0-9A-Fa-f :-]{23}")
-BASE64_RUN: Final = Door("base64-run", "[A-Za-z0-9+/_-]{20}")
-ADDRESS: Final = Door("address", sign=b"@")
-LOGIN: Final = Door("login", sign=b"@")
+FIELDS: Final = PrefilterGroup("fields")
+COLONS: Final = PrefilterGroup("colons")
+DIGITS: Final = PrefilterGroup("digits", "|".join(_DIGITS), reach=100)
+CAPITAL_RUN: Final = PrefilterGroup("capital-run", "[0-9A-Z]{16}")
+HEX_RUN: Final = PrefilterGroup("hex-run", "[0-9A-Fa-f :-]{23}")
+BASE64_RUN: Final = PrefilterGroup("base64-run", "[A-Za-z0-9+/_-]{20}")
+ADDRESS: Final = PrefilterGroup("address", sign=b"@")
+LOGIN: Final = PrefilterGroup("login", sign=b"@")
 """Apart from addresses, with which together it takes three times as long."""
-PLUS: Final = Door("plus", sign=b"+")
-PERCENT: Final = Door("percent", sign=b"%")
-BACKSLASH: Final = Door("backslash", sign=b"\\")
-AMPERSAND: Final = Door("ampersand", sign=b"&")
-EQUALS: Final = Door("equals", sign=b"=")
-ZERO: Final = Door("zero", sign=b"\0")
-FOREIGN: Final = Door("foreign", "|".join(_FOREIGN), is_foreign=True)
-DOORS: Final = (
+PLUS: Final = PrefilterGroup("plus", sign=b"+")
+PERCENT: Final = PrefilterGroup("percent", sign=b"%")
+BACKSLASH: Final = PrefilterGroup("backslash", sign=b"\\")
+AMPERSAND: Final = PrefilterGroup("ampersand", sign=b"&")
+EQUALS: Final = PrefilterGroup("equals", sign=b"=")
+ZERO: Final = PrefilterGroup("zero", sign=b"\0")
+FOREIGN: Final = PrefilterGroup("foreign", "|".join(_FOREIGN), is_foreign=True)
+PREFILTER_GROUPS: Final = (
     WORDS, FIELDS, COLONS, DIGITS, CAPITAL_RUN, HEX_RUN, BASE64_RUN, ADDRESS, LOGIN, PLUS, PERCENT, BACKSLASH, AMPERSAND,
     EQUALS, ZERO, FOREIGN,
 )  # fmt: skip

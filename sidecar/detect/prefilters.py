@@ -21,7 +21,7 @@ from sidecar.detect.prefilter_groups import (
     SPACE,
     WORDS,
     ZERO,
-    Door,
+    PrefilterGroup,
 )  # fmt: skip
 
 _ALNUM_HEX: Final = "(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])"
@@ -48,7 +48,7 @@ _NAMED_SIGNS: Final = "(?:commat|period|lowbar|equals|sol|plus|colon|dash|hyphen
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Prefilter:
     """``undoes`` names the transformation of ``runs.py`` or ``letters.py`` that a hit of ``pattern`` (Hyperscan) calls for.
 
     ``is_once``: one hit says all there is to say. ``door`` is as in ``Detector``.
@@ -56,7 +56,7 @@ class Gate:
 
     undoes: str
     pattern: str
-    door: Door
+    door: PrefilterGroup
     is_once: bool = False
 
 
@@ -65,34 +65,36 @@ def _run(body: str, alphabet: str) -> str:
     return f"{body}{alphabet}*(?:[^{alphabet[1:]}|$)"
 
 
-GATES: Final[tuple[Gate, ...]] = (
-    Gate("base64", _run(f"(?:{_QUAD}){{5}}", _B64), BASE64_RUN),
-    Gate("base64", _run(f"(?:{_QUADS_16}){{3}}", _B64), BASE64_RUN),
-    Gate("base64", _run(f"(?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]){_B64}{{12}}", _B64), WORDS),
-    Gate("base32", _run(f"(?:{_OCTET_32}){{3}}", "[A-Z2-7]"), CAPITAL_RUN),
-    Gate("hex", _run(f"(?:[2-7]{_HEX}){{12}}", _HEX), BASE64_RUN),
-    Gate("hex", _run(f"(?:[2-7]{_HEX}00){{6}}", _HEX), BASE64_RUN),
-    Gate("hex", _run(f"(?:^|[^0-9A-Fa-f])(?:1[fF]8[bB]08|78(?:01|5[eE]|9[cC]|[dD][aA])){_HEX}{{20}}", _HEX), BASE64_RUN),
-    Gate("hex", f"(?:[2-7]{_HEX}[ :-]){{8}}", HEX_RUN),
-    Gate("hex", f"(?:0[xX][2-7]{_HEX}, ?){{6}}", WORDS),
-    Gate("url", f"%(?:25)*{_ALNUM_HEX}", PERCENT),
-    Gate("url", f"[0-9A-Za-z]%(?:25)*{_SIGN_HEX}[0-9A-Za-z%]", PERCENT),
-    Gate("escape", rf"\\(?:u00{_ALNUM_HEX}|u\{{0*{_ALNUM_HEX}\}}|x{_ALNUM_HEX}|U000000{_ALNUM_HEX})", BACKSLASH),
-    Gate("escape", rf"[0-9A-Za-z]\\+(?:u00|x){_SIGN_HEX}[0-9A-Za-z\\]", BACKSLASH),
-    Gate("escape", r"(?:\\[01][0-7]{2}){3}", BACKSLASH),
-    Gate("escape", r"[0-9A-Za-z:/]\\+/[0-9A-Za-z\\]", BACKSLASH),
-    Gate("entity", f"&(?:amp;)*#(?:[xX]0*{_ALNUM_HEX}|{_ALNUM_DECIMAL})(?:;|[^0-9A-Fa-f])", AMPERSAND),
-    Gate("entity", f"[0-9A-Za-z]&(?:amp;)*(?:{_NAMED_SIGNS};|#(?:[xX]0*{_SIGN_HEX}|0*(?:4[3567]|58|61|64|95));)", AMPERSAND),
-    Gate("escape", rf"(?:\\(?:0000)?{_ALNUM_HEX} ?){{3}}", BACKSLASH),
-    Gate("quoted-printable", f"(?:={_ALNUM_HEX}){{3}}", EQUALS),
-    Gate("quoted-printable", r"[0-9A-Za-z_-]=\r?\n[0-9A-Za-z_]", EQUALS),
-    Gate("unicode", r"\x00[0-9A-Za-z_-]", ZERO),
-    Gate("unicode", f"(?:{_INVISIBLE}|{_COMBINING})[0-9A-Za-z_-]", FOREIGN),
-    Gate("unicode", f"(?:{_WIDE}){{2}}|[0-9A-Za-z_-]{_WIDE}|{_WIDE}[0-9A-Za-z_-]", FOREIGN),
-    Gate("unicode", f"[0-9A-Za-z_]{_ALIKE}|{_ALIKE}[0-9A-Za-z_]", FOREIGN),
-    Gate("unicode", f"[0-9]{SPACE}[0-9]", FOREIGN),
-    Gate("unicode", r"(?:\xd9[\xa0-\xa9]|\xdb[\xb0-\xb9]|\xe0[\xa5\xa7\xa9\xab\xad\xaf][\xa6-\xaf]){6}", FOREIGN),
-    Gate("tags", r"(?:\xf3\xa0[\x80\x81][\x80-\xbf]){8}", FOREIGN),
-    Gate("fields", r"\n[0-9A-Za-z+/=._-]*(?:[0-9][A-Za-z]|[A-Za-z][0-9])[0-9A-Za-z+/=._-]*\n", FIELDS, is_once=True),
-    Gate("selectors", r"(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){8}", FOREIGN),
+PREFILTERS: Final[tuple[Prefilter, ...]] = (
+    Prefilter("base64", _run(f"(?:{_QUAD}){{5}}", _B64), BASE64_RUN),
+    Prefilter("base64", _run(f"(?:{_QUADS_16}){{3}}", _B64), BASE64_RUN),
+    Prefilter("base64", _run(f"(?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7]){_B64}{{12}}", _B64), WORDS),
+    Prefilter("base32", _run(f"(?:{_OCTET_32}){{3}}", "[A-Z2-7]"), CAPITAL_RUN),
+    Prefilter("hex", _run(f"(?:[2-7]{_HEX}){{12}}", _HEX), BASE64_RUN),
+    Prefilter("hex", _run(f"(?:[2-7]{_HEX}00){{6}}", _HEX), BASE64_RUN),
+    Prefilter("hex", _run(f"(?:^|[^0-9A-Fa-f])(?:1[fF]8[bB]08|78(?:01|5[eE]|9[cC]|[dD][aA])){_HEX}{{20}}", _HEX), BASE64_RUN),
+    Prefilter("hex", f"(?:[2-7]{_HEX}[ :-]){{8}}", HEX_RUN),
+    Prefilter("hex", f"(?:0[xX][2-7]{_HEX}, ?){{6}}", WORDS),
+    Prefilter("url", f"%(?:25)*{_ALNUM_HEX}", PERCENT),
+    Prefilter("url", f"[0-9A-Za-z]%(?:25)*{_SIGN_HEX}[0-9A-Za-z%]", PERCENT),
+    Prefilter("escape", rf"\\(?:u00{_ALNUM_HEX}|u\{{0*{_ALNUM_HEX}\}}|x{_ALNUM_HEX}|U000000{_ALNUM_HEX})", BACKSLASH),
+    Prefilter("escape", rf"[0-9A-Za-z]\\+(?:u00|x){_SIGN_HEX}[0-9A-Za-z\\]", BACKSLASH),
+    Prefilter("escape", r"(?:\\[01][0-7]{2}){3}", BACKSLASH),
+    Prefilter("escape", r"[0-9A-Za-z:/]\\+/[0-9A-Za-z\\]", BACKSLASH),
+    Prefilter("entity", f"&(?:amp;)*#(?:[xX]0*{_ALNUM_HEX}|{_ALNUM_DECIMAL})(?:;|[^0-9A-Fa-f])", AMPERSAND),
+    Prefilter(
+        "entity", f"[0-9A-Za-z]&(?:amp;)*(?:{_NAMED_SIGNS};|#(?:[xX]0*{_SIGN_HEX}|0*(?:4[3567]|58|61|64|95));)", AMPERSAND
+    ),
+    Prefilter("escape", rf"(?:\\(?:0000)?{_ALNUM_HEX} ?){{3}}", BACKSLASH),
+    Prefilter("quoted-printable", f"(?:={_ALNUM_HEX}){{3}}", EQUALS),
+    Prefilter("quoted-printable", r"[0-9A-Za-z_-]=\r?\n[0-9A-Za-z_]", EQUALS),
+    Prefilter("unicode", r"\x00[0-9A-Za-z_-]", ZERO),
+    Prefilter("unicode", f"(?:{_INVISIBLE}|{_COMBINING})[0-9A-Za-z_-]", FOREIGN),
+    Prefilter("unicode", f"(?:{_WIDE}){{2}}|[0-9A-Za-z_-]{_WIDE}|{_WIDE}[0-9A-Za-z_-]", FOREIGN),
+    Prefilter("unicode", f"[0-9A-Za-z_]{_ALIKE}|{_ALIKE}[0-9A-Za-z_]", FOREIGN),
+    Prefilter("unicode", f"[0-9]{SPACE}[0-9]", FOREIGN),
+    Prefilter("unicode", r"(?:\xd9[\xa0-\xa9]|\xdb[\xb0-\xb9]|\xe0[\xa5\xa7\xa9\xab\xad\xaf][\xa6-\xaf]){6}", FOREIGN),
+    Prefilter("tags", r"(?:\xf3\xa0[\x80\x81][\x80-\xbf]){8}", FOREIGN),
+    Prefilter("fields", r"\n[0-9A-Za-z+/=._-]*(?:[0-9][A-Za-z]|[A-Za-z][0-9])[0-9A-Za-z+/=._-]*\n", FIELDS, is_once=True),
+    Prefilter("selectors", r"(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){8}", FOREIGN),
 )  # fmt: skip

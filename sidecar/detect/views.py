@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.detect import letters, runs
-from sidecar.detect.budget import Left
+from sidecar.detect.budget import Budget
 from sidecar.detect.kinds import CONTEXT_CHARS, Surface
 from sidecar.limits import INFLATED_BYTES_MAX
 
@@ -99,7 +99,7 @@ class View:
         return max(0, bisect_right(self._starts, offset) - 1)
 
 
-def view(surface: Surface, hits: Mapping[str, Iterable[int]], left: Left) -> View:
+def view(surface: Surface, hits: Mapping[str, Iterable[int]], left: Budget) -> View:
     """What the gates' hits (ends, by the transformation they call for) stand for, within what is ``left``."""
     made = View(surface)
     group = 0
@@ -125,7 +125,7 @@ def _append(made: View, data: bytes, fresh: _Fresh, group: int) -> None:
     made.add(b"\n", after, after, "", group, is_fresh=False)
 
 
-def _runs(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Iterator[_Fresh]:
+def _runs(name: str, surface: Surface, ends: Iterable[int], left: Budget) -> Iterator[_Fresh]:
     data, done = surface.joined(), 0
     for end in sorted(ends):
         if end <= done:
@@ -145,7 +145,7 @@ def _runs(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Itera
             yield [(text, start, stop, via)]
 
 
-def _letters(name: str, surface: Surface, ends: Iterable[int], left: Left) -> Iterator[_Fresh]:
+def _letters(name: str, surface: Surface, ends: Iterable[int], left: Budget) -> Iterator[_Fresh]:
     data = surface.joined()
     for start, stop in _regions(data, ends):
         done, fresh = start, []

@@ -2,40 +2,40 @@
 
 from sidecar.decode import lossless, sse
 from sidecar.exchange import replies
-from sidecar.exchange.services import Ground
+from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
 
 
-class Endings:
+class Completion:
     """Closes what is open, each call once, and says what a client should still be told."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self._links = ground.links
-        self._ledger = ground.ledger
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._correlation = services.correlation
+        self._ledger = services.ledger
 
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
-        self._ground.listening.closed(exchange)
+        self._services.open_streams.closed(exchange)
         for note in exchange.notifications:
-            self._ground.end_on(exchange, note, "notification")
+            self._services.end_on(exchange, note, "notification")
         if exchange.rows_left_out:
             left_out, exchange.rows_left_out = exchange.rows_left_out, 0
-            self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._ground.clock())
+            self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._services.clock())
         if exchange.method == "GET" and exchange.endpoint:
             return self._session_over(exchange, reason)
         if exchange.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
             self.wait_elsewhere(exchange)
             return tail
         for call in exchange.open_calls():
-            if self._ground.is_stopping:
-                self._ground.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
+            if self._services.is_stopping:
+                self._services.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
             elif reason == "client" or call.is_cancelled:
                 error_type = "client_left" if reason == "client" else "cancelled"
-                self._ground.end_on(exchange, call, "cancelled", error_type=error_type)
+                self._services.end_on(exchange, call, "cancelled", error_type=error_type)
             elif exchange.is_resumable:
                 self.wait_elsewhere(exchange)
             else:
@@ -46,21 +46,21 @@ class Endings:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
         calls = exchange.open_calls()
-        exchange.answer = self._ground.failure(exchange, [call.rpc_id for call in calls], text, status)
+        exchange.answer = self._services.failure(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
             error_type = "timeout" if exchange.is_timed_out else "unreachable"
-            self._ground.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
+            self._services.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
 
     def wait_elsewhere(self, exchange: Exchange) -> None:
         """The answer is expected on another exchange; the table of open calls knows what it will answer."""
-        is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._ground.listening.of(exchange) is None
+        is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._services.open_streams.of(exchange) is None
         for call in exchange.open_calls():
             call.is_waiting = True
             if is_over:
-                self._ground.end_on(exchange, call, "no_response", error_type="session_ended")
-            elif self._links.open.get(call.link) is not call:
+                self._services.end_on(exchange, call, "no_response", error_type="session_ended")
+            elif self._correlation.open.get(call.link) is not call:
                 # A later request took its id, so an answer on another stream would be the later one's.
-                self._ground.end_on(exchange, call, "no_response", error_type="duplicate_id")
+                self._services.end_on(exchange, call, "no_response", error_type="duplicate_id")
         exchange.calls.clear()
 
     def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
@@ -69,7 +69,7 @@ class Endings:
         status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
         if exchange.transport == "stdio":
             error_type = "server_ended"
-        self._ground.end_on(exchange, call, status, error_type=error_type, error_message=text)
+        self._services.end_on(exchange, call, status, error_type=error_type, error_message=text)
         said = lossless.canonical(replies.server_failed(call.rpc_id, text))
         return said + b"\n" if exchange.transport == "stdio" else sse.message_event(said)
 
@@ -77,13 +77,13 @@ class Endings:
         """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
         tail = b""
         peer = peer_of(exchange)
-        self._links.clients.pop(peer)
-        for call in self._links.waiting_of(peer):
+        self._correlation.clients.pop(peer)
+        for call in self._correlation.waiting_of(peer):
             if reason == "client" or call.is_cancelled:
-                self._ground.end(call, "cancelled", error_type="client_left" if reason == "client" else "cancelled")
-            elif self._ground.is_stopping or call.row["direction"] == "response":
-                error_type = "sidecar_stopped" if self._ground.is_stopping else "session_ended"
-                self._ground.end(call, "no_response", error_type=error_type)
+                self._services.end(call, "cancelled", error_type="client_left" if reason == "client" else "cancelled")
+            elif self._services.is_stopping or call.row["direction"] == "response":
+                error_type = "sidecar_stopped" if self._services.is_stopping else "session_ended"
+                self._services.end(call, "no_response", error_type=error_type)
             else:
                 tail += self._unanswered(exchange, call, reason)
         return tail

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.act.redact import Mark, marked
+from sidecar.act.redact import Replace, marked
 from sidecar.decode import lossless, mcp
 from sidecar.events import Message, Span
 
@@ -72,7 +72,7 @@ def kept_briefly(raw: bytes, payload: Any) -> bytes:
     return lossless.dumps(value)
 
 
-def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span], mark: Mark) -> dict[str, str]:
+def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span], mark: Replace) -> dict[str, str]:
     """The ``Mcp-Name`` and ``Mcp-Param-*`` headers to replace, because they repeat a replaced value (MCP 2026-07-28)."""
     mirrors = {name: _decoded(value) for name, value in headers.items() if _is_mirror(name)}
     if not mirrors:
@@ -91,7 +91,7 @@ def mirrored_headers(headers: Mapping[str, str], redactions: Iterable[Span], mar
     return changed
 
 
-def is_mismatched(headers: Mapping[str, str], facts: mcp.Facts) -> bool:
+def is_mismatched(headers: Mapping[str, str], facts: mcp.MessageFields) -> bool:
     """Whether headers that repeat what a message says of itself say something else; modern servers then refuse it."""
     method, name = headers.get("mcp-method"), headers.get("mcp-name")
     return (method is not None and method != facts.method) or (name is not None and _decoded(name) != facts.tool)

@@ -11,26 +11,26 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.decode.jsonrpc import ids_in
-from sidecar.exchange.completion import Endings
+from sidecar.exchange.completion import Completion
 from sidecar.exchange.oauth import OAuthWatch, is_oauth
 from sidecar.exchange.requests import Requests
-from sidecar.exchange.responses import Answers
-from sidecar.exchange.services import Ground, wire_finding
+from sidecar.exchange.responses import Responses
+from sidecar.exchange.services import Services, wire_finding
 from sidecar.exchange.state import Exchange
 from sidecar.inventory.tracking import Inventory
-from sidecar.judging.message_judge import Judging
+from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.identity import Sessions
 
 
-class Waist:
+class Pipeline:
     """Decodes, judges, acts and records, for every carrier. ``clock`` gives unix seconds, ``timer`` a steady clock."""
 
     def __init__(
         self,
-        judging: Judging,
+        judging: MessageJudge,
         ledger: Ledger,
         sessions: Sessions,
         inventory: Inventory | None = None,
@@ -38,11 +38,11 @@ class Waist:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.ground = Ground(judging, ledger, sessions, inventory or Inventory(), clock, timer)
-        self._requests = Requests(self.ground)
-        self._catalogue = Catalogue(self.ground)
-        self._endings = Endings(self.ground)
-        self._answers = Answers(self.ground, self._catalogue, self._endings)
+        self.services = Services(judging, ledger, sessions, inventory or Inventory(), clock, timer)
+        self._requests = Requests(self.services)
+        self._catalogue = Catalogue(self.services)
+        self._completion = Completion(self.services)
+        self._responses = Responses(self.services, self._catalogue, self._completion)
         self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
 
     def request(self, exchange: Exchange) -> None:
@@ -54,52 +54,52 @@ class Waist:
     def response(self, exchange: Exchange) -> None:
         """The response arrived whole. May replace ``exchange.response_body`` and its status."""
         self._oauth.look(exchange)
-        self._answers.whole(exchange)
+        self._responses.whole(exchange)
 
     def opened(self, exchange: Exchange) -> None:
         """The response is an event stream and begins; ``exchange.inject`` is set until it is ``closed``."""
-        self.ground.listening.opened(exchange)
+        self.services.open_streams.opened(exchange)
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event of the response's stream; returns the bytes to send in its place, usually the same."""
-        return self._answers.event(exchange, raw)
+        return self._responses.event(exchange, raw)
 
     def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
         """A request over stdio goes on; what it opened is answered by messages of the exchange ``listening``."""
-        self._answers.passed_on(exchange, listening)
+        self._responses.passed_on(exchange, listening)
 
     def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One message of a server over stdio, parsed and as it came; returns what to send in its place, or None."""
-        return self._answers.message(exchange, payload, raw)
+        return self._responses.message(exchange, payload, raw)
 
     def unreadable(self, exchange: Exchange) -> bytes | None:
         """A line of a server over stdio that a client may read as we cannot: an error for the call it may answer, or None."""
-        return self._answers.unreadable(exchange)
+        return self._responses.unreadable(exchange)
 
     def closed(self, exchange: Exchange, reason: str) -> bytes:
         """The exchange is over: ``reason`` is empty for a clean end, ``client`` if the client left, else what went wrong.
 
         Returns what should still be sent on an open event stream.
         """
-        return self._endings.closed(exchange, reason)
+        return self._completion.closed(exchange, reason)
 
     def failed(self, exchange: Exchange, reason: str, status: int) -> None:
         """The server gave no usable response; sets the answer for the client and records why."""
-        self._endings.failed(exchange, reason, status)
+        self._completion.failed(exchange, reason, status)
 
     def internal_failure(self, exchange: Exchange, where: str) -> None:
         """A fault of the sidecar: refuse what is open, and record a finding of kind ``error`` that says where."""
         calls = exchange.open_calls()
         text = "The sidecar could not judge this message, so it was not passed on."
         ids = [call.rpc_id for call in calls] or ids_in(exchange.body)
-        exchange.answer = self.ground.failure(exchange, ids, text, 500)
-        self.ground.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
+        exchange.answer = self.services.failure(exchange, ids, text, 500)
+        self.services.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
         for call in calls:
-            self.ground.end(call, "blocked", error_type="internal", error_message=text)
+            self.services.end(call, "blocked", error_type="internal", error_message=text)
 
     def turned_away(self, reason: str, text: str) -> None:
         """A request that was refused at the door: noted, and not alerted, because whoever knocks decides how often."""
-        self.ground.note(replace(wire_finding(reason, text), action="log"))
+        self.services.note(replace(wire_finding(reason, text), action="log"))
 
     def policies_changed(self, old: PolicySet, new: PolicySet) -> None:
         """Other policies are in force. Clients that listen are told when what they may list is not the same any more."""
@@ -111,5 +111,5 @@ class Waist:
 
     def stop(self) -> None:
         """End what is still open; no call may be silently absent."""
-        for call in self.ground.links.waiting():
-            self.ground.end(call, "no_response", error_type="sidecar_stopped")
+        for call in self.services.correlation.waiting():
+            self.services.end(call, "no_response", error_type="sidecar_stopped")

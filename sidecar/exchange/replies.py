@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sidecar.decode import jsonrpc, lossless, mcp
 from sidecar.decode.sse import message_event
-from sidecar.exchange.state import EVENT_STREAM, Answer, Exchange
+from sidecar.exchange.state import EVENT_STREAM, Exchange, Reply
 
 REFUSED: Final = 1403
 """Our code for a policy's refusal, outside of every range JSON-RPC and MCP reserve."""
@@ -37,7 +37,7 @@ def refusal(rpc_id: Any, method: str, era: str, text: str, *, rule: str, call_id
     return {"jsonrpc": "2.0", "id": rpc_id, "result": result}
 
 
-def refused(exchange: Exchange, methods: list[str], payload: Any) -> Answer:
+def refused(exchange: Exchange, methods: list[str], payload: Any) -> Reply:
     """A refusal as the whole HTTP response.
 
     A refused handshake is a 403: a JSON-RPC error would only make the client fall back to an older revision.
@@ -46,17 +46,17 @@ def refused(exchange: Exchange, methods: list[str], payload: Any) -> Answer:
     return in_accepted_form(exchange, status, lossless.canonical(payload))
 
 
-def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Answer:
+def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Reply:
     """JSON where the client takes it, else the one event of a stream."""
     accept = exchange.headers.get("accept", "*/*")
     if status == 200 and EVENT_STREAM in accept and "application/json" not in accept and "*/*" not in accept:
-        return Answer(status, message_event(body), EVENT_STREAM)
-    return Answer(status, body)
+        return Reply(status, message_event(body), EVENT_STREAM)
+    return Reply(status, body)
 
 
-def unreadable(refusal_: jsonrpc.Refusal, status: int = 400) -> Answer:
+def unreadable(refusal_: jsonrpc.Refusal, status: int = 400) -> Reply:
     """The answer to bytes that are no message: as servers give it, an error without an id."""
-    return Answer(status, lossless.canonical(unread(refusal_, None)))
+    return Reply(status, lossless.canonical(unread(refusal_, None)))
 
 
 def unread(refusal_: jsonrpc.Refusal, rpc_id: Any) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def unread(refusal_: jsonrpc.Refusal, rpc_id: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": rpc_id, "error": error}
 
 
-def swallowed() -> Answer:
+def swallowed() -> Reply:
     """The answer to a notification that is not passed on: accepted, as always."""
-    return Answer(202)
+    return Reply(202)
 
 
-def accepted() -> Answer:
+def accepted() -> Reply:
     """The answer to a POST in the transport of 2024-11-05: what it asked is answered on the client's stream."""
-    return Answer(202, b"Accepted", "text/plain")
+    return Reply(202, b"Accepted", "text/plain")
 
 
 def server_failed(rpc_id: Any, text: str) -> dict[str, Any]:
@@ -93,9 +93,9 @@ def ping(rpc_id: Any) -> bytes:
     return lossless.canonical({"jsonrpc": "2.0", "id": rpc_id, "method": "ping"})
 
 
-def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
+def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Reply:
     """The HTTP response for requests that got no answer: their JSON-RPC errors, or a plain one when there was no request."""
     if not ids:
         return unreadable(jsonrpc.Refusal(SERVER_FAILED, "failed", text), status)
     errors = [server_failed(each, text) for each in ids]
-    return Answer(status, lossless.canonical(errors if exchange.is_batch else errors[0]))
+    return Reply(status, lossless.canonical(errors if exchange.is_batch else errors[0]))

@@ -13,10 +13,10 @@ from sidecar.decode.encodings import decoded
 from sidecar.errors import StoreError
 from sidecar.events import Caller, Message
 from sidecar.exchange import lists, replies
-from sidecar.exchange.services import Ground, wire_finding
-from sidecar.exchange.state import EVENT_STREAM, JSON, Answer, Exchange
+from sidecar.exchange.services import Services, wire_finding
+from sidecar.exchange.state import EVENT_STREAM, JSON, Exchange, Reply
 from sidecar.judging.message_judge import redacted, with_finding
-from sidecar.policy.judgement import Judged
+from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
 
@@ -28,12 +28,12 @@ _ASCII_LIKE: Final = frozenset(("utf-8", "utf8", "us-ascii", "iso-8859-1", "lati
 _UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
 
 
-def _mirrors(headers: Mapping[str, str], judged: Judged) -> dict[str, str]:
+def _mirrors(headers: Mapping[str, str], judged: Judgement) -> dict[str, str]:
     """The headers that repeat what is another in the body now: first what tokens turned back into, then what was taken out."""
     changed: dict[str, str] = {}
     if judged.restored is not None:
         changed = lists.mirrored_headers(headers, judged.restored.spans, judged.restored.value)
-    return changed | lists.mirrored_headers({**headers, **changed}, judged.verdict.redactions, judged.marks)
+    return changed | lists.mirrored_headers({**headers, **changed}, judged.verdict.redactions, judged.replacements)
 
 
 def _message_in(value: Any) -> Any:
@@ -52,12 +52,12 @@ def _require_line(value: Any) -> None:
 class Requests:
     """The way in of an exchange."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def take(self, exchange: Exchange) -> None:
         """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
-        exchange.began = self._ground.timer()
+        exchange.began = self._services.timer()
         if exchange.method in ("GET", "DELETE", "HEAD", "OPTIONS"):
             if exchange.body and (refused := self._misplaced(exchange)):
                 self._refuse_unreadable(exchange, refused)
@@ -68,7 +68,7 @@ class Requests:
             if exchange.method == "DELETE" and exchange.mcp_session:
                 self._end_session(exchange)
             return
-        if (stream := self._ground.listening.of(exchange)) is not None:
+        if (stream := self._services.open_streams.of(exchange)) is not None:
             exchange.endpoint = stream.endpoint
         try:
             value = self._value_of(exchange)
@@ -93,8 +93,8 @@ class Requests:
             ids = [member["id"] for member in jsonrpc.requests_in(members)]
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:
-                self._ground.end(call, "blocked", error_type="not_recorded")
-            exchange.answer = self._ground.failure(exchange, ids, text, 503)
+                self._services.end(call, "blocked", error_type="not_recorded")
+            exchange.answer = self._services.failure(exchange, ids, text, 503)
 
     def _misplaced(self, exchange: Exchange) -> jsonrpc.Refusal | None:
         """Why a body may not go with a method that has none in MCP: some servers would read it all the same."""
@@ -107,14 +107,14 @@ class Requests:
 
     def _refuse_stream(self, exchange: Exchange) -> None:
         """A caller to whom the whole server is denied does not listen to it either; clients take 405 for "has none"."""
-        now = self._ground.clock()
-        client, version, _ = self._ground.links.clients.get(peer_of(exchange)) or ("", "", "")
+        now = self._services.clock()
+        client, version, _ = self._services.correlation.clients.get(peer_of(exchange)) or ("", "", "")
         caller = Caller(client=client, client_version=version, address=exchange.address)
         asked = Message(server=exchange.server.name, direction="request", kind="request", method="", caller=caller)
-        if rule := self._ground.judging.denial(asked, now):
+        if rule := self._services.judging.denial(asked, now):
             title = f"A stream of server '{exchange.server.name}' was refused to a caller it is denied to"
-            self._ground.note(replace(wire_finding("stream", title), rule=rule, kind="access"))
-            exchange.answer = Answer(405)
+            self._services.note(replace(wire_finding("stream", title), rule=rule, kind="access"))
+            exchange.answer = Reply(405)
 
     def _value_of(self, exchange: Exchange) -> Any:
         """The JSON of a body that is an MCP message, or None when it is another kind of request (OAuth's, for example)."""
@@ -170,7 +170,7 @@ class Requests:
         ids = [jsonrpc.id_key(member["id"]) for member in jsonrpc.requests_in(members)]
         if len(set(ids)) != len(ids):
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "equal-ids", "two requests of the batch have the same id")
-        if self._ground.judging.finds_in(lists.unmirrored(exchange.headers, members)):
+        if self._services.judging.finds_in(lists.unmirrored(exchange.headers, members)):
             text = "a header that mirrors the body says what the body does not"
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "header-mismatch", text)
 
@@ -185,7 +185,7 @@ class Requests:
                 refused = replies.refusal(
                     call.rpc_id, call.answers_as, call.era, text, rule=judged.verdict.rule, call_id=call.id
                 )
-                exchange.answer = self._ground.refused(exchange, [call.method], refused)
+                exchange.answer = self._services.refused(exchange, [call.method], refused)
             elif kind == "notification":
                 exchange.answer = replies.swallowed()
             else:
@@ -215,7 +215,7 @@ class Requests:
                 if verdict.action == "block":
                     text = replies.refusal_text(verdict.message, verdict.rule)
                 refusals.append(replies.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
-            exchange.answer = self._ground.refused(exchange, [], refusals) if refusals else replies.swallowed()
+            exchange.answer = self._services.refused(exchange, [], refusals) if refusals else replies.swallowed()
             return
         if any(judged.is_changed or call.substituted for judged, call, _ in taken):
             parts = [
@@ -228,24 +228,28 @@ class Requests:
         for judged, call, _ in taken:
             self._forwarded(exchange, call, judged.message.kind, judged)
 
-    def _take(self, exchange: Exchange, value: dict[str, Any], raw: bytes) -> tuple[Judged, Call]:
+    def _take(self, exchange: Exchange, value: dict[str, Any], raw: bytes) -> tuple[Judgement, Call]:
         """Judge one message from the client, and the call it opens or closes."""
         kind = jsonrpc.kind_of(value)
         assert kind is not None
-        now = self._ground.clock()
+        now = self._services.clock()
         twice = None
         if kind in ("result", "error"):
             key = (peer_of(exchange), jsonrpc.id_key(value.get("id")))
-            asked = self._ground.links.asked.get(key)
-            twice = self._ground.links.settled.get(key) if asked is None else None
+            asked = self._services.correlation.asked.get(key)
+            twice = self._services.correlation.settled.get(key) if asked is None else None
             if twice is not None and twice.answer_hash == hash(raw):
                 # The same words again, as after a replayed question: they belong to the call that is written already.
-                self._ground.replayed(twice)
+                self._services.replayed(twice)
                 asked = twice
             if asked is not None:
                 return self._answer(asked, value, kind, raw, now), asked
         facts = mcp.facts(value)
-        task = self._ground.related.task("server", exchange.server.name, value) if facts.method.startswith("tasks/") else None
+        task = (
+            self._services.continuations.task("server", exchange.server.name, value)
+            if facts.method.startswith("tasks/")
+            else None
+        )
         message, known = self._message(exchange, facts, value, kind, len(raw), now)
         if task is not None:
             message = replace(message, tool=task.tool)
@@ -253,11 +257,11 @@ class Requests:
         if twice is not None:
             message = twice.answer_message(value, kind, len(raw), "request")
             known |= {"method": twice.row["method"], "attrs": {"parent": twice.id}, "anomalies": ["answered-twice"]}
-        judged = self._ground.definitions.asked(self._ground.judging.judged(message, raw, now), now)
-        round_ = self._ground.related.round(message.server, judged.message.tool, judged.message.args, value)
+        judged = self._services.definitions.asked(self._services.judging.judged(message, raw, now), now)
+        round_ = self._services.continuations.round(message.server, judged.message.tool, judged.message.args, value)
         if round_ is not None:
             known["attrs"] = {"parent": round_.call_id, "round": str(round_.number)}
-        call = self._ground.ledger.open(
+        call = self._services.ledger.open(
             judged,
             facts,
             rpc_id=value.get("id"),
@@ -275,26 +279,26 @@ class Requests:
             call.substituted = twice.substituted
         return judged, call
 
-    def _answer(self, asked: Call, value: dict[str, Any], kind: Any, raw: bytes, now: float) -> Judged:
+    def _answer(self, asked: Call, value: dict[str, Any], kind: Any, raw: bytes, now: float) -> Judgement:
         """The client's answer to a request of the server, judged as that."""
-        judged = self._ground.judging.judged(asked.answer_message(value, kind, len(raw), "request"), raw, now)
+        judged = self._services.judging.judged(asked.answer_message(value, kind, len(raw), "request"), raw, now)
         asked.answer_hash = hash(raw)
         if not asked.is_ended:
-            self._ground.ledger.note(asked, judged, now)
+            self._services.ledger.note(asked, judged, now)
         return judged
 
     def _message(
-        self, exchange: Exchange, facts: mcp.Facts, value: Any, kind: Any, size: int, now: float
+        self, exchange: Exchange, facts: mcp.MessageFields, value: Any, kind: Any, size: int, now: float
     ) -> tuple[Message, dict[str, Any]]:
         header = exchange.headers.get("mcp-protocol-version", "")
-        client, version, negotiated = self._ground.links.clients.get(peer_of(exchange)) or ("", "", "")
+        client, version, negotiated = self._services.correlation.clients.get(peer_of(exchange)) or ("", "", "")
         caller = Caller(
             user=exchange.user,
             client=facts.client or client,
             client_version=facts.client_version or version,
             address=exchange.address,
         )
-        session = self._ground.session_of(exchange, caller, now, facts.trace_id)
+        session = self._services.session_of(exchange, caller, now, facts.trace_id)
         # A process of stdio has one era, and only its requests say which.
         if kind == "request" or facts.protocol or not exchange.peer:
             exchange.era = mcp.era_of(header, facts.protocol)
@@ -312,77 +316,77 @@ class Requests:
             caller=caller,
             session=session.id,
         )
-        known: dict[str, Any] = {"session_kind": session.kind, **self._ground.carried(exchange)}
+        known: dict[str, Any] = {"session_kind": session.kind, **self._services.carried(exchange)}
         if header and facts.protocol and facts.protocol != header and facts.method != "initialize":
             known["anomalies"] = ["version-mismatch"]
         return message, known
 
     def _blocked(self, exchange: Exchange, call: Call, kind: str) -> None:
         if kind in ("result", "error"):
-            self._ground.links.settle(exchange, call.rpc_id)
-        call.spent_s += self._ground.timer() - exchange.began
-        self._ground.end(call, "blocked", error_type="policy")
+            self._services.correlation.settle(exchange, call.rpc_id)
+        call.spent_s += self._services.timer() - exchange.began
+        self._services.end(call, "blocked", error_type="policy")
 
-    def _forwarded(self, exchange: Exchange, call: Call, kind: str, judged: Judged) -> None:
+    def _forwarded(self, exchange: Exchange, call: Call, kind: str, judged: Judgement) -> None:
         """Write down what is about to be passed on."""
         if kind == "request":
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
-            self._ground.ledger.begin(call)
-            self._ground.links.opened(exchange, call)
-            self._ground.related.began(exchange, call, judged.message.payload)
-            call.spent_s += self._ground.timer() - exchange.began
+            self._services.ledger.begin(call)
+            self._services.correlation.opened(exchange, call)
+            self._services.continuations.began(exchange, call, judged.message.payload)
+            call.spent_s += self._services.timer() - exchange.began
         elif kind == "notification":
             exchange.notifications.append(call)
-            self._ground.ledger.begin(call)
-            call.spent_s += self._ground.timer() - exchange.began
+            self._services.ledger.begin(call)
+            call.spent_s += self._services.timer() - exchange.began
             if call.method == "notifications/cancelled":
                 self._cancelled(exchange, call)
         else:
-            known = self._ground.links.settle(exchange, call.rpc_id)
+            known = self._services.correlation.settle(exchange, call.rpc_id)
             if known is not None and kind == "result":
-                self._ground.related.learn(call, judged.message.payload, "client")
+                self._services.continuations.learn(call, judged.message.payload, "client")
             status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
             error_type = "" if known is not None else "answer_to_nothing"
-            call.spent_s += self._ground.timer() - exchange.began
-            self._ground.end(call, status, answer=judged, error_type=error_type)
+            call.spent_s += self._services.timer() - exchange.began
+            self._services.end(call, status, answer=judged, error_type=error_type)
 
     def _cancelled(self, exchange: Exchange, note: Call) -> None:
         """The client no longer wants an answer; should none come, that is why."""
-        call = self._ground.links.open.get((peer_of(exchange), jsonrpc.loose_key(note.args.get("requestId"))))
+        call = self._services.correlation.open.get((peer_of(exchange), jsonrpc.loose_key(note.args.get("requestId"))))
         if call is not None:
             call.is_cancelled = True
 
     def _refuse_unreadable(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> None:
         exchange.answer = self._unreadable_answer(exchange, refusal)
         finding = wire_finding(refusal.reason, refusal.text)
-        now = self._ground.clock()
+        now = self._services.clock()
         nothing = mcp.facts({})
         # Bytes nobody can read for sure may hold anything in any encoding: only how many there were is kept.
         message, known = self._message(exchange, nothing, "", "request", len(exchange.body), now)
-        judged = with_finding(self._ground.judging.unjudged(message, b""), finding)
-        call = self._ground.ledger.open(
+        judged = with_finding(self._services.judging.unjudged(message, b""), finding)
+        call = self._services.ledger.open(
             judged, nothing, rpc_id=None, now=exchange.seen_at, started=exchange.started, server=exchange.server, **known
         )
         call.mark(refusal.reason)
-        call.spent_s += self._ground.timer() - exchange.began
-        self._ground.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code)
+        call.spent_s += self._services.timer() - exchange.began
+        self._services.end(call, "blocked", error_type=refusal.reason, error_code=refusal.code)
 
-    def _unreadable_answer(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> Answer:
+    def _unreadable_answer(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> Reply:
         """Servers answer such bytes with an error without id; where that reaches nobody, each id that can be read gets one."""
         if exchange.endpoint:
             errors = [replies.unread(refusal, each) for each in jsonrpc.ids_in(exchange.body)]
-            if errors and self._ground.listening.answer(exchange, errors):
+            if errors and self._services.open_streams.answer(exchange, errors):
                 return replies.accepted()
         if exchange.peer:
-            return Answer(400, lossless.canonical(replies.unread(refusal, _sure_id(exchange))))
+            return Reply(400, lossless.canonical(replies.unread(refusal, _sure_id(exchange))))
         return replies.unreadable(refusal)
 
     def _end_session(self, exchange: Exchange) -> None:
         """The client ends its session: what still waited in it will not be answered."""
         peer = peer_of(exchange)
-        self._ground.links.clients.pop(peer)
-        for call in self._ground.links.waiting_of(peer):
-            self._ground.end(call, "no_response", error_type="session_ended")
+        self._services.correlation.clients.pop(peer)
+        for call in self._services.correlation.waiting_of(peer):
+            self._services.end(call, "no_response", error_type="session_ended")
 
 
 def _sure_id(exchange: Exchange) -> Any:

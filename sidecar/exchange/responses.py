@@ -7,12 +7,12 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
 from sidecar.exchange import lists, replies
-from sidecar.exchange.completion import Endings
-from sidecar.exchange.server_messages import FromServer
-from sidecar.exchange.services import Ground, wire_finding
-from sidecar.exchange.state import Answer, Exchange, session_in
+from sidecar.exchange.completion import Completion
+from sidecar.exchange.server_messages import ServerMessages
+from sidecar.exchange.services import Services, wire_finding
+from sidecar.exchange.state import Exchange, Reply, session_in
 from sidecar.judging.message_judge import redacted
-from sidecar.policy.judgement import Judged
+from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.correlation import peer_of
@@ -24,32 +24,32 @@ _CANCELLED: Final = "-32800"
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
 
 
-class Answers:
+class Responses:
     """The way back of an exchange."""
 
-    def __init__(self, ground: Ground, catalogue: Catalogue, endings: Endings) -> None:
-        self._ground = ground
-        self._endings = endings
-        self._links = ground.links
-        self._ledger = ground.ledger
-        self._judging = ground.judging
+    def __init__(self, services: Services, catalogue: Catalogue, completion: Completion) -> None:
+        self._services = services
+        self._completion = completion
+        self._correlation = services.correlation
+        self._ledger = services.ledger
+        self._judging = services.judging
         self._catalogue = catalogue
-        self._from_server = FromServer(ground)
+        self._server_messages = ServerMessages(services)
 
     def whole(self, exchange: Exchange) -> None:
         """A buffered response: one message, a batch, or something that is none."""
         if not exchange.is_mcp:
             return
-        began = self._ground.timer()
+        began = self._services.timer()
         for note in exchange.notifications:
-            self._ground.end_on(exchange, note, "notification")
+            self._services.end_on(exchange, note, "notification")
         body = exchange.response_body
         is_bare = body.strip() in (b"", b"Accepted")
         if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             if not is_bare:
-                self._replace(exchange, self._from_server.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
-            self._endings.wait_elsewhere(exchange)
+                self._replace(exchange, self._server_messages.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
+            self._completion.wait_elsewhere(exchange)
             return
         if exchange.response_body:
             payload = jsonrpc.read_leniently(exchange.response_body)
@@ -60,14 +60,14 @@ class Answers:
                 self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
         open_calls = exchange.open_calls()
         if len(open_calls) == 1 and exchange.status == 202:
-            self._endings.wait_elsewhere(exchange)
+            self._completion.wait_elsewhere(exchange)
             return
         for call in open_calls:
-            self._ground.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
+            self._services.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
-        began = self._ground.timer()
+        began = self._services.timer()
         if len(exchange.events_at) < limits.EVENT_TIMES_MAX:
             exchange.events_at.append(began)
         event = sse.parse(raw)
@@ -79,7 +79,7 @@ class Answers:
             refused = self._unreadable(exchange)
             return sse.WITHHELD if refused is None else sse.message_event(refused)
         if event.beside and self._judging.finds_in([beside := event.beside.decode("utf-8", "replace")]):
-            changed = self._from_server.beside(exchange, raw, beside)
+            changed = self._server_messages.beside(exchange, raw, beside)
             if changed != raw:
                 raw = changed
                 event = sse.parse(raw)
@@ -90,7 +90,7 @@ class Answers:
         if not event.data:
             return raw
         payload = jsonrpc.read_leniently(event.data)
-        is_replay = event.id is not None and self._links.is_replay(exchange, event.id, event.data)
+        is_replay = event.id is not None and self._correlation.is_replay(exchange, event.id, event.data)
         take = self._batch if isinstance(payload, list) else self._message
         data = take(exchange, payload, event.data, began, is_replay)
         if data is None:
@@ -100,21 +100,21 @@ class Answers:
     def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
         """A line went to a server over stdio: its answer comes as a line that ``listening`` stands for."""
         for note in exchange.notifications:
-            self._ground.end(note, "notification")
+            self._services.end(note, "notification")
         for call in exchange.calls.values():
             call.is_streamed = True
         listening.calls |= exchange.calls
 
     def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
-        began = self._ground.timer()
+        began = self._services.timer()
         take = self._batch if isinstance(payload, list) else self._message
         return take(exchange, payload, raw, began)
 
     def unreadable(self, exchange: Exchange) -> bytes | None:
         """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
         if len(exchange.open_calls()) != 1:
-            self._ground.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
+            self._services.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
         return self._unreadable(exchange)
 
     def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
@@ -123,9 +123,9 @@ class Answers:
         Its session id only ever travels back to the server, and may look like anything; the rest of it is judged as text.
         """
         text = said.replace(session_in(said) or "\0", "")
-        if self._judging.finds_in([text]) and self._from_server.may_not_pass(exchange, raw, text):
+        if self._judging.finds_in([text]) and self._server_messages.may_not_pass(exchange, raw, text):
             return sse.without_message(raw)
-        self._ground.listening.named(exchange, said)
+        self._services.open_streams.named(exchange, said)
         own = own_endpoint(exchange, said)
         return raw if own == said else sse.with_data(raw, own.encode())
 
@@ -154,40 +154,40 @@ class Answers:
             self._tell(exchange, odd)
         kind = jsonrpc.kind_of(payload)
         if kind == "request":
-            return self._from_server.question(exchange, payload, raw, began, is_replay)
+            return self._server_messages.question(exchange, payload, raw, began, is_replay)
         if kind == "notification":
             if payload["method"] == "notifications/subscriptions/acknowledged" and isinstance(payload.get("params"), dict):
                 self._catalogue.subscribed(exchange, payload["params"])
-            return self._from_server.notification(exchange, payload, raw, began, is_replay)
+            return self._server_messages.notification(exchange, payload, raw, began, is_replay)
         call, is_open = self._answered(exchange, payload, kind, is_replay)
         if call is None:
-            return self._from_server.unknown(exchange, payload, raw, kind or "result", is_replay)
+            return self._server_messages.unknown(exchange, payload, raw, kind or "result", is_replay)
         call.is_streamed |= exchange.is_event_stream
-        now = self._ground.clock()
+        now = self._services.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
-        judged = self._ground.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
+        judged = self._services.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
         if call.method == "initialize" and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
         sent, is_refused = self._acted(exchange, call, judged, now)
         if is_refused and call.method in mcp.HANDSHAKES and not exchange.is_event_stream:
             # An error on 200 would only make the client fall back to another revision.
-            exchange.answer = Answer(403, sent)
+            exchange.answer = Reply(403, sent)
         if not is_open:
             if call.is_ended:
-                self._ground.replayed(call)
+                self._services.replayed(call)
             elif payload:
                 call.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
             return sent
         if not is_refused:
-            self._ground.related.learn(call, payload, "server")
+            self._services.continuations.learn(call, payload, "server")
         self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
         self._ledger.note(call, judged, now)
-        call.spent_s += self._ground.timer() - began
+        call.spent_s += self._services.timer() - began
         status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
         if call.is_cancelled:
             call.attribute("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
-        self._ground.end_on(exchange, call, status, answer=judged, error_type=error_type)
+        self._services.end_on(exchange, call, status, answer=judged, error_type=error_type)
         return sent
 
     def _remark(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
@@ -230,7 +230,7 @@ class Answers:
             if call is not None:
                 call.mark(name)
             else:
-                self._ground.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
+                self._services.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
 
     def _unreadable(self, exchange: Exchange) -> bytes | None:
         """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
@@ -239,12 +239,12 @@ class Answers:
             return None
         (call,) = calls
         finding = wire_finding("unreadable-answer", "the answer is JSON that two parsers may read differently")
-        self._ground.note(finding)
-        self._ground.end_on(exchange, call, "blocked", error_type="unreadable")
+        self._services.note(finding)
+        self._services.end_on(exchange, call, "blocked", error_type="unreadable")
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
-    def _acted(self, exchange: Exchange, call: Call, judged: Judged, now: float) -> tuple[bytes, bool]:
+    def _acted(self, exchange: Exchange, call: Call, judged: Judgement, now: float) -> tuple[bytes, bool]:
         """The bytes to send for an answer after its verdict, and whether it was refused."""
         verdict = judged.verdict
         text = replies.refusal_text(verdict.message, verdict.rule)
@@ -258,10 +258,10 @@ class Answers:
         refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
         return lossless.canonical(refused), True
 
-    def _valid_redaction(self, call: Call, judged: Judged) -> bytes | None:
+    def _valid_redaction(self, call: Call, judged: Judgement) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
         message = judged.message
-        schema = self._links.schema(call.server.name, message.tool) if message.method == "tools/call" else None
+        schema = self._correlation.schema(call.server.name, message.tool) if message.method == "tools/call" else None
         try:
             sent = redacted(judged, True if schema is None else schema)
         except ValueError:
@@ -270,13 +270,13 @@ class Answers:
         has_outgrown = call.is_streamed and before <= most and len(sent) > max(before, most - limits.EVENT_FRAME_BYTES)
         return None if has_outgrown else sent
 
-    def _listed(self, exchange: Exchange, call: Call, judged: Judged, sent: bytes, now: float) -> bytes:
+    def _listed(self, exchange: Exchange, call: Call, judged: Judgement, sent: bytes, now: float) -> bytes:
         if call.method not in mcp.LISTS:
             return sent
         message = judged.message
         self._catalogue.seen(exchange, call, message)
         for tool, schema in lists.output_schemas(call.method, message.payload):
-            self._links.remember_schema(call.server.name, tool, schema)
+            self._correlation.remember_schema(call.server.name, tool, schema)
         if not self._judging.is_hiding and not judged.withheld:
             return sent
         withheld = judged.withheld
@@ -299,10 +299,10 @@ class Answers:
                 return call, True
             key = (peer_of(exchange), jsonrpc.loose_key(rpc_id))
             loose = [each for each in exchange.open_calls() if jsonrpc.loose_key(each.rpc_id) == key[1]]
-            before = self._links.answered.get(key)
+            before = self._correlation.answered.get(key)
             if not loose and is_replay and before is not None:
                 return before, False
-            if (call := loose[0] if loose else self._links.open.get(key)) is not None:
+            if (call := loose[0] if loose else self._correlation.open.get(key)) is not None:
                 return call, True
             if before is not None:
                 return before, False
@@ -326,10 +326,10 @@ class Answers:
             call.row["protocol"] = negotiated
         if exchange.mcp_session or exchange.path_session or exchange.peer:
             known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
-            self._links.clients[peer_of(exchange)] = known
-        session = self._ground.session_of(exchange, call.caller, self._ground.clock())
+            self._correlation.clients[peer_of(exchange)] = known
+        session = self._services.session_of(exchange, call.caller, self._services.clock())
         call.session = call.row["session"] = session.id
-        call.row |= self._ground.carried(exchange, call.row["protocol"])
+        call.row |= self._services.carried(exchange, call.row["protocol"])
         call.row["session_kind"] = session.kind
 
 

@@ -6,22 +6,22 @@ from sidecar import limits
 from sidecar.decode import jsonrpc, mcp, sse
 from sidecar.events import Caller, Message
 from sidecar.exchange import replies
-from sidecar.exchange.services import Ground
+from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
-from sidecar.judging.carry_over import Tails
+from sidecar.judging.carry_over import CarryOver
 from sidecar.judging.message_judge import redacted
-from sidecar.policy.judgement import Judged
+from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
 
 
-class FromServer:
+class ServerMessages:
     """Judges each such message, records it, and gives the bytes to send in its place, or None to withhold it."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self._links = ground.links
-        self._ledger = ground.ledger
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._correlation = services.correlation
+        self._ledger = services.ledger
 
     def question(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes:
         """A request to the client, which answers it by a POST of its own; a refused one becomes a ping.
@@ -31,20 +31,20 @@ class FromServer:
         key = (peer_of(exchange), jsonrpc.id_key(payload.get("id")))
         judged, facts, known = self._judged(exchange, payload, raw, "request", self._parent(exchange, payload))
         verdict = judged.verdict
-        call = self._links.asked.get(key) or (self._links.settled.get(key) if is_replay else None)
+        call = self._correlation.asked.get(key) or (self._correlation.settled.get(key) if is_replay else None)
         if call is not None and call.raw_hash == hash(raw):
-            self._ground.replayed(call)
+            self._services.replayed(call)
         else:
             if call is not None:
                 known["anomalies"] = ["duplicate-id"]
             call = self._opened(exchange, judged, facts, payload, known)
             call.raw_hash = hash(raw)
-            call.origin = self._ground.related.task("client", exchange.server.name, payload)
-            call.spent_s += self._ground.timer() - began
+            call.origin = self._services.continuations.task("client", exchange.server.name, payload)
+            call.spent_s += self._services.timer() - began
             if verdict.action == "block":
                 call.substituted = replies.refusal_text(verdict.message, verdict.rule)
             self._ledger.begin(call)
-            self._links.asked[key] = call
+            self._correlation.asked[key] = call
         if verdict.action == "block":
             call.substituted = call.substituted or replies.refusal_text(verdict.message, verdict.rule)
         if call.substituted:
@@ -55,8 +55,8 @@ class FromServer:
         """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
         parent = self._parent(exchange, payload)
         # A replay is of what was said before, and joins nothing.
-        tails = None if is_replay else _tails(parent or exchange)
-        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, tails)
+        carry_over = None if is_replay else _tails(parent or exchange)
+        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, carry_over)
         if facts.method == "notifications/cancelled":
             self._withdrawn(exchange, facts)
         verdict = judged.verdict
@@ -68,12 +68,12 @@ class FromServer:
             parent.row["events"] = parent.row.get("events", 0) + 1
             if not verdict.findings:
                 parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
-                parent.spent_s += self._ground.timer() - began
+                parent.spent_s += self._services.timer() - began
                 return sent
         if self._has_room(exchange, judged):
             call = self._opened(exchange, judged, facts, payload, known)
-            call.spent_s += self._ground.timer() - began
-            self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+            call.spent_s += self._services.timer() - began
+            self._services.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
         return sent
 
     def unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, is_replay: bool = False) -> bytes | None:
@@ -86,7 +86,7 @@ class FromServer:
             known["anomalies"] = ["unknown-id" if isinstance(payload, dict) else "not-jsonrpc"]
             call = self._opened(exchange, judged, facts, payload, known)
             status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
-            self._ground.end(call, status, error_type=error_type)
+            self._services.end(call, status, error_type=error_type)
         if is_blocked:
             return None
         return redacted(judged) if judged.verdict.redactions else raw
@@ -101,14 +101,14 @@ class FromServer:
         is_blocked = judged.verdict.action == "block" or bool(judged.verdict.redactions)
         if judged.verdict.findings and self._has_room(exchange, judged):
             call = self._opened(exchange, judged, facts, text, known)
-            self._ground.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+            self._services.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
         return is_blocked
 
     def _parent(self, exchange: Exchange, payload: Any) -> Call | None:
         """The open call a message of the server belongs to: by its progress token, else the one whose stream it is on."""
         method = payload.get("method") if isinstance(payload, dict) else ""
         if method == "notifications/progress":
-            call = self._ground.related.progressing(exchange, payload)
+            call = self._services.continuations.progressing(exchange, payload)
             if call is not None and not call.is_ended:
                 return call
         calls = exchange.open_calls()
@@ -116,16 +116,16 @@ class FromServer:
         return calls[0] if calls and (len(calls) == 1 or not exchange.peer) else None
 
     def _judged(
-        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None, tails: Tails | None = None
-    ) -> tuple[Judged, mcp.Facts, dict[str, Any]]:
+        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None, carry_over: CarryOver | None = None
+    ) -> tuple[Judgement, mcp.MessageFields, dict[str, Any]]:
         """The message with its verdict, what it says of itself, and the columns its row would have."""
-        now = self._ground.clock()
+        now = self._services.clock()
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
-        client, version, protocol = self._links.clients.get(peer_of(exchange)) or ("", "", "")
+        client, version, protocol = self._correlation.clients.get(peer_of(exchange)) or ("", "", "")
         stranger = Caller(user=exchange.user, client=client, client_version=version, address=exchange.address)
         caller = parent.caller if parent else stranger
-        session = self._ground.session_of(exchange, caller, now)
-        task = self._ground.related.task("server", exchange.server.name, payload)
+        session = self._services.session_of(exchange, caller, now)
+        task = self._services.continuations.task("server", exchange.server.name, payload)
         is_of_task = task is not None and facts.method.startswith("notifications/tasks")
         message = Message(
             server=exchange.server.name,
@@ -139,7 +139,7 @@ class FromServer:
             caller=caller,
             session=parent.session if parent else session.id,
         )
-        known: dict[str, Any] = self._ground.carried(exchange, exchange.protocol or protocol)
+        known: dict[str, Any] = self._services.carried(exchange, exchange.protocol or protocol)
         known["session_kind"] = parent.row["session_kind"] if parent else session.kind
         if task is not None:
             known["attrs"] = {"parent": task.call_id}
@@ -147,25 +147,27 @@ class FromServer:
                 known["tool"] = task.recorded_tool
         elif parent is not None:
             known["attrs"] = {"parent": parent.id}
-        return self._ground.judging.judged(message, raw, now, tails), facts, known
+        return self._services.judging.judged(message, raw, now, carry_over), facts, known
 
-    def _opened(self, exchange: Exchange, judged: Judged, facts: mcp.Facts, payload: Any, known: dict[str, Any]) -> Call:
+    def _opened(
+        self, exchange: Exchange, judged: Judgement, facts: mcp.MessageFields, payload: Any, known: dict[str, Any]
+    ) -> Call:
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
-        now, started = self._ground.clock(), self._ground.timer()
+        now, started = self._services.clock(), self._services.timer()
         return self._ledger.open(judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known)
 
-    def _withdrawn(self, exchange: Exchange, facts: mcp.Facts) -> None:
+    def _withdrawn(self, exchange: Exchange, facts: mcp.MessageFields) -> None:
         """The server no longer wants an answer to a request of its own; a late one is tolerated."""
-        call = self._links.settle(exchange, facts.args.get("requestId"))
+        call = self._correlation.settle(exchange, facts.args.get("requestId"))
         if call is not None:
-            self._ground.end(call, "cancelled", error_type="cancelled")
+            self._services.end(call, "cancelled", error_type="cancelled")
 
-    def _has_room(self, exchange: Exchange, judged: Judged) -> bool:
+    def _has_room(self, exchange: Exchange, judged: Judgement) -> bool:
         """Whether one more row may be written of this stream now; what is not written is counted, and told at its end.
 
         Findings have room of their own, so that no flood of chatter keeps one out of the record.
         """
-        minute = int(self._ground.clock() // 60)
+        minute = int(self._services.clock() // 60)
         if minute != exchange.rows_minute:
             exchange.rows_minute, exchange.rows_written = minute, [0, 0]
         which = 1 if judged.verdict.findings else 0
@@ -176,8 +178,8 @@ class FromServer:
         return False
 
 
-def _tails(speaker: Call | Exchange) -> Tails:
+def _tails(speaker: Call | Exchange) -> CarryOver:
     """What the notifications of a call, or of a stream, ended with so far."""
-    if speaker.tails is None:
-        speaker.tails = Tails()
-    return speaker.tails
+    if speaker.carry_over is None:
+        speaker.carry_over = CarryOver()
+    return speaker.carry_over

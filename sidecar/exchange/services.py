@@ -5,23 +5,23 @@ from typing import Any
 
 from sidecar.events import Caller, Finding
 from sidecar.exchange import replies
-from sidecar.exchange.state import Answer, Exchange
+from sidecar.exchange.state import Exchange, Reply
 from sidecar.inventory.tracking import Inventory
-from sidecar.judging.definitions import Definitions
-from sidecar.judging.message_judge import Judging
+from sidecar.judging.definitions import ListedDefinitions
+from sidecar.judging.message_judge import MessageJudge
 from sidecar.record.ledger import Call, Ledger
-from sidecar.sessions.continuations import Related
-from sidecar.sessions.correlation import Links
+from sidecar.sessions.continuations import Continuations
+from sidecar.sessions.correlation import Correlation
 from sidecar.sessions.identity import Session, Sessions
-from sidecar.sessions.open_streams import Listening
+from sidecar.sessions.open_streams import OpenStreams
 
 
-class Ground:
+class Services:
     """Shared by requests and answers. ``clock`` gives unix seconds, ``timer`` is steady, ``is_stopping`` tells of the end."""
 
     def __init__(
         self,
-        judging: Judging,
+        judging: MessageJudge,
         ledger: Ledger,
         sessions: Sessions,
         inventory: Inventory,
@@ -29,11 +29,11 @@ class Ground:
         timer: Callable[[], float],
     ) -> None:
         self.judging = judging
-        self.definitions = Definitions(judging, ledger, inventory)
+        self.definitions = ListedDefinitions(judging, ledger, inventory)
         self.ledger = ledger
-        self.links = Links(lambda call: self.end(call, "no_response", error_type="forgotten"))
-        self.listening = Listening()
-        self.related = Related()
+        self.correlation = Correlation(lambda call: self.end(call, "no_response", error_type="forgotten"))
+        self.open_streams = OpenStreams()
+        self.continuations = Continuations()
         self.clock = clock
         self.timer = timer
         self.is_stopping = False
@@ -42,7 +42,7 @@ class Ground:
     def end(self, call: Call, status: str, **known: Any) -> None:
         """Write a call's end, once, and remember it for a replay of its answer."""
         self.ledger.end(call, status, now_s=self.timer(), **known)
-        self.links.ended(call)
+        self.correlation.ended(call)
 
     def end_on(self, exchange: Exchange, call: Call, status: str, **known: Any) -> None:
         """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
@@ -54,15 +54,15 @@ class Ground:
                 call.row["attrs"] = {**call.row.get("attrs", {}), "events_us": ",".join(map(str, came[1:]))}
         self.end(call, status, http_status=exchange.status, **known)
 
-    def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Answer:
+    def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Reply:
         """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""
-        if self.listening.answer(exchange, payload if isinstance(payload, list) else [payload]):
+        if self.open_streams.answer(exchange, payload if isinstance(payload, list) else [payload]):
             return replies.accepted()
         return replies.refused(exchange, methods, payload)
 
-    def failure(self, exchange: Exchange, ids: list[Any], text: str, status: int) -> Answer:
+    def failure(self, exchange: Exchange, ids: list[Any], text: str, status: int) -> Reply:
         """The JSON-RPC errors of requests that got no answer, in the same way."""
-        if ids and self.listening.answer(exchange, [replies.server_failed(each, text) for each in ids]):
+        if ids and self.open_streams.answer(exchange, [replies.server_failed(each, text) for each in ids]):
             return replies.accepted()
         return replies.failure(exchange, ids, text, status)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from sidecar.judging.carry_over import Tails
+from sidecar.judging.carry_over import CarryOver
 from sidecar.record.ledger import Call
 from sidecar.settings import Server
 
@@ -14,7 +14,7 @@ EVENT_STREAM: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A complete HTTP response of ours."""
 
     status: int
@@ -42,7 +42,7 @@ class Exchange:
     """Whether the client asked for the server by its own name, so that nothing of addresses is ours to change."""
     began: float = 0.0
     """When our work on it began, on the clock of ``started``: the body may take its time to arrive."""
-    answer: Answer | None = None
+    answer: Reply | None = None
     status: int = 0
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: bytes = b""
@@ -82,7 +82,7 @@ class Exchange:
     """In this minute, of notifications in which no rule found anything, and of those in which one did."""
     rows_left_out: int = 0
     """Notifications of its stream that were judged but not written, because there were too many."""
-    tails: Tails | None = None
+    carry_over: CarryOver | None = None
     """What notifications on its stream ended with whose call is not known."""
     is_mcp: bool = False
     is_oauth: bool = False

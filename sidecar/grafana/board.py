@@ -11,18 +11,18 @@ from sidecar.errors import SettingsError
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Model(BaseModel):
+class _BoardModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Step(_Model):
+class Step(_BoardModel):
     """From this value on, this colour."""
 
     start: float = Field(alias="from", strict=False)
     colour: Text
 
 
-class Word(_Model):
+class Word(_BoardModel):
     """A text in place of a range of numbers; without ``to`` the range has no end."""
 
     start: float = Field(alias="from", strict=False)
@@ -30,7 +30,7 @@ class Word(_Model):
     text: Text
 
 
-class Column(_Model):
+class Column(_BoardModel):
     """How a table shows one column of the query."""
 
     title: Text
@@ -38,7 +38,7 @@ class Column(_Model):
     link: str = ""
 
 
-class Panel(_Model):
+class Panel(_BoardModel):
     """One panel: a question's number, series or table, its query, and its place on the grid."""
 
     title: Text
@@ -56,7 +56,7 @@ class Panel(_Model):
     columns: dict[str, Column] = {}
 
 
-class Variable(_Model):
+class Variable(_BoardModel):
     """A choice at the top of the board; several values at once, or all."""
 
     name: Text
@@ -64,14 +64,14 @@ class Variable(_Model):
     sql: Text
 
 
-class Link(_Model):
+class Link(_BoardModel):
     """A link at the top of the board."""
 
     title: Text
     url: Text
 
 
-class Annotation(_Model):
+class Annotation(_BoardModel):
     """Marks on every time axis; the query gives ``time``, ``text`` and ``tags``."""
 
     name: Text
@@ -79,7 +79,7 @@ class Annotation(_Model):
     sql: Text
 
 
-class Board(_Model):
+class Board(_BoardModel):
     """One board, which answers one question."""
 
     uid: Text

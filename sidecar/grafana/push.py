@@ -35,7 +35,7 @@ Credentials = str | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedChange:
     """One write that a push makes: ``what`` names it, ``parts`` where the wanted differs from what is there."""
 
     what: str
@@ -71,7 +71,7 @@ class Grafana:
             url_path_prefix=f"{prefix}/" if prefix else "",
         )
 
-    def differences(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[Change]:
+    def differences(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[PlannedChange]:
         """What a push would write, in order; empty when everything is as wanted. Writes nothing.
 
         Raises:
@@ -83,7 +83,7 @@ class Grafana:
             changes.append(self._board(dashboard(load_board(file), settings.store_address.database, settings.link_base)))
         return [change for change in changes if change is not None]
 
-    def push(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[Change]:
+    def push(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[PlannedChange]:
         """Write what differs, and give what was written.
 
         Raises:
@@ -103,24 +103,26 @@ class Grafana:
             text = f"Grafana at {self.url} lacks the ClickHouse data source"
             raise SidecarError(f"{text}; install it with 'grafana cli plugins install {PLUGIN}' and restart Grafana")
 
-    def _source(self, settings: Settings, environ: Mapping[str, str]) -> Change | None:
+    def _source(self, settings: Settings, environ: Mapping[str, str]) -> PlannedChange | None:
         wanted, password = _source(settings, environ)
         have = self._get(lambda: self._face.api.GET(f"/datasources/uid/{SOURCE_UID}"))
         secured = wanted | {"secureJsonData": {"password": password}}
         if have is None:
-            return Change("create data source", (), lambda: self._face.datasource.create_datasource(secured))
+            return PlannedChange("create data source", (), lambda: self._face.datasource.create_datasource(secured))
         if not (parts := different(wanted, have)):
             return None
         # What people set beside ours (a time limit, TLS) stays.
         secured["jsonData"] = have.get("jsonData", {}) | wanted["jsonData"]
-        return Change("update data source", parts, lambda: self._face.api.PUT(f"/datasources/uid/{SOURCE_UID}", json=secured))
+        return PlannedChange(
+            "update data source", parts, lambda: self._face.api.PUT(f"/datasources/uid/{SOURCE_UID}", json=secured)
+        )
 
-    def _folder(self) -> Change | None:
+    def _folder(self) -> PlannedChange | None:
         if self._get(lambda: self._face.folder.get_folder(FOLDER_UID)) is not None:
             return None
-        return Change("create folder", (), lambda: self._face.folder.create_folder(FOLDER_TITLE, FOLDER_UID))
+        return PlannedChange("create folder", (), lambda: self._face.folder.create_folder(FOLDER_TITLE, FOLDER_UID))
 
-    def _board(self, wanted: Json) -> Change | None:
+    def _board(self, wanted: Json) -> PlannedChange | None:
         have = self._get(lambda: self._face.dashboard.get_dashboard(wanted["uid"]))
         written = {
             "dashboard": wanted,
@@ -134,7 +136,7 @@ class Grafana:
             if not parts:
                 return None
         verb = "create" if have is None else "update"
-        return Change(f"{verb} board {wanted['uid']}", parts, lambda: self._face.dashboard.update_dashboard(written))
+        return PlannedChange(f"{verb} board {wanted['uid']}", parts, lambda: self._face.dashboard.update_dashboard(written))
 
     def _get(self, ask: Callable[[], Any]) -> Any:
         """The answer, or nothing when there is no such thing."""

@@ -32,7 +32,7 @@ Syntax = Literal["json", "toml"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConfigLocation:
     """Files of one client: a glob below a base folder, whose name ``bases`` knows, and where in them servers stand."""
 
     base: str
@@ -47,7 +47,7 @@ class Client:
 
     key: str
     title: str
-    places: tuple[Place, ...]
+    places: tuple[ConfigLocation, ...]
     urls: tuple[str, ...] = ("url",)
     syntax: Syntax = "json"
 
@@ -57,46 +57,52 @@ _VSCODE: Final = ("Code", "Code - Insiders", "VSCodium")
 _CLINE: Final = "globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"
 
 CLIENTS: Final = (
-    Client("claude-desktop", "Claude Desktop", (Place("app", "Claude/claude_desktop_config.json", _MCP),)),
+    Client("claude-desktop", "Claude Desktop", (ConfigLocation("app", "Claude/claude_desktop_config.json", _MCP),)),
     Client(
         "claude-code",
         "Claude Code",
         (
-            Place("claude", ".claude.json", (("mcpServers",), ("projects", "*", "mcpServers"))),
-            Place("project", ".mcp.json", _MCP),
+            ConfigLocation("claude", ".claude.json", (("mcpServers",), ("projects", "*", "mcpServers"))),
+            ConfigLocation("project", ".mcp.json", _MCP),
         ),
     ),
-    Client("cursor", "Cursor", (Place("home", ".cursor/mcp.json", _MCP), Place("project", ".cursor/mcp.json", _MCP))),
+    Client(
+        "cursor",
+        "Cursor",
+        (ConfigLocation("home", ".cursor/mcp.json", _MCP), ConfigLocation("project", ".cursor/mcp.json", _MCP)),
+    ),
     Client(
         "vscode",
         "VS Code",
         (
-            *(Place("app", f"{name}/User/mcp.json", (("servers",),)) for name in _VSCODE),
-            *(Place("app", f"{name}/User/profiles/*/mcp.json", (("servers",),)) for name in _VSCODE),
-            Place("project", ".vscode/mcp.json", (("servers",),)),
+            *(ConfigLocation("app", f"{name}/User/mcp.json", (("servers",),)) for name in _VSCODE),
+            *(ConfigLocation("app", f"{name}/User/profiles/*/mcp.json", (("servers",),)) for name in _VSCODE),
+            ConfigLocation("project", ".vscode/mcp.json", (("servers",),)),
         ),
     ),
-    Client("windsurf", "Windsurf", (Place("home", ".codeium/windsurf/mcp_config.json", _MCP),), urls=("serverUrl", "url")),
+    Client(
+        "windsurf", "Windsurf", (ConfigLocation("home", ".codeium/windsurf/mcp_config.json", _MCP),), urls=("serverUrl", "url")
+    ),
     Client(
         "zed",
         "Zed",
         (
-            Place("zed", "zed/settings.json", (("context_servers",),)),
-            Place("project", ".zed/settings.json", (("context_servers",),)),
+            ConfigLocation("zed", "zed/settings.json", (("context_servers",),)),
+            ConfigLocation("project", ".zed/settings.json", (("context_servers",),)),
         ),
     ),
     Client(
         "gemini",
         "Gemini CLI",
-        (Place("gemini", ".gemini/settings.json", _MCP), Place("project", ".gemini/settings.json", _MCP)),
+        (ConfigLocation("gemini", ".gemini/settings.json", _MCP), ConfigLocation("project", ".gemini/settings.json", _MCP)),
         urls=("httpUrl", "url"),
     ),
     Client(
         "codex",
         "Codex CLI",
         (
-            Place("codex", "config.toml", (("mcp_servers",),)),
-            Place("project", ".codex/config.toml", (("mcp_servers",),)),
+            ConfigLocation("codex", "config.toml", (("mcp_servers",),)),
+            ConfigLocation("project", ".codex/config.toml", (("mcp_servers",),)),
         ),
         syntax="toml",
     ),
@@ -104,23 +110,23 @@ CLIENTS: Final = (
         "cline",
         "Cline",
         (
-            Place("cline", "cline_mcp_settings.json", _MCP),
-            Place("app", f"*/User/{_CLINE}", _MCP),
+            ConfigLocation("cline", "cline_mcp_settings.json", _MCP),
+            ConfigLocation("app", f"*/User/{_CLINE}", _MCP),
         ),
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ConfigFile:
     """One configuration file that is there: whose it is, and the place that names it."""
 
     client: Client
-    place: Place
+    place: ConfigLocation
     file: Path
 
 
-def find(chosen: tuple[Client, ...], project: Path, environ: Mapping[str, str] = os.environ) -> Iterator[Found]:
+def find(chosen: tuple[Client, ...], project: Path, environ: Mapping[str, str] = os.environ) -> Iterator[ConfigFile]:
     """The files of ``chosen`` clients that exist, each once, in the order of the table; ``project`` is a working folder."""
     seen: set[Path] = set()
     folders = bases(project, environ)
@@ -131,7 +137,7 @@ def find(chosen: tuple[Client, ...], project: Path, environ: Mapping[str, str] =
                     real = file.resolve()
                     if real not in seen:
                         seen.add(real)
-                        yield Found(client, place, file)
+                        yield ConfigFile(client, place, file)
 
 
 def _matches(base: Path, glob: str) -> list[Path]:

@@ -16,11 +16,11 @@ from sidecar import settings
 from sidecar.document import Document
 from sidecar.errors import Problem, SettingsError
 from sidecar.install import listeners, mask
-from sidecar.install.clients import CLIENTS, Client, Found, find
+from sidecar.install.clients import CLIENTS, Client, ConfigFile, find
 from sidecar.install.entries import Wrapper
-from sidecar.install.files import Keep, Kept, LeftAlone, digest, read, replace, state
-from sidecar.install.listeners import Listener
-from sidecar.install.plan import Part, Planner, open_part, parse, take_out, unused
+from sidecar.install.files import Backup, BackupFolder, LeftAlone, digest, read, replace, state
+from sidecar.install.listeners import ListenerEntry
+from sidecar.install.plan import FilePlan, Planner, open_part, parse, take_out, unused
 
 _LEFT: Final = 1
 
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: the settings file does not load, before or after.
     """
     chosen = tuple(client for client in CLIENTS if not args.client or client.key in args.client)
-    keep = Keep(state())
-    change = _Change(Path(args.config).expanduser().absolute(), chosen, keep)
+    keep = BackupFolder(state())
+    change = _FileChange(Path(args.config).expanduser().absolute(), chosen, keep)
     if args.undo:
         change.plan_undo()
     else:
@@ -62,18 +62,18 @@ def wrapper(config: Path, environ: Mapping[str, str] = os.environ) -> Wrapper:
     return Wrapper(program, str(config))
 
 
-class _Change:
+class _FileChange:
     """All files of one run: read and planned first, written only when every plan is known."""
 
-    def __init__(self, config: Path, chosen: tuple[Client, ...], keep: Keep) -> None:
+    def __init__(self, config: Path, chosen: tuple[Client, ...], keep: BackupFolder) -> None:
         self._config = config
         self._chosen = chosen
         self._keep = keep
-        self._parts: list[Part] = []
+        self._parts: list[FilePlan] = []
         self._left: list[Problem] = []
         self._before: dict[Path, str | None] = {}
         self._after: dict[Path, str | None] = {}
-        self._memory: dict[Path, Kept | None] = {}
+        self._memory: dict[Path, Backup | None] = {}
 
     def plan_install(self) -> None:
         """Everything that is found goes through the sidecar."""
@@ -91,7 +91,7 @@ class _Change:
                 self._set(part.found.file, part.tree.text, part.text)
                 self._memory[part.found.file] = self._remembered(part)
 
-    def _plan_settings(self, new: list[Listener]) -> None:
+    def _plan_settings(self, new: list[ListenerEntry]) -> None:
         text = read(self._config) if self._config.exists() else None
         after = listeners.add(text, new)
         listeners.verify(self._config, after)
@@ -102,18 +102,18 @@ class _Change:
             is_same = text is not None and digest(text) == kept.written
             original = kept.original if is_same or text is None else listeners.remove(text, _listeners(kept))
         self._set(self._config, text, after)
-        self._memory[self._config] = Kept(str(self._config.resolve()), "", digest(after), original, listeners=added)
+        self._memory[self._config] = Backup(str(self._config.resolve()), "", digest(after), original, listeners=added)
 
-    def _remembered(self, part: Part) -> Kept:
+    def _remembered(self, part: FilePlan) -> Backup:
         kept, text = part.kept, part.tree.text
         if kept is not None and digest(text) == kept.written:
             original = kept.original
         else:
-            clean = Part(part.found, part.tree, part.entries, kept)
+            clean = FilePlan(part.found, part.tree, part.entries, kept)
             take_out(clean, self._upstreams())
             original = clean.text
         file = str(part.found.file.resolve())
-        return Kept(file, part.found.client.key, digest(part.text), original, uses=part.uses)
+        return Backup(file, part.found.client.key, digest(part.text), original, uses=part.uses)
 
     def plan_undo(self) -> None:
         """Everything that we changed is as it was; what others changed since stays."""
@@ -146,7 +146,7 @@ class _Change:
             if not kept.client:
                 self._undo_settings(file, kept, rest)
 
-    def _undo_elsewhere(self, file: Path, kept: Kept, found: dict[Path, Found]) -> None:
+    def _undo_elsewhere(self, file: Path, kept: Backup, found: dict[Path, ConfigFile]) -> None:
         """A file of ours that is not found from here: of another project, or gone."""
         client = next((client for client in CLIENTS if client.key == kept.client), None)
         if client is None or not file.exists():
@@ -156,9 +156,9 @@ class _Change:
                 self._left.append(Problem(str(file), 0, 0, "gone", why, is_warning=True))
             return
         place = next((place for place in client.places if file.match(place.glob)), client.places[-1])
-        found[file] = Found(client, place, file)
+        found[file] = ConfigFile(client, place, file)
 
-    def _undo_settings(self, file: Path, kept: Kept, rest: list[Collection[str]]) -> None:
+    def _undo_settings(self, file: Path, kept: Backup, rest: list[Collection[str]]) -> None:
         added = _listeners(kept)
         gone = unused(added, rest)
         stays = [listener for listener in added if listener not in gone]
@@ -186,10 +186,10 @@ class _Change:
             self._left.append(Problem(str(file), 0, 0, "needed", why, is_warning=True))
             return
         self._set(file, text, after)
-        still = Kept(kept.file, "", digest(after or ""), clean, listeners=[asdict(each) for each in stays])
+        still = Backup(kept.file, "", digest(after or ""), clean, listeners=[asdict(each) for each in stays])
         self._memory[file] = still if is_needed else None
 
-    def _open(self, found: Found) -> Part | None:
+    def _open(self, found: ConfigFile) -> FilePlan | None:
         try:
             part = open_part(found, self._keep.get(found.file))
         except LeftAlone as left:
@@ -233,7 +233,7 @@ class _Change:
             _say(mask.diff(self._shown(part, self._before[file]), self._shown(part, after), str(file)))
             _say("")
 
-    def _shown(self, part: Part | None, text: str | None) -> str:
+    def _shown(self, part: FilePlan | None, text: str | None) -> str:
         if text is None:
             return ""
         if part is None:
@@ -271,8 +271,8 @@ class _Change:
         return not failed
 
 
-def _listeners(kept: Kept) -> list[Listener]:
-    return [Listener(**value) for value in kept.listeners]
+def _listeners(kept: Backup) -> list[ListenerEntry]:
+    return [ListenerEntry(**value) for value in kept.listeners]
 
 
 def _agreed(count: int) -> bool:

@@ -34,7 +34,7 @@ class Wrapper:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ClientEntry:
     """One server of one file. ``path`` leads to it; ``argv`` is its own command, ``urls`` its addresses as written.
 
     ``own`` counts the arguments that are ours (0: not wrapped), and ``name`` is the name we are told to use in them.
@@ -59,7 +59,7 @@ class Entry:
         return self.path[-1]
 
 
-def entries(tree: Tree, client: Client, paths: tuple[tuple[str, ...], ...]) -> Iterator[Entry]:
+def entries(tree: Tree, client: Client, paths: tuple[tuple[str, ...], ...]) -> Iterator[ClientEntry]:
     """The servers that stand at ``paths`` (``*`` is any key) of a client's file."""
     for path in paths:
         for found, servers in _at(tree.root, path, ()):
@@ -76,9 +76,9 @@ def _at(node: Node, path: tuple[str, ...], done: tuple[str, ...]) -> Iterator[tu
         yield from _at(members[key].node, path[1:], (*done, key))
 
 
-def _entry(path: tuple[str, ...], node: Node, client: Client) -> Entry:
+def _entry(path: tuple[str, ...], node: Node, client: Client) -> ClientEntry:
     if node.members is None:
-        return Entry(path, node, fault="it is not an object")
+        return ClientEntry(path, node, fault="it is not an object")
     command = node.member("command")
     if command is not None and command.members is not None:
         # Zed's older form: the object below `command` has path and args.
@@ -88,19 +88,19 @@ def _entry(path: tuple[str, ...], node: Node, client: Client) -> Entry:
     keys = tuple(key for key in client.urls if key in node.members)
     if keys:
         return _http(path, node, keys)
-    return Entry(path, node, fault="it has neither a command nor an address that we know how to carry")
+    return ClientEntry(path, node, fault="it has neither a command nor an address that we know how to carry")
 
 
-def _stdio(path: tuple[str, ...], holder: Node, key: str) -> Entry:
+def _stdio(path: tuple[str, ...], holder: Node, key: str) -> ClientEntry:
     command, args = holder.member(key), holder.member("args")
     words = args.plain() if args is not None else []
     if command is None or not isinstance(command.scalar, str) or not command.scalar:
-        return Entry(path, holder, fault="its command is not a text")
+        return ClientEntry(path, holder, fault="its command is not a text")
     if (args is not None and args.items is None) or not all(isinstance(word, str) for word in words):
-        return Entry(path, holder, fault="its args are not a list of texts")
+        return ClientEntry(path, holder, fault="its args are not a list of texts")
     own, name = unwrapped([command.scalar, *words])
     argv = tuple(words[own - 1 :]) if own else (command.scalar, *words)
-    return Entry(path, holder, argv=argv, own=own, name=name, command_key=key)
+    return ClientEntry(path, holder, argv=argv, own=own, name=name, command_key=key)
 
 
 def unwrapped(argv: list[str]) -> tuple[int, str]:
@@ -123,13 +123,13 @@ def unwrapped(argv: list[str]) -> tuple[int, str]:
     return (end + 1, name) if name and end + 1 < len(argv) else (0, "")
 
 
-def _http(path: tuple[str, ...], node: Node, keys: tuple[str, ...]) -> Entry:
+def _http(path: tuple[str, ...], node: Node, keys: tuple[str, ...]) -> ClientEntry:
     assert node.members is not None
     urls = tuple(value if isinstance(value := node.members[key].node.scalar, str) else "" for key in keys)
     oauth = any(node.members[key].node.plain() not in (False, None, "") for key in _OAUTH if key in node.members)
     headers = any("header" in key.lower() or "bearer" in key.lower() for key in node.members)
     fault = next((fault for url in urls if (fault := _fault(url))), "")
-    return Entry(path, node, urls=urls, url_keys=keys, has_oauth=oauth, has_headers=headers, fault=fault)
+    return ClientEntry(path, node, urls=urls, url_keys=keys, has_oauth=oauth, has_headers=headers, fault=fault)
 
 
 def _fault(url: str) -> str:
@@ -160,7 +160,7 @@ def moved(url: str, to: str) -> str:
     return f"{scheme}://{match['user'] or ''}{host}{url[match.end() :]}" if match else url
 
 
-def wrap(tree: Tree, syntax: Syntax, entry: Entry, words: tuple[str, ...]) -> list[Edit]:
+def wrap(tree: Tree, syntax: Syntax, entry: ClientEntry, words: tuple[str, ...]) -> list[Edit]:
     """The edits after which ``words`` start the entry's own command; none where they do already."""
     members = entry.holder.members or {}
     command = members[entry.command_key]
@@ -184,7 +184,7 @@ def wrap(tree: Tree, syntax: Syntax, entry: Entry, words: tuple[str, ...]) -> li
     return [_replace(command.node, words[0]), added]
 
 
-def unwrap(tree: Tree, entry: Entry, had_args: bool) -> list[Edit]:
+def unwrap(tree: Tree, entry: ClientEntry, had_args: bool) -> list[Edit]:
     """The edits that give a wrapped entry its own command back; ``had_args`` is false where we made its ``args``."""
     command = (entry.holder.members or {})[entry.command_key]
     args = entry.holder.member("args")
@@ -200,7 +200,7 @@ def unwrap(tree: Tree, entry: Entry, had_args: bool) -> list[Edit]:
     return [*edits, Edit(first.start, args.tail, "")]
 
 
-def point(tree: Tree, entry: Entry, urls: tuple[str, ...]) -> list[Edit]:
+def point(tree: Tree, entry: ClientEntry, urls: tuple[str, ...]) -> list[Edit]:
     """The edits after which the entry's addresses are ``urls``."""
     members = entry.holder.members or {}
     edits = []

@@ -95,7 +95,7 @@ def digest(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Kept:
+class Backup:
     """What we know of one file that we changed: its text without us, and the hash of what we wrote.
 
     ``client`` is a client's key, or "" for a settings file, whose ``listeners`` (name, listen, upstream) we added.
@@ -118,27 +118,27 @@ def state(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(given) if given.startswith("/") else home / ".local/state") / "sidecar/install"
 
 
-class Keep:
+class BackupFolder:
     """The folder of what we keep, one file for each file that we changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def all(self) -> Iterator[Kept]:
+    def all(self) -> Iterator[Backup]:
         """Everything that is kept; a file that is not ours is passed over."""
         for file in sorted(self._folder.glob("*.json")):
             with contextlib.suppress(OSError, ValueError, TypeError):
-                yield Kept(**json.loads(file.read_text("utf-8")))
+                yield Backup(**json.loads(file.read_text("utf-8")))
 
-    def get(self, file: Path) -> Kept | None:
+    def get(self, file: Path) -> Backup | None:
         """What is kept of one file."""
         try:
             value: dict[str, Any] = json.loads(self._name(file).read_text("utf-8"))
-            return Kept(**value)
+            return Backup(**value)
         except (OSError, ValueError, TypeError):
             return None
 
-    def put(self, kept: Kept) -> None:
+    def put(self, kept: Backup) -> None:
         """Keep it: durable before the file itself is replaced.
 
         Raises:

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Final
 
-from sidecar.install.tree import Member, Node, Tree, Wrong
+from sidecar.install.tree import Member, Node, Tree, TreeError
 from sidecar.limits import JSON_DEPTH_MAX
 
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
@@ -23,12 +23,12 @@ def parse(text: str) -> Tree:
     Raises:
         Wrong: it is not JSON, even with comments and trailing commas.
     """
-    reader = _Reader(text)
+    reader = _JsoncReader(text)
     at = reader.skip(1 if text.startswith("\ufeff") else 0)
     root, at = reader.value(at, 0)
     at = reader.skip(at)
     if at != len(text):
-        raise Wrong(at, "something follows the end of the JSON value")
+        raise TreeError(at, "something follows the end of the JSON value")
     return Tree(text, root, reader.comments)
 
 
@@ -46,7 +46,7 @@ def dump(text: str) -> str:
     return json.dumps(text, ensure_ascii=not is_whole).replace("\x7f", "\\u007f")
 
 
-class _Reader:
+class _JsoncReader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.comments: list[tuple[int, int]] = []
@@ -62,7 +62,7 @@ class _Reader:
             elif opening == "/*":
                 end = self.text.find("*/", at + 2) + 2
                 if end < 2:
-                    raise Wrong(at, "this comment has no end")
+                    raise TreeError(at, "this comment has no end")
             else:
                 return at
             self.comments.append((at, end))
@@ -70,7 +70,7 @@ class _Reader:
 
     def value(self, at: int, depth: int) -> tuple[Node, int]:
         if depth > JSON_DEPTH_MAX:
-            raise Wrong(at, f"nested over {JSON_DEPTH_MAX} deep")
+            raise TreeError(at, f"nested over {JSON_DEPTH_MAX} deep")
         opening = self.text[at : at + 1]
         if opening == "{":
             return self._object(at, depth)
@@ -78,7 +78,7 @@ class _Reader:
             return self._array(at, depth)
         match = (_STRING if opening == '"' else _PLAIN).match(self.text, at)
         if match is None:
-            raise Wrong(at, "a JSON value was expected here" if opening else "the text ends too early")
+            raise TreeError(at, "a JSON value was expected here" if opening else "the text ends too early")
         return Node(at, match.end(), json.loads(match[0])), match.end()
 
     def _object(self, start: int, depth: int) -> tuple[Node, int]:
@@ -87,10 +87,10 @@ class _Reader:
         while self.text[at : at + 1] != "}":
             match = _STRING.match(self.text, at)
             if match is None:
-                raise Wrong(at, "a key in double quotes, or '}', was expected here")
+                raise TreeError(at, "a key in double quotes, or '}', was expected here")
             colon = self.skip(match.end())
             if self.text[colon : colon + 1] != ":":
-                raise Wrong(colon, "':' was expected here")
+                raise TreeError(colon, "':' was expected here")
             node, end = self.value(self.skip(colon + 1), depth + 1)
             key = json.loads(match[0])
             # The last of equal keys wins, as in the clients' own parsers.
@@ -114,5 +114,5 @@ class _Reader:
         if self.text[at : at + 1] == ",":
             return self.skip(at + 1), at + 1
         if self.text[at : at + 1] != closing:
-            raise Wrong(at, f"',' or '{closing}' was expected here")
+            raise TreeError(at, f"',' or '{closing}' was expected here")
         return at, end

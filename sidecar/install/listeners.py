@@ -24,7 +24,7 @@ _NEW: Final = "# Settings of the MCP sidecar, made by `sidecar install`. Paths i
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListenerEntry:
     """One server of the settings as a client sees it."""
 
     name: str
@@ -60,7 +60,7 @@ def free_ports(taken: Collection[int]) -> Iterable[int]:
         yield port
 
 
-def add(text: str | None, new: Sequence[Listener]) -> str:
+def add(text: str | None, new: Sequence[ListenerEntry]) -> str:
     """The settings' text with more servers, in the manner in which the present ones are written; None is no file yet."""
     text = _NEW if text is None else text
     if not new:
@@ -91,7 +91,7 @@ def add(text: str | None, new: Sequence[Listener]) -> str:
     return apply(text, [Edit(at + 1, at + 1, lines)])
 
 
-def remove(text: str, old: Sequence[Listener]) -> str:
+def remove(text: str, old: Sequence[ListenerEntry]) -> str:
     """The settings' text without these servers; one that was changed since is somebody else's, and stays."""
     servers, _ = _servers(text)
     if servers is None:
@@ -117,11 +117,11 @@ def remove(text: str, old: Sequence[Listener]) -> str:
     return apply(text, edits)
 
 
-def _listener(item: Any) -> Listener | None:
+def _listener(item: Any) -> ListenerEntry | None:
     if not isinstance(item, yaml.MappingNode):
         return None
     value = {str(key.value): str(each.value) for key, each in item.value}
-    return Listener(**value) if set(value) == {"name", "listen", "upstream"} else None
+    return ListenerEntry(**value) if set(value) == {"name", "listen", "upstream"} else None
 
 
 def _servers(text: str) -> tuple[Any, int | None]:

@@ -14,8 +14,8 @@ import yaml
 
 from sidecar.detect.engine import Engine
 from sidecar.detect.text import walk
-from sidecar.install.clients import Client, Place
-from sidecar.install.entries import Entry, entries
+from sidecar.install.clients import Client, ConfigLocation
+from sidecar.install.entries import ClientEntry, entries
 from sidecar.install.jsonc import dump
 from sidecar.install.tree import Edit, Node, Tree, apply, leaves
 
@@ -86,7 +86,7 @@ def _shown_word(word: str) -> str:
     return HIDDEN if is_secret(word) else word
 
 
-def shown_file(tree: Tree, client: Client, place: Place) -> str:
+def shown_file(tree: Tree, client: Client, place: ConfigLocation) -> str:
     """A client's file with everything hidden that need not be seen to judge our change."""
     open_nodes: dict[int, str] = {}
     for entry in entries(tree, client, place.servers):
@@ -100,7 +100,7 @@ def shown_file(tree: Tree, client: Client, place: Place) -> str:
     return apply(tree.text, [*edits, *_hidden_keys(tree.root, tree)])
 
 
-def _show_entry(entry: Entry, client: Client, shown: dict[int, str]) -> None:
+def _show_entry(entry: ClientEntry, client: Client, shown: dict[int, str]) -> None:
     for key in _ENTRY_KEYS:
         node = entry.holder.member(key)
         if node is not None and isinstance(node.scalar, str) and not is_secret(node.scalar):

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from sidecar.addresses import is_loopback
 from sidecar.errors import Problem
 from sidecar.install import jsonc, toml
-from sidecar.install.clients import Found
-from sidecar.install.entries import Entry, Wrapper, entries, moved, origin, point, unwrap, wrap
-from sidecar.install.files import Kept, LeftAlone, read
-from sidecar.install.listeners import Listener, free_ports
-from sidecar.install.tree import Edit, Tree, Wrong, apply, line_column
+from sidecar.install.clients import ConfigFile
+from sidecar.install.entries import ClientEntry, Wrapper, entries, moved, origin, point, unwrap, wrap
+from sidecar.install.files import Backup, LeftAlone, read
+from sidecar.install.listeners import ListenerEntry, free_ports
+from sidecar.install.tree import Edit, Tree, TreeError, apply, line_column
 from sidecar.settings import Settings
 
 NAME_CHARS_MAX: Final = 64
@@ -25,16 +25,16 @@ _NO_TOKEN: Final = "if it signs in with OAuth, take it out again and use the sid
 
 
 @dataclass(slots=True)
-class Part:
+class FilePlan:
     """One file as read, and what becomes of it. ``done`` tells what changes in each entry, ``notes`` what else to know.
 
     ``uses`` are the listeners it calls by address, with the upstream it would call without us ("" where it calls no other).
     """
 
-    found: Found
+    found: ConfigFile
     tree: Tree
-    entries: tuple[Entry, ...]
-    kept: Kept | None = None
+    entries: tuple[ClientEntry, ...]
+    kept: Backup | None = None
     edits: list[Edit] = field(default_factory=list)
     uses: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
@@ -46,23 +46,23 @@ class Part:
         """The file as it would be."""
         return apply(self.tree.text, self.edits)
 
-    def problem(self, entry: Entry, code: str, text: str, *, is_warning: bool = False) -> Problem:
+    def problem(self, entry: ClientEntry, code: str, text: str, *, is_warning: bool = False) -> Problem:
         """Something to tell about one entry, with its place."""
         place = line_column(self.tree.text, entry.holder.start) if entry.holder.end else (0, 0)
         return Problem(str(self.found.file), *place, code, f"{entry.key}: {text}", is_warning)
 
 
-def open_part(found: Found, kept: Kept | None) -> Part:
+def open_part(found: ConfigFile, kept: Backup | None) -> FilePlan:
     """Read and parse one file.
 
     Raises:
         LeftAlone: it cannot be read or is broken.
     """
     tree = parse(found, read(found.file))
-    return Part(found, tree, tuple(entries(tree, found.client, found.place.servers)), kept)
+    return FilePlan(found, tree, tuple(entries(tree, found.client, found.place.servers)), kept)
 
 
-def parse(found: Found, text: str) -> Tree:
+def parse(found: ConfigFile, text: str) -> Tree:
     """The tree of a client's file. An empty one has no servers.
 
     Raises:
@@ -72,7 +72,7 @@ def parse(found: Found, text: str) -> Tree:
         return Tree(text, jsonc.parse("{}").root)
     try:
         tree = _PARSE[found.client.syntax](text)
-    except Wrong as wrong:
+    except TreeError as wrong:
         place = line_column(text, wrong.at)
         raise LeftAlone(Problem(str(found.file), *place, "syntax", f"{wrong}; mend it and run this again")) from None
     if tree.root.members is None:
@@ -89,15 +89,15 @@ def parse(found: Found, text: str) -> Tree:
 class Planner:
     """Names and listeners for all entries of all files, stable over runs: what is in use already keeps its name and port."""
 
-    def __init__(self, settings: Settings | None, kept: Iterable[Kept], wrapper: Wrapper) -> None:
+    def __init__(self, settings: Settings | None, kept: Iterable[Backup], wrapper: Wrapper) -> None:
         self._wrapper = wrapper
         self._owners: dict[str, Any] = {}
-        self._by_origin: dict[str, Listener] = {}
+        self._by_origin: dict[str, ListenerEntry] = {}
         self._elsewhere: dict[str, str] = {}
         self._stdio_names: set[str] = set()
         self._ports: set[int] = set()
         self._ours: set[int] = set()
-        self.new: list[Listener] = []
+        self.new: list[ListenerEntry] = []
         for server in settings.servers if settings else ():
             if not server.upstream:
                 self._stdio_names.add(server.name)
@@ -107,18 +107,18 @@ class Planner:
             self._ports.add(_port_of(upstream))
             if server.listen:
                 self._ours.add(server.port)
-                self._by_origin.setdefault(upstream, Listener(server.name, server.listen, upstream))
+                self._by_origin.setdefault(upstream, ListenerEntry(server.name, server.listen, upstream))
         fields = settings.model_dump().values() if settings else _DEFAULTS
         # Whatever else the settings listen on: each such value is host:port.
         self._ports |= {int(match[1]) for value in fields if (match := re.search(r":([0-9]{1,5})\Z", str(value)))}
         self._ports |= self._ours
         for each in kept:
             for value in each.listeners:
-                listener = Listener(**value)
+                listener = ListenerEntry(**value)
                 self._elsewhere[listener.address] = listener.upstream
                 self._ports.add(_port_of(listener.address))
 
-    def plan(self, parts: Sequence[Part]) -> None:
+    def plan(self, parts: Sequence[FilePlan]) -> None:
         """Fill the parts' edits, and ``new`` with the listeners to add."""
         every = [(part, entry) for part in parts for entry in part.entries]
         for _, entry in every:
@@ -141,14 +141,14 @@ class Planner:
             if part.edits and part.found.place.base == "project":
                 part.notes.append(_SHARED)
 
-    def _stdio(self, part: Part, entry: Entry) -> None:
+    def _stdio(self, part: FilePlan, entry: ClientEntry) -> None:
         name = entry.name if entry.own else self._name(entry.key, entry.argv, part.found.client.key)
         edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name))
         part.edits += edits
         if edits:
             part.done.append(f"{entry.key}: its command is started by the sidecar, as server {name}")
 
-    def _http(self, part: Part, entry: Entry, ports: Iterable[int]) -> None:
+    def _http(self, part: FilePlan, entry: ClientEntry, ports: Iterable[int]) -> None:
         urls = []
         for url in entry.urls:
             here = _is_here(url) and _port_of(url) in self._ours
@@ -165,10 +165,10 @@ class Planner:
                 part.notes.append(f"{entry.key}: {_NO_TOKEN}")
         part.edits += point(part.tree, entry, tuple(urls))
 
-    def _listener(self, upstream: str, key: str, client: str, ports: Iterable[int]) -> Listener:
+    def _listener(self, upstream: str, key: str, client: str, ports: Iterable[int]) -> ListenerEntry:
         if upstream not in self._by_origin:
             port = next(iter(ports))
-            listener = Listener(self._name(key, upstream, client), f"127.0.0.1:{port}", upstream)
+            listener = ListenerEntry(self._name(key, upstream, client), f"127.0.0.1:{port}", upstream)
             self._by_origin[upstream] = listener
             self.new.append(listener)
         return self._by_origin[upstream]
@@ -195,13 +195,13 @@ def _port_of(url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def take_out(part: Part, upstreams: Mapping[str, str]) -> None:
+def take_out(part: FilePlan, upstreams: Mapping[str, str]) -> None:
     """Fill a part's edits with those that take us out of it; ``upstreams`` tells what stands behind a listener's address.
 
     Where the file as it was without us still knows an entry, its address is restored in its own spelling.
     """
     upstreams = {**upstreams, **({address: each for address, each in part.kept.uses.items() if each} if part.kept else {})}
-    was: dict[tuple[str, ...], Entry] = {}
+    was: dict[tuple[str, ...], ClientEntry] = {}
     if part.kept is not None and part.kept.original is not None:
         before = parse(part.found, part.kept.original)
         was = {entry.path: entry for entry in entries(before, part.found.client, part.found.place.servers)}
@@ -218,7 +218,7 @@ def take_out(part: Part, upstreams: Mapping[str, str]) -> None:
                 part.done.append(f"{entry.key}: calls its server itself again")
 
 
-def _own_url(url: str, old: Entry | None, at: int, upstreams: Mapping[str, str]) -> str:
+def _own_url(url: str, old: ClientEntry | None, at: int, upstreams: Mapping[str, str]) -> str:
     if not _is_here(url) or origin(url) not in upstreams:
         return url
     upstream = upstreams[origin(url)]
@@ -231,7 +231,7 @@ def _own_url(url: str, old: Entry | None, at: int, upstreams: Mapping[str, str])
     return moved(url, upstream)
 
 
-def unused(added: Collection[Listener], parts: Iterable[Collection[str]]) -> list[Listener]:
+def unused(added: Collection[ListenerEntry], parts: Iterable[Collection[str]]) -> list[ListenerEntry]:
     """Of the listeners we added, those that no client calls any more."""
     used = {address for uses in parts for address in uses}
     return [listener for listener in added if listener.address not in used]

@@ -7,7 +7,7 @@ import re
 import tomllib
 from typing import Any, Final
 
-from sidecar.install.tree import Member, Node, Tree, Wrong
+from sidecar.install.tree import Member, Node, Tree, TreeError
 
 _STRING: Final = re.compile(
     r"""
@@ -36,16 +36,16 @@ def parse(text: str) -> Tree:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
-        raise Wrong(_offset(text, place), "this is not TOML") from None
+        raise TreeError(_offset(text, place), "this is not TOML") from None
     except RecursionError:
-        raise Wrong(0, "this is nested too deep") from None
-    reader = _Reader(text)
+        raise TreeError(0, "this is nested too deep") from None
+    reader = _TomlReader(text)
     try:
         reader.run()
     except (IndexError, AttributeError, tomllib.TOMLDecodeError):
-        raise Wrong(0, "this TOML is written in a way that cannot be edited safely") from None
+        raise TreeError(0, "this TOML is written in a way that cannot be edited safely") from None
     if _shape(reader.root.plain()) != _shape(value):
-        raise Wrong(0, "this TOML is written in a way that cannot be edited safely")
+        raise TreeError(0, "this TOML is written in a way that cannot be edited safely")
     return Tree(text, reader.root, reader.comments)
 
 
@@ -72,7 +72,7 @@ def _offset(text: str, place: re.Match[str] | None) -> int:
     return min(len(text), sum(len(line) + 1 for line in lines[: int(place[1]) - 1]) + int(place[2]) - 1)
 
 
-class _Reader:
+class _TomlReader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.comments: list[tuple[int, int]] = []

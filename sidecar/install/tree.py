@@ -57,7 +57,7 @@ class Tree:
         return self.text[node.start : node.end]
 
 
-class Wrong(Exception):
+class TreeError(Exception):
     """The text does not parse; ``at`` is the offset, and the message never quotes the text, which may hold secrets."""
 
     def __init__(self, at: int, text: str) -> None:

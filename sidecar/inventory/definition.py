@@ -73,7 +73,7 @@ def digest_of(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DefinitionChange:
     """One difference: where it is (``$.inputSchema.properties.to``), and both sides as people can read them; empty: absent."""
 
     path: str
@@ -86,20 +86,20 @@ class Change:
         return f"{self.path}: {self.before} → {self.after}" if self.after else f"{self.path} is gone: {self.before}"
 
 
-def differences(before: Any, after: Any) -> tuple[Change, ...]:
+def differences(before: Any, after: Any) -> tuple[DefinitionChange, ...]:
     """How two ``counted`` definitions differ, member by member, in order of paths; at most ``DEFINITION_CHANGES_MAX``.
 
     Long texts are cut to where they differ; what nobody would see stands as its code point (``<U+200B>``).
     """
-    found: list[Change] = []
+    found: list[DefinitionChange] = []
     rest = 0
     for path, left, right in _unequal(before, after, ()):
         if len(found) < limits.DEFINITION_CHANGES_MAX:
-            found.append(Change(path_text(path), *_sides(left, right)))
+            found.append(DefinitionChange(path_text(path), *_sides(left, right)))
         else:
             rest += 1
     if rest:
-        found.append(Change("$", "", f"{rest} more differences"))
+        found.append(DefinitionChange("$", "", f"{rest} more differences"))
     return tuple(found)
 
 

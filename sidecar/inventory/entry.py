@@ -25,7 +25,7 @@ class Variant:
 
 
 @dataclass(slots=True)
-class Known:
+class InventoryEntry:
     """One tool of one server. ``accepted`` are the digests taken at first sight or approved, in that order."""
 
     first_seen: float
@@ -59,7 +59,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class DefinitionEvent:
     """One more line of a definition's history: what the table ``tools`` records."""
 
     server: str
@@ -75,10 +75,10 @@ class News:
     by: str = ""
 
 
-def known_from(value: Mapping[str, Any]) -> Known:
-    """What ``dataclasses.asdict`` made of a ``Known``; raises ValueError, TypeError or KeyError where it is something else."""
+def known_from(value: Mapping[str, Any]) -> InventoryEntry:
+    """The entry that ``dataclasses.asdict`` wrote. Raises ValueError, TypeError or KeyError where it is something else."""
     variants = {str(digest): Variant(**each) for digest, each in value["variants"].items()}
-    known = Known(**{**value, "variants": variants})
+    known = InventoryEntry(**{**value, "variants": variants})
     times = (known.first_seen, known.last_seen, known.changed_at, *known.told.values())
     for each in variants.values():
         if each.kept and not isinstance(json.loads(each.kept), dict):

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from sidecar import limits
 from sidecar.events import Definition
 from sidecar.inventory.definition import UNREAD, TooDeep, canonical, counted, defined, digest_of, looks_like
-from sidecar.inventory.entry import Event, Key, Known, News, Variant, known_from
+from sidecar.inventory.entry import DefinitionEvent, Event, InventoryEntry, Key, Variant, known_from
 from sidecar.inventory.hidden_text import visible
 
 VERSION: Final = 1
@@ -31,7 +31,7 @@ class _Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspection:
     """What was seen in a definition: it as it may be kept (None: not at all), and what of it people do not see, in words.
 
     ``is_unread``: not all of it was looked at.
@@ -50,23 +50,23 @@ class Inventory:
         self.is_full = False
         """Whether a server listed more names than are remembered."""
         self.approvals_read = 0
-        self._known: dict[Key, Known] = {}
+        self._known: dict[Key, InventoryEntry] = {}
         self._listings: dict[tuple[str, str], _Listing] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._alike: dict[tuple[str, str], set[Key]] = {}
-        self._beyond: dict[tuple[str, str], Known] = {}
+        self._beyond: dict[tuple[str, str], InventoryEntry] = {}
         """For what was told of tools that are not remembered, because their server has too many."""
 
-    def __iter__(self) -> Iterator[tuple[Key, Known]]:
+    def __iter__(self) -> Iterator[tuple[Key, InventoryEntry]]:
         return iter(sorted(self._known.items()))
 
-    def get(self, key: Key) -> Known | None:
+    def get(self, key: Key) -> InventoryEntry | None:
         """What is known of one tool."""
         return self._known.get(key)
 
     def listed(
-        self, key: Key, entry: Mapping[str, Any], now: float, look: Callable[[], Look]
-    ) -> tuple[Definition, News | None]:
+        self, key: Key, entry: Mapping[str, Any], now: float, look: Callable[[], Inspection]
+    ) -> tuple[Definition, DefinitionEvent | None]:
         """A server lists ``entry``: how its definition stands, and news where that is not known yet.
 
         ``look`` is asked for unknown definitions only.
@@ -83,7 +83,7 @@ class Inventory:
             if event and self.tells(key, "history", digest, now):
                 diff = "\n".join(known.changes())
                 previous = known.previous if event == "changed" else ""
-                news = News(*key, event, digest, previous, variant.kept, diff, variant.hidden, now)
+                news = DefinitionEvent(*key, event, digest, previous, variant.kept, diff, variant.hidden, now)
         return self._standing(key, known, entry), news
 
     def finished(self, server: str, kind: str, now: float, *, is_last: bool) -> None:
@@ -100,7 +100,7 @@ class Inventory:
         kept = known.variants[known.current].kept if known.current in known.variants else ""
         return self._standing(key, known, json.loads(kept) if kept else None)
 
-    def approve(self, key: Key, digest: str, by: str, at: float) -> News | None:
+    def approve(self, key: Key, digest: str, by: str, at: float) -> DefinitionEvent | None:
         """A person accepts one definition of a tool; news unless it was accepted already or the tool is unknown."""
         known = self._known.get(key)
         if known is None or digest in known.accepted:
@@ -109,11 +109,11 @@ class Inventory:
         known.accepted.append(digest)
         self.is_dirty = True
         variant = known.variants.get(digest) or Variant(at)
-        return News(*key, "approved", digest, previous, variant.kept, "", variant.hidden, at, by)
+        return DefinitionEvent(*key, "approved", digest, previous, variant.kept, "", variant.hidden, at, by)
 
     def tells(self, key: Key, rule: str, about: str, now: float) -> bool:
         """Whether a finding of ``rule`` is worth telling: not the same one again, and not too many in a day."""
-        known = self._known.get(key) or self._beyond.setdefault(key[:2], Known(now, now, ""))
+        known = self._known.get(key) or self._beyond.setdefault(key[:2], InventoryEntry(now, now, ""))
         about, head = (
             f"{rule} {hashlib.sha256(f'{key[2]} {about}'.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}",
             f"{rule} ",
@@ -129,7 +129,7 @@ class Inventory:
         self.is_dirty = True
         return True
 
-    def _recalled(self, key: Key, digest: str, now: float) -> tuple[Known, Event | Literal[""]]:
+    def _recalled(self, key: Key, digest: str, now: float) -> tuple[InventoryEntry, Event | Literal[""]]:
         """The tool, made known when it is not, and what its history would call this definition."""
         listing = self._listings.setdefault(key[:2], _Listing(now))
         known = self._known.get(key)
@@ -137,7 +137,7 @@ class Inventory:
         if known is None:
             is_new = listing.is_settled or now - listing.first_seen > limits.DEFINITION_SETTLES_S
             event = "new" if is_new else "first"
-            known = Known(now, now, digest, accepted=[] if is_new else [digest])
+            known = InventoryEntry(now, now, digest, accepted=[] if is_new else [digest])
             if self._counts.get(key[:2], 0) >= limits.DEFINITIONS_MAX:
                 self.is_full = True
             else:
@@ -153,13 +153,13 @@ class Inventory:
         known.last_seen = max(known.last_seen, now)
         return known, event
 
-    def _remember(self, key: Key, known: Known) -> None:
+    def _remember(self, key: Key, known: InventoryEntry) -> None:
         self._known[key] = known
         self._counts[key[:2]] = self._counts.get(key[:2], 0) + 1
         self._alike.setdefault((key[1], looks_like(key[2])), set()).add(key)
         self.is_dirty = True
 
-    def _learnt(self, known: Known, digest: str, now: float, look: Look) -> Variant:
+    def _learnt(self, known: InventoryEntry, digest: str, now: float, look: Inspection) -> Variant:
         kept = canonical(counted(look.masked)) if isinstance(look.masked, dict) else ""
         variant = Variant(now, kept if len(kept) <= limits.DEFINITION_CHARS_MAX else "", look.hidden, look.is_unread)
         known.variants[digest] = variant
@@ -169,7 +169,7 @@ class Inventory:
         self.is_dirty = True
         return variant
 
-    def _standing(self, key: Key, known: Known, entry: Mapping[str, Any] | None) -> Definition:
+    def _standing(self, key: Key, known: InventoryEntry, entry: Mapping[str, Any] | None) -> Definition:
         variant = known.variants.get(known.current, Variant(0.0))
         signs: dict[str, str] = {}
         if known.state == "changed":
@@ -183,7 +183,7 @@ class Inventory:
         unknown = {"hidden-text"} if variant.unread else set()
         return defined(known.current, known.previous, entry, signs, unknown if entry is not None else unknown | {"expr"})
 
-    def _shadowed(self, key: Key, known: Known) -> str:
+    def _shadowed(self, key: Key, known: InventoryEntry) -> str:
         """The tools of other servers that bore this name before, or one that looks like it; the first one is not blamed."""
         found = []
         for other in sorted(self._alike.get((key[1], looks_like(key[2])), ())):

@@ -24,7 +24,7 @@ _Field = tuple[str, str, Path]
 
 
 @dataclass(slots=True)
-class _Tail:
+class _TextEnd:
     """The end of a text, and where in it which kinds were found already."""
 
     text: str = ""
@@ -35,17 +35,17 @@ class _Tail:
         return any(kind == span.kind and start < span.end and span.start < end for start, end, kind in self.found)
 
 
-class Tails:
+class CarryOver:
     """Those of one call, or of one stream where the call is not known. Bounded; gone with it."""
 
-    __slots__ = ("_tails",)
+    __slots__ = ("_text_ends",)
 
     def __init__(self) -> None:
-        self._tails: OrderedDict[_Field, _Tail] = OrderedDict()
+        self._text_ends: OrderedDict[_Field, _TextEnd] = OrderedDict()
 
     def completed(self, payload: Any, scan: Scan, look: Callable[[Texts], Scan]) -> Scan:
         """What was seen in a notification, with the values of which it holds only the end."""
-        begun = [(self._tails[field], leaf) for field, leaf in _speech(payload).items() if field in self._tails]
+        begun = [(self._text_ends[field], leaf) for field, leaf in _speech(payload).items() if field in self._text_ends]
         if not begun:
             return scan
         heads = [leaf.text[: limits.TAIL_CHARS_MAX] for _, leaf in begun]
@@ -72,16 +72,16 @@ class Tails:
     def passed(self, payload: Any, scan: Scan) -> None:
         """A notification goes on to the client, which will read the next one after it."""
         for field, leaf in _speech(payload).items():
-            tail = self._tails.pop(field, _Tail())
+            tail = self._text_ends.pop(field, _TextEnd())
             text = tail.text + leaf.text
             cut = max(0, len(text) - limits.TAIL_CHARS_MAX)
             moved = len(tail.text) - cut
             own = ((each.start + moved, each.end + moved, each.kind) for each in scan.spans if each.leaf.path == leaf.path)
             before = ((start - cut, end - cut, kind) for start, end, kind in tail.found)
             found = tuple(each for each in (*before, *own) if each[1] > 0)[-limits.TAIL_FOUND_MAX :]
-            self._tails[field] = _Tail(text[cut:], found)
-            if len(self._tails) > limits.TAILS_MAX:
-                self._tails.popitem(last=False)
+            self._text_ends[field] = _TextEnd(text[cut:], found)
+            if len(self._text_ends) > limits.TAILS_MAX:
+                self._text_ends.popitem(last=False)
 
 
 def _via(span: Span) -> str:

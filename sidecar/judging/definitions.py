@@ -14,27 +14,27 @@ from sidecar.decode import mcp
 from sidecar.detect.text import walk
 from sidecar.events import ACTIONS, Definition, Finding, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.inventory.definition import CALLED, LISTED, UNREAD
-from sidecar.inventory.entry import Key, News
+from sidecar.inventory.entry import DefinitionEvent, Key
 from sidecar.inventory.hidden_excerpts import hidden_text, read_by_models
-from sidecar.inventory.tracking import Inventory, Look
-from sidecar.judging.embedded import Part
-from sidecar.judging.message_judge import Judging
-from sidecar.policy.judgement import Judged
+from sidecar.inventory.tracking import Inspection, Inventory
+from sidecar.judging.embedded import EmbeddedMessage
+from sidecar.judging.message_judge import MessageJudge
+from sidecar.policy.judgement import Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.policy.spans import merged
 from sidecar.record.ledger import Ledger, timestamp
 from sidecar.settings import Server
 
 
-class Definitions:
+class ListedDefinitions:
     """Judges definitions, and remembers them in ``inventory``."""
 
-    def __init__(self, judging: Judging, ledger: Ledger, inventory: Inventory) -> None:
+    def __init__(self, judging: MessageJudge, ledger: Ledger, inventory: Inventory) -> None:
         self._judging = judging
         self._ledger = ledger
         self.inventory = inventory
 
-    def listed(self, judged: Judged, server: Server, now: float) -> Judged:
+    def listed(self, judged: Judgement, server: Server, now: float) -> Judgement:
         """An answer that may be a list: with the verdicts on what it defines, and which entries it may not hold."""
         began, message = time.perf_counter(), judged.message
         key, kind = LISTED.get(message.method, ("", ""))
@@ -44,12 +44,12 @@ class Definitions:
         if not isinstance(result, dict) or not isinstance(entries, list):
             return judged
         verdict, withheld = judged.verdict, set()
-        news: list[News] = []
+        news: list[DefinitionEvent] = []
         scans = _by_entry(judged.scan)
         rules = self._judging.policies.of_definitions
         for index, name, entry in _named(entries):
             root = ("result", key, index)
-            part = Part(replace(message, tool=name, args={}, payload={"result": entry}, size=0), root, ("result",))
+            part = EmbeddedMessage(replace(message, tool=name, args={}, payload={"result": entry}, size=0), root, ("result",))
             scan = part.own(scans[root]) if root in scans else scans[()]
             own = (message.server, kind, self._recorded_name(part, scan))
             definition = self._looked_up(own, part, scan, server, now, news)
@@ -65,7 +65,9 @@ class Definitions:
         spent_s = judged.spent_s + time.perf_counter() - began
         return replace(judged, verdict=verdict, withheld=frozenset(withheld), rules=asked, spent_s=spent_s)
 
-    def _looked_up(self, key: Key, part: Part, scan: Scan, server: Server, now: float, news: list[News]) -> Definition:
+    def _looked_up(
+        self, key: Key, part: EmbeddedMessage, scan: Scan, server: Server, now: float, news: list[DefinitionEvent]
+    ) -> Definition:
         """How one entry's definition stands; what is not known yet is added to ``news``."""
         if len(part.message.tool) > limits.NAME_CHARS_MAX:
             return UNREAD
@@ -74,7 +76,7 @@ class Definitions:
         news += [new] if new is not None else []
         return definition
 
-    def asked(self, judged: Judged, now: float) -> Judged:
+    def asked(self, judged: Judgement, now: float) -> Judgement:
         """A request that may use what is withheld from lists: then it is refused, as the rule that withholds it says."""
         message = judged.message
         if message.method not in CALLED or message.kind != "request":
@@ -106,7 +108,7 @@ class Definitions:
         asked = replace(message, direction="response", kind="result", method=method, args={}, payload={}, size=0)
         return self._judging.verdict(replace(asked, definition=definition), Scan(), now, withholding)
 
-    def _joined(self, verdict: Verdict, part: Part, own: Verdict, key: Key, digest: str, now: float) -> Verdict:
+    def _joined(self, verdict: Verdict, part: EmbeddedMessage, own: Verdict, key: Key, digest: str, now: float) -> Verdict:
         """The list's verdict with that on one entry. Findings that were told before are not told with every list again."""
         if not own.findings:
             return verdict
@@ -126,21 +128,21 @@ class Definitions:
         about = f"{digest} {finding.mode} {finding.action} {finding.kind} {finding.fingerprint} {finding.preview}"
         return self.inventory.tells(key, finding.rule, about, now)
 
-    def _recorded_name(self, part: Part, scan: Scan) -> str:
+    def _recorded_name(self, part: EmbeddedMessage, scan: Scan) -> str:
         """Its name as it may be kept, under which it is remembered too."""
         name = part.message.tool
         if scan.spans:
             name = self._judging.masked(part.message.payload, scan.spans)["result"].get("name", "")
         return name[: limits.NAME_CHARS_MAX]
 
-    def _look(self, server: Server, part: Part, scan: Scan) -> Look:
+    def _look(self, server: Server, part: EmbeddedMessage, scan: Scan) -> Inspection:
         """What was seen in an entry, and the entry as it may be kept: with every detected value masked, or not at all."""
         entry, masked = part.message.payload["result"], None
         texts = walk(read_by_models(entry))
         is_unread = bool(scan.skipped or texts.skipped) or sum(map(len, texts.texts)) > limits.DEFINITION_TEXT_CHARS_MAX
         if server.payloads != "metadata" and not scan.skipped:
             masked = self._judging.masked(part.message.payload, scan.spans)["result"]
-        return Look(masked, "" if is_unread else hidden_text(entry, scan.spans, masked), is_unread)
+        return Inspection(masked, "" if is_unread else hidden_text(entry, scan.spans, masked), is_unread)
 
 
 def _named(entries: list[Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -158,7 +160,7 @@ def _by_entry(scan: Scan) -> dict[Path, Scan]:
     return {(): empty, **{place: scan._replace(spans=tuple(each)) for place, each in spans.items()}}
 
 
-def row_of(news: News) -> dict[str, Any]:
+def row_of(news: DefinitionEvent) -> dict[str, Any]:
     """A line of a definition's history as the table ``tools`` has it."""
     return {
         "ts": timestamp(news.at),

@@ -19,7 +19,7 @@ _DECLINE: Final = {"action": "decline"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EmbeddedMessage:
     """One embedded message: where it stands (``root``), and what its own paths begin with in its stead (``base``)."""
 
     message: Message
@@ -42,7 +42,7 @@ class Part:
         return self.message.direction == "request" and self.message.method == "elicitation/create"
 
 
-def parts(message: Message) -> list[Part]:
+def parts(message: Message) -> list[EmbeddedMessage]:
     """The messages embedded in a result or a request; nearly always none."""
     payload = message.payload
     is_result = message.kind == "result" and message.direction == "response"
@@ -57,13 +57,13 @@ def parts(message: Message) -> list[Part]:
     ]
 
 
-def without(scan: Scan, found: list[Part]) -> Scan:
+def without(scan: Scan, found: list[EmbeddedMessage]) -> Scan:
     """What was seen in a message outside of what it embeds."""
     roots = {part.root for part in found}
     return scan._replace(spans=tuple(span for span in scan.spans if span.leaf.path[:3] not in roots))
 
 
-def joined(verdict: Verdict, judged: list[tuple[Part, Verdict]]) -> tuple[Verdict, tuple[Path, ...]]:
+def joined(verdict: Verdict, judged: list[tuple[EmbeddedMessage, Verdict]]) -> tuple[Verdict, tuple[Path, ...]]:
     """One verdict for a message and all that it embeds, and the answers to decline: the strictest decides."""
     declined = []
     for part, own in judged:
@@ -92,7 +92,7 @@ def with_declines(raw: bytes, declined: Iterable[Path]) -> bytes:
     return lossless.dumps(value)
 
 
-def _question(message: Message, root: Path, value: Mapping[str, Any]) -> Part:
+def _question(message: Message, root: Path, value: Mapping[str, Any]) -> EmbeddedMessage:
     method, params = value.get("method"), value.get("params")
     asked = replace(
         message,
@@ -102,17 +102,19 @@ def _question(message: Message, root: Path, value: Mapping[str, Any]) -> Part:
         args=params if isinstance(params, dict) else {},
         payload=value,
     )
-    return Part(asked, root, ())
+    return EmbeddedMessage(asked, root, ())
 
 
-def _answer(message: Message, root: Path, value: Mapping[str, Any]) -> Part:
+def _answer(message: Message, root: Path, value: Mapping[str, Any]) -> EmbeddedMessage:
     """An answer does not say what it answers, but no two of the three questions have answers of the same form."""
     method = "sampling/createMessage"
     if "action" in value:
         method = "elicitation/create"
     elif "roots" in value:
         method = "roots/list"
-    return Part(replace(message, kind="result", method=method, tool="", args={}, payload={"result": value}), root, ("result",))
+    return EmbeddedMessage(
+        replace(message, kind="result", method=method, tool="", args={}, payload={"result": value}), root, ("result",)
+    )
 
 
 def _moved(span: Span, path: Path) -> Span:

@@ -14,14 +14,14 @@ from sidecar.detect.engine import Engine
 from sidecar.detect.text import values, walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.judging import embedded
-from sidecar.judging.carry_over import Tails
+from sidecar.judging.carry_over import CarryOver
 from sidecar.policy.access import ask
 from sidecar.policy.facts import Facts
 from sidecar.policy.fields import DEFAULT_ENTRY
 from sidecar.policy.judge import is_listed, judge
-from sidecar.policy.judgement import Judged, Said
+from sidecar.policy.judgement import AsReceived, Judgement
 from sidecar.policy.load import PolicySet
-from sidecar.policy.replacements import Marks
+from sidecar.policy.replacements import Replacements
 from sidecar.policy.restore import turned_back, with_payload
 from sidecar.policy.state import State
 from sidecar.policy.vault import Vault
@@ -35,7 +35,7 @@ class InForce(Protocol):
     current: PolicySet
 
 
-class Judging:
+class MessageJudge:
     """Judges messages; ``key`` keys the fingerprints, ``cap`` is the most any rule may do."""
 
     def __init__(self, policies: InForce, engine: Engine, key: bytes, cap: Mode) -> None:
@@ -46,10 +46,10 @@ class Judging:
         self._state = State()
         self._vault = Vault(key)
 
-    def judged(self, message: Message, raw: bytes, now: float, tails: Tails | None = None) -> Judged:
+    def judged(self, message: Message, raw: bytes, now: float, carry_over: CarryOver | None = None) -> Judgement:
         """The message with its scan and verdict, under the policy version in force at this moment.
 
-        ``tails`` are of the notifications before this one, which it then joins.
+        ``carry_over`` are of the notifications before this one, which it then joins.
         """
         began = time.perf_counter()
         # Rules and own kinds of one version: another may come into force meanwhile.
@@ -60,18 +60,20 @@ class Judging:
         if standing and message.direction == "request":
             restored = turned_back(self._vault, policies, message, standing, now)
             if restored.is_any:
-                said = Said(raw, message.payload, scan)
+                said = AsReceived(raw, message.payload, scan)
                 raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
                 scan, _ = self._vault.looked_at(look, message)
-        if tails is not None:
-            scan = tails.completed(message.payload, scan, look)
+        if carry_over is not None:
+            scan = carry_over.completed(message.payload, scan, look)
         verdict, declined = self._decided(policies, message, _without_opaque(scan) if scan.spans else scan, now)
-        if tails is not None and verdict.action != "block":
-            tails.passed(message.payload, scan)
-        marks = self._vault.marks(message, verdict, now) if verdict.tokens else Marks()
+        if carry_over is not None and verdict.action != "block":
+            carry_over.passed(message.payload, scan)
+        replacements = self._vault.replacements(message, verdict, now) if verdict.tokens else Replacements()
         rules = policies.asked(message.direction, message.method) if self._cap != "off" else ()
-        return Judged(message, raw, scan, verdict, time.perf_counter() - began, declined, marks, said, restored, rules)
+        return Judgement(
+            message, raw, scan, verdict, time.perf_counter() - began, declined, replacements, said, restored, rules
+        )
 
     def _decided(self, policies: PolicySet, message: Message, scan: Scan, now: float) -> tuple[Verdict, tuple[Path, ...]]:
         """The verdict on a message and all that it embeds, and the answers in it to decline."""
@@ -90,11 +92,11 @@ class Judging:
         """Those in force at this moment."""
         return self._policies.current
 
-    def unjudged(self, message: Message, raw: bytes) -> Judged:
+    def unjudged(self, message: Message, raw: bytes) -> Judgement:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
         policies = self._policies.current
         verdict = Verdict(policy_version=policies.version)
-        return Judged(message, raw, self._engine.scan(walk(message.payload), policies.own), verdict)
+        return Judgement(message, raw, self._engine.scan(walk(message.payload), policies.own), verdict)
 
     def is_listed(self, message: Message, now: float) -> bool:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
@@ -124,7 +126,7 @@ class Judging:
         """A keyed hash by which the same value is known again, and from which it cannot be had back."""
         return hmac.digest(self._key, b"value\0" + value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
-    def mask(self, raw: bytes, payload: Any, spans: Iterable[Span], marks: Marks) -> tuple[bytes, Any]:
+    def mask(self, raw: bytes, payload: Any, spans: Iterable[Span], replacements: Replacements) -> tuple[bytes, Any]:
         """A payload as it is kept: each detected value replaced by its token, or its kind and the head of its fingerprint.
 
         What only signals something is no secret, and stays as evidence.
@@ -132,7 +134,7 @@ class Judging:
         spans = values(spans)
 
         def mark(span: Span) -> str:
-            return marks.token(span) or self._recorded_mark(span)
+            return replacements.token(span) or self._recorded_mark(span)
 
         said = mask_value(payload, spans, mark)
         if isinstance(payload, str):
@@ -160,7 +162,7 @@ def _without_opaque(scan: Scan) -> Scan:
     return scan if len(spans) == len(scan.spans) else scan._replace(spans=spans)
 
 
-def redacted(judged: Judged, schema: Any = True) -> bytes:
+def redacted(judged: Judgement, schema: Any = True) -> bytes:
     """The message's own bytes with what enforced rules redact replaced; everything else stays byte for byte.
 
     ``schema`` is what a tool has promised of its structured content, which the redacted one satisfies too.
@@ -169,17 +171,17 @@ def redacted(judged: Judged, schema: Any = True) -> bytes:
         ValueError: a value stands where it cannot be replaced (in a number, in text that is not strict JSON, or where the
             schema allows nothing else).
     """
-    spans, marks = judged.verdict.redactions, judged.marks
+    spans, replacements = judged.verdict.redactions, judged.replacements
     if isinstance(judged.message.payload, str):
-        return str(redact_value(judged.message.payload, spans, marks)).encode("utf-8", "surrogatepass")
-    values = marks.numbers
+        return str(redact_value(judged.message.payload, spans, replacements)).encode("utf-8", "surrogatepass")
+    values = replacements.numbers
     if schema is not True:
-        values |= stand_ins(judged.message.payload, schema, spans, marks, marks.others)
-    sent = redact_bytes(judged.raw, spans, marks, values)
+        values |= stand_ins(judged.message.payload, schema, spans, replacements, replacements.others)
+    sent = redact_bytes(judged.raw, spans, replacements, values)
     return embedded.with_declines(sent, judged.declined) if judged.declined else sent
 
 
-def with_finding(judged: Judged, finding: Finding) -> Judged:
+def with_finding(judged: Judgement, finding: Finding) -> Judgement:
     """The same message, blocked by one finding."""
     verdict = Verdict("block", finding.rule, finding.title, (finding,), (), judged.verdict.policy_version)
     return replace(judged, verdict=verdict)

@@ -48,7 +48,7 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _DeliveryOutcome:
     """What became of one attempt: ``error`` is empty when the receiver took it."""
 
     error: str
@@ -166,7 +166,7 @@ class Channel:
                 self._changed.wait(self._queue[0].due - now if self._queue else None)
         return None
 
-    def _attempt(self, alert: dict[str, Any]) -> _Outcome:
+    def _attempt(self, alert: dict[str, Any]) -> _DeliveryOutcome:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "mcp-sidecar",
@@ -181,11 +181,11 @@ class Channel:
             else:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return _Outcome(_reason(error), is_final=isinstance(error, urllib3.exceptions.LocationValueError))
+            return _DeliveryOutcome(_reason(error), is_final=isinstance(error, urllib3.exceptions.LocationValueError))
         if 200 <= response.status < 300:
-            return _Outcome("", is_final=True)
+            return _DeliveryOutcome("", is_final=True)
         is_final = response.status not in _RETRIED and response.status < 500
-        return _Outcome(f"HTTP status {response.status}", is_final, _retry_after_s(response.headers.get("Retry-After")))
+        return _DeliveryOutcome(f"HTTP status {response.status}", is_final, _retry_after_s(response.headers.get("Retry-After")))
 
     def _row(self, alert: dict[str, Any], state: str, attempts: int, error: str) -> dict[str, Any]:
         same = {name: alert[name] for name in _SAME_FIELDS}

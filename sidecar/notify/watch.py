@@ -16,7 +16,7 @@ from sidecar.limits import BATCH_RECORDS_MAX
 from sidecar.notify.alerts import Alerts
 from sidecar.record.batch import parse
 from sidecar.record.cursor import replace_file
-from sidecar.record.outbox_reader import Position, Tail, outboxes
+from sidecar.record.outbox_reader import OutboxReader, Position, outboxes
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Watch:
 
     def _read(self, directory: Path) -> bool:
         place = self._places.get(directory) or _load(directory)
-        tail = Tail(directory)
+        tail = OutboxReader(directory)
         count = alerted = 0
         for record in tail.records(place):
             alerted += self._offered(record.payload)
@@ -89,4 +89,4 @@ def _load(directory: Path) -> Position:
     except FileNotFoundError:
         return Position()
     except (ValueError, TypeError):
-        return Position(min(Tail(directory).segments(), default=1))
+        return Position(min(OutboxReader(directory).segments(), default=1))

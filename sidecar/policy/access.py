@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sidecar.events import Message, Mode
 from sidecar.policy.facts import Facts, Unjudged
 from sidecar.policy.fields import DEFAULT_ENTRY
-from sidecar.policy.policy_set import Entry, Gate, PolicySet, Section
+from sidecar.policy.policy_set import AccessEntries, AccessEntry, PolicySet, Section
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class AccessResult:
     """What a gate has to say: that it denies, or that an entry could not be judged. ``failure`` says why not."""
 
     rule: str
@@ -18,16 +18,16 @@ class Remark:
     failure: str = ""
 
 
-def ask(gate: Gate, facts: Facts) -> tuple[Remark, ...]:
+def ask(gate: AccessEntries, facts: Facts) -> tuple[AccessResult, ...]:
     """A denial, or nothing; beside it every entry that was tried and could not be judged.
 
     A ``deny`` whose expression fails denies; an ``allow`` whose expression fails does not allow.
     """
-    remarks: list[Remark] = []
+    remarks: list[AccessResult] = []
     for entry, section in gate.deny:
         does_fit, failure = _fits(entry, facts)
         if does_fit or failure:
-            return (Remark(entry.id, section, True, failure),)
+            return (AccessResult(entry.id, section, True, failure),)
     if gate.default is None:
         return ()
     for entry, section in gate.allow:
@@ -35,11 +35,11 @@ def ask(gate: Gate, facts: Facts) -> tuple[Remark, ...]:
         if does_fit:
             return tuple(remarks)
         if failure:
-            remarks.append(Remark(entry.id, section, False, failure))
-    return (*remarks, Remark(DEFAULT_ENTRY, gate.default, True))
+            remarks.append(AccessResult(entry.id, section, False, failure))
+    return (*remarks, AccessResult(DEFAULT_ENTRY, gate.default, True))
 
 
-def _fits(entry: Entry, facts: Facts) -> tuple[bool, str]:
+def _fits(entry: AccessEntry, facts: Facts) -> tuple[bool, str]:
     try:
         return entry.match.fits(facts.message, facts.now) and (entry.expr is None or entry.expr.holds(facts)), ""
     except Unjudged as error:
@@ -67,5 +67,5 @@ def is_listed(policies: PolicySet, message: Message, now: float, cap: Mode = "en
     )
 
 
-def _is_of_the_caller(entry: Entry) -> bool:
+def _is_of_the_caller(entry: AccessEntry) -> bool:
     return entry.expr is None or entry.expr.is_of_the_caller

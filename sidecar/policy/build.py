@@ -11,7 +11,7 @@ from sidecar.events import Action, Direction, Path
 from sidecar.policy import fields, model
 from sidecar.policy.expr import Expression, Scope
 from sidecar.policy.match import ANY, DAYS, Hours, Match, Names, compile_names, is_glob
-from sidecar.policy.policy_set import Entry, Placed, Rule, Section, Seek, Window
+from sidecar.policy.policy_set import AccessEntry, PlacedCase, Rule, Section, Seek, Window
 from sidecar.policy.where import parse_where
 
 
@@ -29,7 +29,7 @@ class Built:
 
     rules: tuple[Rule, ...]
     section: Section | None
-    tests: tuple[Placed, ...]
+    tests: tuple[PlacedCase, ...]
     problems: tuple[Problem, ...]
     sought: frozenset[str]
     """The kinds that its rules seek, also those that are off."""
@@ -42,7 +42,7 @@ def build(source: Source, kinds: Collection[str], own: Mapping[str, str]) -> Bui
     rules = [builder.rule(rule, ("rules", index)) for index, rule in enumerate(source.file.rules)]
     document = source.document
     tests = tuple(
-        Placed(document.file, source.file.policy, *document.position(("tests", index)), case)
+        PlacedCase(document.file, source.file.policy, *document.position(("tests", index)), case)
         for index, case in enumerate(source.file.tests)
     )
     sought = frozenset(kind for each in rules if each.detect for kind in each.detect.kinds)
@@ -72,9 +72,9 @@ class _Builder:
             return None
         return Section(file.policy, file.severity, file.mode, access.hide, access.message, access.default, allow, deny)
 
-    def rule(self, rule: model.Rule, path: Path) -> Rule:
+    def rule(self, rule: model.RuleSpec, path: Path) -> Rule:
         """One rule, also one that is off: its mistakes are told all the same."""
-        file, when = self.source.file, rule.when or model.When.model_construct()
+        file, when = self.source.file, rule.when or model.WhenSpec.model_construct()
         match = compile_match(rule.match) if rule.match else ANY
         if when.rate is not None and match.direction is None:
             match = replace(match, direction="request")
@@ -100,9 +100,9 @@ class _Builder:
             is_of_definitions=rule.is_of_definitions,
         )
 
-    def _entry(self, entry: model.Entry, path: Path) -> Entry:
+    def _entry(self, entry: model.AccessEntrySpec, path: Path) -> AccessEntry:
         expr = self._expression(entry.expr, "request", (*path, "expr")) if entry.expr else None
-        return Entry(entry.id, compile_match(entry.match) if entry.match else ANY, expr)
+        return AccessEntry(entry.id, compile_match(entry.match) if entry.match else ANY, expr)
 
     def _expression(self, text: str, direction: Direction, path: Path) -> Expression | None:
         document = self.source.document
@@ -113,7 +113,7 @@ class _Builder:
             self.problems.append(document.problem(path, "missing-key", said, is_warning=True))
         return expression
 
-    def _seek(self, detect: model.Detect, path: Path) -> Seek:
+    def _seek(self, detect: model.DetectSpec, path: Path) -> Seek:
         found: set[str] = set()
         for index, pattern in enumerate(detect.any):
             named = kinds_named(pattern, self.kinds) | self._own_named(pattern)
@@ -140,7 +140,7 @@ def kinds_named(pattern: str, kinds: Collection[str]) -> set[str]:
     return {kind for kind in kinds if kind == pattern or kind.startswith(pattern + ".")}
 
 
-def compile_match(match: model.Match) -> Match:
+def compile_match(match: model.MatchSpec) -> Match:
     """``match`` or ``unless`` as it judges."""
 
     def names(patterns: list[str] | None) -> Names | None:
@@ -158,12 +158,12 @@ def compile_match(match: model.Match) -> Match:
     )
 
 
-def _hours(hours: model.Hours) -> Hours:
+def _hours(hours: model.HoursSpec) -> Hours:
     start_min, end_min = fields.minutes(hours.between)
     return Hours(frozenset(DAYS.index(day) for day in hours.days), start_min, end_min, ZoneInfo(hours.zone))
 
 
-def _on_error(rule: model.Rule) -> Action:
+def _on_error(rule: model.RuleSpec) -> Action:
     """What a rule that fails asks for. Where the message may pass, somebody should still hear that a rule failed."""
     wanted = rule.on_error or ("block" if rule.action == "block" else "allow")
     if wanted == "block":

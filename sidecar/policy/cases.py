@@ -11,16 +11,16 @@ import orjson
 import re2
 
 from sidecar.decode.mcp import facts
-from sidecar.detect.custom.scan import Own
+from sidecar.detect.custom.scan import CustomKinds
 from sidecar.detect.text import Texts, walk
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.inventory.definition import defined
 from sidecar.inventory.hidden_excerpts import hidden_text
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
-from sidecar.policy.model import Call, Case, Definition, Expect
+from sidecar.policy.model import Case, CaseCall, CaseDefinition, CaseExpect
 from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
-from sidecar.policy.policy_set import Placed, PolicySet
+from sidecar.policy.policy_set import PlacedCase, PolicySet
 from sidecar.policy.restore import with_payload
 from sidecar.policy.state import State
 
@@ -32,10 +32,10 @@ Redact = Callable[[Any, Iterable[Span], Callable[[Span], str], Mapping[Path, Any
 """``redact(payload, spans, mark, values)``: a copy with a mark in place of every span, and other leaves in place of some."""
 
 
-class Engine(Protocol):
+class ScanEngine(Protocol):
     """What scans a message: ``sidecar.detect.engine.Engine``."""
 
-    def scan(self, texts: Texts, own: Own) -> Scan:
+    def scan(self, texts: Texts, own: CustomKinds) -> Scan:
         """The spans in the texts of one message, those of own kinds among them."""
         ...
 
@@ -68,7 +68,7 @@ class _Seen:
     payloads: dict[Direction, Any] = field(default_factory=dict)
 
 
-def run(policies: PolicySet, engine: Engine, redact: Redact, keyword: str = "") -> list[Result]:
+def run(policies: PolicySet, engine: ScanEngine, redact: Redact, keyword: str = "") -> list[Result]:
     """Run every test whose name, file or policy contains ``keyword``, each against the rules of its own file alone."""
     alone: dict[str, PolicySet] = {}
     results = []
@@ -80,7 +80,7 @@ def run(policies: PolicySet, engine: Engine, redact: Redact, keyword: str = "") 
     return results
 
 
-def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> Result:
+def _run(test: PlacedCase, policies: PolicySet, engine: ScanEngine, redact: Redact) -> Result:
     runner = _Runner(policies, engine, redact)
     try:
         case = Case.model_validate(expand(test.case.model_dump(exclude_unset=True)))
@@ -99,7 +99,7 @@ def _run(test: Placed, policies: PolicySet, engine: Engine, redact: Redact) -> R
 class _Runner:
     """The steps of one test, with windows and sessions of its own. ``seen`` is what became of the last one."""
 
-    def __init__(self, policies: PolicySet, engine: Engine, redact: Redact) -> None:
+    def __init__(self, policies: PolicySet, engine: ScanEngine, redact: Redact) -> None:
         self.seen = _Seen()
         self._policies, self._engine, self._redact = policies, engine, redact
         self._state = State()
@@ -111,7 +111,7 @@ class _Runner:
         """Lists hold what the test names and nothing else, so that it comes out the same wherever it runs."""
         self._scan = partial(self._engine.scan, own=self._policies.own.given(lists))
 
-    def step(self, call: Call) -> None:
+    def step(self, call: CaseCall) -> None:
         """A message one way and, unless it was stopped, its answer the other way."""
         self._now = datetime.fromisoformat(call.at).timestamp() if call.at else self._now + _STEP_S
         self.seen = _Seen()
@@ -128,7 +128,7 @@ class _Runner:
         self._judge(call, "response" if call.direction == "request" else "request", "result", asked, answer)
 
     def _judge(
-        self, call: Call, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]
+        self, call: CaseCall, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]
     ) -> Verdict:
         if kind == "request":
             payload = {**payload, "id": 1}
@@ -148,7 +148,7 @@ class _Runner:
         self._note(verdict, message)
         return verdict
 
-    def _judge_definition(self, call: Call, said: Definition) -> None:
+    def _judge_definition(self, call: CaseCall, said: CaseDefinition) -> None:
         """One entry of a list, as the inventory of a running sidecar would see it. It is listed, or it is withheld."""
         entry: dict[str, Any] = {"name": call.tool, "description": said.description}
         entry["annotations"] = {"readOnlyHint": said.read_only, "destructiveHint": said.destructive}
@@ -183,8 +183,8 @@ class _Runner:
         if ACTIONS.index(verdict.action) >= ACTIONS.index(seen.action):
             seen.action, seen.message = verdict.action, verdict.message
         if verdict.action != "block":
-            marks = self._tokens.marks(message, verdict, self._now)
-            sent = self._redact(message.payload, verdict.redactions, marks, marks.numbers)
+            replacements = self._tokens.replacements(message, verdict, self._now)
+            sent = self._redact(message.payload, verdict.redactions, replacements, replacements.numbers)
             seen.payloads[message.direction] = self._tokens.named(sent)
 
 
@@ -192,7 +192,7 @@ def _fingerprint(value: str) -> str:
     return hashlib.sha256(b"test" + value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _params(call: Call) -> dict[str, Any]:
+def _params(call: CaseCall) -> dict[str, Any]:
     """The parameters that carry a tool's name and arguments, in the form of the method."""
     if call.method in ("tools/call", "prompts/get"):
         return {"name": call.tool, "arguments": call.args}
@@ -203,7 +203,7 @@ def _params(call: Call) -> dict[str, Any]:
     return {"ref": {"type": "ref/prompt", "name": call.tool}, **call.args} if call.tool else dict(call.args)
 
 
-def _result(call: Call) -> Any:
+def _result(call: CaseCall) -> Any:
     """A tool's result as servers send it: text, and where it is an object the same once more as structured content."""
     if call.method != "tools/call":
         return call.result
@@ -214,7 +214,7 @@ def _result(call: Call) -> Any:
     return {**result, "isError": True} if call.is_error else result
 
 
-def _differences(expect: Expect, seen: _Seen) -> Iterable[str]:
+def _differences(expect: CaseExpect, seen: _Seen) -> Iterable[str]:
     got = seen.action
     if got != expect.verdict and not (expect.verdict == "allow" and got in ("log", "alert")):
         yield f"verdict: expected {expect.verdict}, got {got}"

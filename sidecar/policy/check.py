@@ -100,9 +100,9 @@ def _access(source: Source) -> Iterator[Problem]:
                 yield document.problem(path, "no-effect", said, is_warning=True)
 
 
-def _definitions(source: Source, rule: model.Rule, path: Path) -> Iterator[Problem]:
+def _definitions(source: Source, rule: model.RuleSpec, path: Path) -> Iterator[Problem]:
     """What keeps a rule about definitions from ever seeing one: they stand in the answers to lists."""
-    document, match = source.document, rule.match or model.Match.model_construct()
+    document, match = source.document, rule.match or model.MatchSpec.model_construct()
     if match.direction == "request":
         said = "definitions stand in answers, so this never matches; write 'direction: response', or leave it out"
         yield document.problem((*path, "match", "direction"), "never-matches", said)
@@ -115,7 +115,7 @@ def _definitions(source: Source, rule: model.Rule, path: Path) -> Iterator[Probl
 
 
 def _match(
-    source: Source, match: model.Match, path: Path, servers: Collection[str], *, is_of_definitions: bool = False
+    source: Source, match: model.MatchSpec, path: Path, servers: Collection[str], *, is_of_definitions: bool = False
 ) -> Iterator[Problem]:
     document = source.document
     for name in ("user", "group"):
@@ -137,7 +137,7 @@ def _match(
         yield document.problem((*path, "tool"), "never-matches", said)
 
 
-def _restore(source: Source, rule: model.Rule, path: Path, servers: Collection[str]) -> Iterator[Problem]:
+def _restore(source: Source, rule: model.RuleSpec, path: Path, servers: Collection[str]) -> Iterator[Problem]:
     """Where the tokens of a rule turn back: only in requests, never on a claim, and somewhere."""
     document, restore = source.document, rule.restore
     if restore is not None:
@@ -152,7 +152,7 @@ def _restore(source: Source, rule: model.Rule, path: Path, servers: Collection[s
         yield document.problem((*path, "action"), "never-restored", said, is_warning=True)
 
 
-def _spares_requests(match: model.Match | None) -> bool:
+def _spares_requests(match: model.MatchSpec | None) -> bool:
     """Whether a rule without ``unless`` names servers for its tokens: the one that answered with the value, or all others."""
     if match is None or match.direction is None:
         return False

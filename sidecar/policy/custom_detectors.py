@@ -7,12 +7,12 @@ from typing import Final
 
 import re2
 
-from sidecar.detect.custom.exact import Table, table_of
+from sidecar.detect.custom.exact import ExactTable, table_of
 from sidecar.detect.custom.exact_form import form
 from sidecar.detect.custom.exact_list import Damaged, key_id, key_of, parsed
 from sidecar.detect.custom.keywords import words_parts
-from sidecar.detect.custom.regex_prefilter import Gate
-from sidecar.detect.custom.scan import OwnKind, compiled, regex_parts
+from sidecar.detect.custom.regex_prefilter import RegexPrefilter
+from sidecar.detect.custom.scan import CustomKind, compiled, regex_parts
 from sidecar.document import suggest
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Path
@@ -40,7 +40,7 @@ _INSTEAD: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 _NEVER: Final = re.compile(r"\\[AzC]")
 
 
-def own_kinds(source: Source, problems: list[Problem]) -> Iterator[OwnKind]:
+def own_kinds(source: Source, problems: list[Problem]) -> Iterator[CustomKind]:
     """The own kinds of one file; what is wrong is added to ``problems``, and such a kind left out or left empty."""
     for name, each in source.file.detectors.items():
         path: Path = ("detectors", name)
@@ -49,10 +49,10 @@ def own_kinds(source: Source, problems: list[Problem]) -> Iterator[OwnKind]:
             yield own
 
 
-def _own(source: Source, name: str, each: model.OwnDetector, path: Path, problems: list[Problem]) -> OwnKind | None:
+def _own(source: Source, name: str, each: model.CustomDetectorSpec, path: Path, problems: list[Problem]) -> CustomKind | None:
     near = words_parts(each.near)[0] if each.near else ""
     pattern, table = "", None
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[RegexPrefilter, ...] = ()
     try:
         if near:
             compiled(near)
@@ -76,7 +76,7 @@ def _own(source: Source, name: str, each: model.OwnDetector, path: Path, problem
         table = _table(source, each.exact, (*path, "exact"), problems)
     confidence = each.confidence or (_CONFIDENCE if table is None else _CONFIDENCE_EXACT)
     is_word, within = each.keywords is not None, each.within or _WITHIN
-    return OwnKind(name, confidence, pattern, gates, is_word, near, within, each.checksum or "", table)
+    return CustomKind(name, confidence, pattern, gates, is_word, near, within, each.checksum or "", table)
 
 
 def _wrong_regex(pattern: str) -> str:
@@ -116,10 +116,10 @@ def _name(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-def _table(source: Source, exact: model.Exact, path: Path, problems: list[Problem]) -> Table:
+def _table(source: Source, exact: model.ExactSpec, path: Path, problems: list[Problem]) -> ExactTable:
     """The list, or an empty one where something is wrong with it."""
 
-    def wrong(field: str, code: str, said: str) -> Table:
+    def wrong(field: str, code: str, said: str) -> ExactTable:
         problems.append(source.document.problem((*path, field), code, f"{_name((*path, field))}: {said}"))
         return table_of(())
 
@@ -151,10 +151,10 @@ def _table(source: Source, exact: model.Exact, path: Path, problems: list[Proble
     if key_id(key) != header.key:
         said = f"{file} was built with another key than {exact.key} holds now; set that key, or build the list anew"
         return wrong("key", "wrong-key", said)
-    return Table(header, body, key)
+    return ExactTable(header, body, key)
 
 
-def list_file(source: Source, exact: model.Exact) -> File:
+def list_file(source: Source, exact: model.ExactSpec) -> File:
     """Where a list is: named from the folder of its policy file."""
     return File(source.document.file).parent / exact.file
 

@@ -10,11 +10,11 @@ from typing import Final
 
 from sidecar import limits
 from sidecar.events import ACTIONS, SEVERITIES, Action, Definition, Finding, Message, Mode, Scan, Severity, Span, Verdict
-from sidecar.policy.access import Remark, ask, is_listed
+from sidecar.policy.access import AccessResult, ask, is_listed
 from sidecar.policy.facts import Facts, Unjudged
 from sidecar.policy.policy_set import PolicySet, Rule, Section, Window
 from sidecar.policy.result_copies import TooMany, in_other_copy, of_one_kind
-from sidecar.policy.spans import CANNOT_REDACT, Told, apart, is_blind, sought, split_redactable
+from sidecar.policy.spans import CANNOT_REDACT, FindingBuilder, is_blind, resolve_overlaps, sought, split_redactable
 from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
@@ -34,7 +34,7 @@ _PARTS: Final[Mapping[str, Callable[[Message], str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _RuleOutcome:
     """What one rule, or access, comes to: its findings, and what it asks for should it be enforced."""
 
     rule: str
@@ -68,7 +68,7 @@ def judge(
     if is_call:
         state.add_call(message.session, message.server)
     facts = Facts(message, now, *state.session(message.session))
-    told = Told(scan, fingerprint)
+    told = FindingBuilder(scan, fingerprint)
     outcomes = _access(policies, facts) if is_call and policies.sections else []
     is_blank = not scan.spans and not scan.skipped
     is_defined = message.definition is not None
@@ -81,7 +81,7 @@ def judge(
     return _verdict(policies, outcomes, cap) if outcomes else policies.nothing
 
 
-def _access(policies: PolicySet, facts: Facts) -> list[_Outcome]:
+def _access(policies: PolicySet, facts: Facts) -> list[_RuleOutcome]:
     remarks = ask(policies.enforced, facts)
     outcomes = [_refusal(each, each.section.mode, facts.message) for each in remarks]
     if policies.has_monitored_access and not any(each.is_denial for each in remarks):
@@ -91,7 +91,7 @@ def _access(policies: PolicySet, facts: Facts) -> list[_Outcome]:
     return outcomes
 
 
-def _refusal(remark: Remark, mode: Mode, message: Message) -> _Outcome:
+def _refusal(remark: AccessResult, mode: Mode, message: Message) -> _RuleOutcome:
     section: Section = remark.section
     action: Action = "block" if remark.is_denial else "alert"
     what = "Access denied" if remark.is_denial else "An entry of access could not be judged"
@@ -106,10 +106,10 @@ def _refusal(remark: Remark, mode: Mode, message: Message) -> _Outcome:
         title=what,
     )
     told = section.message or "You may not use this here."
-    return _Outcome(remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,))
+    return _RuleOutcome(remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,))
 
 
-def _judge_rule(rule: Rule, facts: Facts, scan: Scan, state: State, told: Told) -> _Outcome | None:
+def _judge_rule(rule: Rule, facts: Facts, scan: Scan, state: State, told: FindingBuilder) -> _RuleOutcome | None:
     """What ``rule`` comes to, or nothing when it does not hold. Whatever goes wrong is an outcome too."""
     try:
         spans = _holds(rule, facts, scan, state)
@@ -175,21 +175,21 @@ def _is_too_often(rule_id: str, rate: Window, facts: Facts, state: State) -> boo
     return state.is_above(key, facts.now, rate.over_s, rate.above)
 
 
-def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
+def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder) -> _RuleOutcome:
     if message.definition is not None:
         return _of_definition(rule, message.definition, message, scan, spans, told)
     if rule.detect is None:
         finding = _finding(rule, rule.action, rule.kind)
-        return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, rule.kind), (finding,))
+        return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, rule.kind), (finding,))
     if rule.action in ("redact", "tokenize"):
         return _redacting(rule, message, scan, spans, told)
     findings = tuple(told.findings(rule, rule.action, spans))
-    return _Outcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, _kinds(spans)), findings)
+    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, _kinds(spans)), findings)
 
 
 def _of_definition(
-    rule: Rule, definition: Definition, message: Message, scan: Scan, spans: Sequence[Span], told: Told
-) -> _Outcome:
+    rule: Rule, definition: Definition, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder
+) -> _RuleOutcome:
     """One finding for each sign the rule asks for, beside those for the spans it seeks."""
     signs = [sign for sign in rule.signs if sign in definition.signs]
     kinds = {f"definition.{sign}": definition.signs[sign] for sign in signs} or ({} if spans else {rule.kind: ""})
@@ -200,10 +200,10 @@ def _of_definition(
         return replace(outcome, findings=(*own, *outcome.findings))
     findings = (*own, *told.findings(rule, rule.action, spans))
     text = _message(rule, message, ", ".join(kinds) or _kinds(spans))
-    return _Outcome(rule.id, rule.severity, rule.mode, rule.action, text, findings)
+    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, text, findings)
 
 
-def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: Told) -> _Outcome:
+def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder) -> _RuleOutcome:
     """Replace what can be; block where something cannot, or where the detectors stopped before the last value."""
     has_time, copies = True, list(spans)
     try:
@@ -220,17 +220,17 @@ def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], 
     text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest or not has_time else "")
     alike = of_one_kind(redactable)
     redactions, tokens = (alike, []) if rule.action == "redact" else ([], alike)
-    return _Outcome(rule.id, rule.severity, rule.mode, action, text, findings, tuple(redactions), tuple(tokens))
+    return _RuleOutcome(rule.id, rule.severity, rule.mode, action, text, findings, tuple(redactions), tuple(tokens))
 
 
 def _kinds(spans: Iterable[Span]) -> str:
     return ", ".join(sorted({span.kind for span in spans}))
 
 
-def _failed(rule: Rule, message: Message, why: str) -> _Outcome:
+def _failed(rule: Rule, message: Message, why: str) -> _RuleOutcome:
     finding = _finding(rule, rule.on_error, "error", why)
     told = "This could not be judged, so it was stopped to be safe."
-    return _Outcome(rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,))
+    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,))
 
 
 def _finding(rule: Rule, action: Action, kind: str, preview: str = "") -> Finding:
@@ -251,11 +251,11 @@ def _filled(text: str, rule: str, message: Message, kinds: str) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
 
 
-def _verdict(policies: PolicySet, outcomes: Iterable[_Outcome], cap: Mode) -> Verdict:
+def _verdict(policies: PolicySet, outcomes: Iterable[_RuleOutcome], cap: Mode) -> Verdict:
     """The strictest enforced action; among equals the higher severity, then the id, decides whose message is told."""
     outcomes = sorted(outcomes, key=lambda each: each.rule)
     findings: list[Finding] = []
-    enforced: list[_Outcome] = []
+    enforced: list[_RuleOutcome] = []
     for each in outcomes:
         mode: Mode = "monitor" if cap == "monitor" else each.mode
         findings.extend(each.findings if mode == each.mode else (replace(finding, mode="monitor") for finding in each.findings))
@@ -265,5 +265,5 @@ def _verdict(policies: PolicySet, outcomes: Iterable[_Outcome], cap: Mode) -> Ve
         return Verdict(findings=tuple(findings), policy_version=policies.version)
     decides = max(enforced, key=lambda each: (_ACTION_RANK[each.action], _SEVERITY_RANK[each.severity]))
     tokenized = {each.rule: each.tokens for each in enforced if each.tokens}
-    redactions, tokens = apart((span for each in enforced for span in each.redactions), tokenized)
+    redactions, tokens = resolve_overlaps((span for each in enforced for span in each.redactions), tokenized)
     return Verdict(decides.action, decides.rule, decides.message, tuple(findings), redactions, policies.version, tokens)

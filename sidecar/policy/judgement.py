@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.events import Message, Path, Scan, Verdict
-from sidecar.policy.replacements import Marks
+from sidecar.policy.replacements import Replacements
 from sidecar.policy.vault import Restored
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AsReceived:
     """A message as its client sent it, with tokens where values travel on: what the record keeps of it."""
 
     raw: bytes
@@ -18,7 +18,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judgement:
     """A message with everything that was found out about it; ``raw`` is its own bytes."""
 
     message: Message
@@ -29,9 +29,9 @@ class Judged:
     """How long it took to look at it and decide."""
     declined: tuple[Path, ...] = ()
     """Answers embedded in it that the server may not have, and reads as declined."""
-    marks: Marks = field(default_factory=Marks)
+    replacements: Replacements = field(default_factory=Replacements)
     """What is written in place of what is redacted."""
-    said: Said | None = None
+    said: AsReceived | None = None
     """How it came, where tokens in it have turned back; everything else here is about what travels on."""
     restored: Restored | None = None
     """What became of the tokens that stand in it."""

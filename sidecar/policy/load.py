@@ -8,14 +8,14 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sidecar.detect.custom.scan import Own, OwnKind
+from sidecar.detect.custom.scan import CustomKind, CustomKinds
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
 from sidecar.policy.custom_detectors import ABSENT, check_own, declared, list_file, own_kinds
-from sidecar.policy.model import FORMAT_VERSION, Exact, File
+from sidecar.policy.model import FORMAT_VERSION, ExactSpec, File
 from sidecar.policy.policy_set import PolicySet
 from sidecar.policy.unsupported import supported
 
@@ -152,7 +152,7 @@ def _set_of(
         if source is not None:
             sources.append(source)
         named |= declared((source.document if source else Document(shown, text)).value)
-    own: list[OwnKind] = []
+    own: list[CustomKind] = []
     built: list[Built] = []
     for source in sources:
         own.extend(own_kinds(source, problems))
@@ -172,17 +172,17 @@ def _set_of(
         sections=tuple(sorted((part.section for part in built if part.section), key=lambda section: section.policy)),
         tests=tuple(test for part in built for test in part.tests),
         warnings=tuple(problems),
-        own=Own(own),
+        own=CustomKinds(own),
         lists=tuple(list_file(each, exact) for each in sources for exact in _exact(each)),
     )
     return policies, tuple(problems)
 
 
-def _exact(source: Source) -> list[Exact]:
+def _exact(source: Source) -> list[ExactSpec]:
     return [each.exact for each in source.file.detectors.values() if each.exact is not None]
 
 
-def _lists(own: Iterable[OwnKind]) -> Iterator[tuple[str, str]]:
+def _lists(own: Iterable[CustomKind]) -> Iterator[tuple[str, str]]:
     """What lists hold, as part of what judges."""
     return ((each.kind, each.table.header.sha256) for each in own if each.table is not None)
 

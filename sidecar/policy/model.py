@@ -34,11 +34,11 @@ FORMAT_VERSION: Final = 1
 Profile = Literal["strict", "default"]
 
 
-class _Model(BaseModel):
+class _PolicyModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Hours(_Model):
+class HoursSpec(_PolicyModel):
     """Some hours of some days."""
 
     days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
@@ -48,7 +48,7 @@ class Hours(_Model):
     zone: Zone = "UTC"
 
 
-class Match(_Model):
+class MatchSpec(_PolicyModel):
     """All given fields must fit; a value is a glob or a list of globs."""
 
     server: Globs | None = None
@@ -58,40 +58,40 @@ class Match(_Model):
     client: Globs | None = None
     user: Globs | None = None
     group: Globs | None = None
-    hours: Hours | None = None
+    hours: HoursSpec | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Match":
+    def _says_something(self) -> "MatchSpec":
         if not self.model_fields_set:
             raise ValueError("this is empty; give it a field such as 'server:' or 'tool:', or take it out")
         return self
 
 
-class Entry(_Model):
+class AccessEntrySpec(_PolicyModel):
     """One entry of ``access.allow`` or ``access.deny``."""
 
     id: Id
-    match: Match | None = None
+    match: MatchSpec | None = None
     expr: Expr | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Entry":
+    def _says_something(self) -> "AccessEntrySpec":
         if self.match is None and self.expr is None:
             raise ValueError("an entry needs 'match' or 'expr'; what holds for everyone is 'access.default'")
         return self
 
 
-class Access(_Model):
+class AccessSpec(_PolicyModel):
     """Who may call what; the only place with allow."""
 
     default: Literal["allow", "deny"] | None = None
     hide: bool = True
     message: Told = ""
-    allow: list[Entry] = []
-    deny: list[Entry] = []
+    allow: list[AccessEntrySpec] = []
+    deny: list[AccessEntrySpec] = []
 
 
-class Detect(_Model):
+class DetectSpec(_PolicyModel):
     """At least ``count`` findings of these detectors, optionally of different values, optionally below a path.
 
     ``profile: strict`` also counts credentials that look as if they were written for documentation (``…EXAMPLE``, an
@@ -107,7 +107,7 @@ class Detect(_Model):
     where: Where | None = None
 
 
-class Exact(_Model):
+class ExactSpec(_PolicyModel):
     """A list of values that ``sidecar exact build`` made of a column of a CSV file; ``key``: ``env:NAME`` or ``file:PATH``."""
 
     file: str = Field(min_length=1, max_length=1000)
@@ -115,7 +115,7 @@ class Exact(_Model):
     key: Reference
 
 
-class OwnDetector(_Model):
+class CustomDetectorSpec(_PolicyModel):
     """An own kind of data: ``regex`` (RE2), ``keywords`` (whole words in any case) or an ``exact`` list.
 
     ``kind`` is a family: rules that name it seek this one too. One of the words ``near`` must stand ``within`` that many
@@ -124,7 +124,7 @@ class OwnDetector(_Model):
 
     regex: str | None = Field(default=None, min_length=1, max_length=OWN_REGEX_CHARS_MAX)
     keywords: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
-    exact: Exact | None = None
+    exact: ExactSpec | None = None
     near: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
     within: int | None = Field(default=None, ge=1, le=NEAR_CHARS_MAX)
     checksum: Sum | None = None
@@ -132,7 +132,7 @@ class OwnDetector(_Model):
     kind: Kind | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> "OwnDetector":
+    def _is_one(self) -> "CustomDetectorSpec":
         given = [name for name in ("regex", "keywords", "exact") if getattr(self, name) is not None]
         if len(given) != 1:
             found = f"found {' and '.join(given)}" if given else "found none"
@@ -144,7 +144,7 @@ class OwnDetector(_Model):
         return self
 
 
-class Rate(_Model):
+class RateSpec(_PolicyModel):
     """More than ``above`` calls in a sliding window ``over``, this one included."""
 
     per: Annotated[list[Per], Field(min_length=1), Listed]
@@ -155,22 +155,22 @@ class Rate(_Model):
 Sign = Literal["changed", "new", "hidden-text", "shadows"]
 
 
-class When(_Model):
+class WhenSpec(_PolicyModel):
     """All given conditions must hold."""
 
-    detect: Detect | None = None
+    detect: DetectSpec | None = None
     definition: Annotated[list[Sign], Field(min_length=1), Listed] | None = None
     expr: Expr | None = None
-    rate: Rate | None = None
+    rate: RateSpec | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "When":
+    def _says_something(self) -> "WhenSpec":
         if not self.model_fields_set:
             raise ValueError("this is empty; give it 'detect', 'expr', 'rate' or 'definition', or take it out")
         return self
 
 
-class Rule(_Model):
+class RuleSpec(_PolicyModel):
     """What is looked for in calls, and what then happens. A rule only makes a verdict stricter.
 
     ``restore`` goes with ``action: tokenize``: the requests in which its tokens turn back into the values.
@@ -180,11 +180,11 @@ class Rule(_Model):
     title: Line
     severity: Severity | None = None
     mode: Mode | None = None
-    match: Match | None = None
-    unless: Match | None = None
-    when: When | None = None
+    match: MatchSpec | None = None
+    unless: MatchSpec | None = None
+    when: WhenSpec | None = None
     action: Literal["log", "alert", "redact", "tokenize", "block"]
-    restore: Match | None = None
+    restore: MatchSpec | None = None
     message: Told = ""
     on_error: Literal["block", "allow"] | None = None
     refs: list[str] = []
@@ -196,7 +196,7 @@ class Rule(_Model):
         return when is not None and (when.definition is not None or (when.expr is not None and names_definition(when.expr)))
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Rule":
+    def _is_whole(self) -> "RuleSpec":
         if self.action in ("redact", "tokenize") and (self.when is None or self.when.detect is None):
             raise ValueError(f"action {self.action} needs 'when.detect': there is nothing to {self.action} otherwise")
         if self.action == "tokenize" and self.is_of_definitions:
@@ -208,7 +208,7 @@ class Rule(_Model):
         return self
 
 
-class Definition(_Model):
+class CaseDefinition(_PolicyModel):
     """The definition of a listed tool in a test. Without ``previous_digest`` it is the accepted one.
 
     ``new``: the tool appeared after its server's first lists. ``shadows``: the other servers whose tool has its name.
@@ -223,13 +223,13 @@ class Definition(_Model):
     shadows: Annotated[list[str], Listed] = []
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> "Definition":
+    def _is_one_of_both(self) -> "CaseDefinition":
         if self.new and self.previous_digest:
             raise ValueError("what is new has no 'previous_digest'; take one of the two out")
         return self
 
 
-class Call(_Model):
+class CaseCall(_PolicyModel):
     """One call of a test: a message as a client sends it, and with ``result`` what the server answers.
 
     With ``definition`` it is one entry of the list that the server answers, and ``tool`` is its name.
@@ -250,11 +250,11 @@ class Call(_Model):
     args: dict[str, Any] = {}
     result: Any = None
     is_error: bool = False
-    definition: Definition | None = None
+    definition: CaseDefinition | None = None
     repeat: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _is_listed(self) -> "Call":
+    def _is_listed(self) -> "CaseCall":
         if self.definition is not None and self.method not in LISTED:
             raise ValueError(f"a definition stands in a list; add 'method: {' or '.join(sorted(LISTED, reverse=True))}'")
         if self.definition is not None and not self.tool:
@@ -262,7 +262,7 @@ class Call(_Model):
         return self
 
 
-class Expect(_Model):
+class CaseExpect(_PolicyModel):
     """What the last step of a test comes to."""
 
     verdict: Literal["allow", "log", "alert", "redact", "tokenize", "block"]
@@ -273,23 +273,23 @@ class Expect(_Model):
     message: str | None = None
 
 
-class Given(_Model):
+class CaseGiven(_PolicyModel):
     """What a test takes for granted: the values of ``exact`` lists, by detector. Lists not named hold nothing in a test."""
 
     exact: dict[str, list[str]] = {}
 
 
-class Case(_Model):
+class Case(_PolicyModel):
     """A call, or several in a row, and what must come of the last."""
 
     name: Line
-    given: Given = Given()
-    call: Call | None = None
-    steps: list[Call] = []
-    expect: Expect
+    given: CaseGiven = CaseGiven()
+    call: CaseCall | None = None
+    steps: list[CaseCall] = []
+    expect: CaseExpect
 
     @property
-    def all_steps(self) -> list[Call]:
+    def all_steps(self) -> list[CaseCall]:
         """The calls in their order, whether one was written or several."""
         return self.steps if self.call is None else [self.call]
 
@@ -302,7 +302,7 @@ class Case(_Model):
         return self
 
 
-class File(_Model):
+class File(_PolicyModel):
     """A whole policy file. ``mode`` and ``severity`` are what its rules have unless they say otherwise."""
 
     version: Literal[1]
@@ -312,7 +312,7 @@ class File(_Model):
     mode: Mode = "monitor"
     severity: Severity = "medium"
     lists: dict[Word, list[str]] = {}
-    detectors: dict[OwnName, OwnDetector] = {}
-    access: Access | None = None
-    rules: list[Rule] = []
+    detectors: dict[OwnName, CustomDetectorSpec] = {}
+    access: AccessSpec | None = None
+    rules: list[RuleSpec] = []
     tests: list[Case] = []

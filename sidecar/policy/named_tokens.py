@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from sidecar.events import Message, Verdict
 from sidecar.policy.policy_set import PolicySet
-from sidecar.policy.replacements import Marks
+from sidecar.policy.replacements import Replacements
 from sidecar.policy.restore import turned_back
-from sidecar.policy.tokens import Form, Place, numbers
-from sidecar.policy.vault import Restored, Standing, Vault
+from sidecar.policy.tokens import TokenForm, TokenSpan, numbers
+from sidecar.policy.vault import FoundToken, Restored, Vault
 
 _NAMED: Final = re.compile(r"\$\{token:([^}]*)\}")
 _KEY: Final = b"test"
@@ -28,23 +28,23 @@ class NamedTokens:
 
     def __init__(self) -> None:
         self.vault = Vault(_KEY)
-        self._form = Form(_KEY)
+        self._form = TokenForm(_KEY)
         self._names: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
 
-    def marks(self, message: Message, verdict: Verdict, now: float) -> Marks:
+    def replacements(self, message: Message, verdict: Verdict, now: float) -> Replacements:
         """What the vault gives, with a name for every new token."""
-        marks = self.vault.marks(message, verdict, now)
+        replacements = self.vault.replacements(message, verdict, now)
         for span, _ in verdict.tokens:
-            text = marks(span) if span.leaf.is_text else str(marks.numbers.get(span.leaf.path, ""))
+            text = replacements(span) if span.leaf.is_text else str(replacements.numbers.get(span.leaf.path, ""))
             for place in self._places(text):
                 if place.id not in self._names:
                     count = 1 + sum(name.partition("#")[0] == span.kind for name in self._tokens)
                     name = span.kind if count == 1 else f"{span.kind}#{count}"
                     self._names[place.id], self._tokens[name] = name, text
-        return marks
+        return replacements
 
-    def restored(self, policies: PolicySet, message: Message, standing: Collection[Standing], now: float) -> Restored:
+    def restored(self, policies: PolicySet, message: Message, standing: Collection[FoundToken], now: float) -> Restored:
         """What the tokens in a step turn back into."""
         return turned_back(self.vault, policies, message, standing, now)
 
@@ -78,7 +78,7 @@ class NamedTokens:
                 done = place.end
         return "".join((*parts, value[done:]))
 
-    def _places(self, text: str) -> list[Place]:
+    def _places(self, text: str) -> list[TokenSpan]:
         found = [*self._form.tokens(text), *(each for each in numbers(text))]
         return sorted(found, key=lambda each: each.start)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sidecar.decode.mcp import METHODS
-from sidecar.detect.custom.scan import NO_OWN, Own
+from sidecar.detect.custom.scan import NO_OWN, CustomKinds
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.policy.expr import Expression
@@ -68,7 +68,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AccessEntry:
     """One entry of an ``access`` section."""
 
     id: str
@@ -86,22 +86,22 @@ class Section:
     hide: bool
     message: str
     default: Literal["allow", "deny"] | None
-    allow: tuple[Entry, ...]
-    deny: tuple[Entry, ...]
+    allow: tuple[AccessEntry, ...]
+    deny: tuple[AccessEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AccessEntries:
     """The entries of several sections together, in an order of their own: the cheap ones first, then by id."""
 
-    deny: tuple[tuple[Entry, Section], ...] = ()
-    allow: tuple[tuple[Entry, Section], ...] = ()
+    deny: tuple[tuple[AccessEntry, Section], ...] = ()
+    allow: tuple[tuple[AccessEntry, Section], ...] = ()
     default: Section | None = None
     """The section that says ``default: deny``, if one does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedCase:
     """A test and where it stands."""
 
     file: str
@@ -123,9 +123,9 @@ class PolicySet:
     files: tuple[tuple[str, str], ...]
     rules: tuple[Rule, ...]
     sections: tuple[Section, ...]
-    tests: tuple[Placed, ...]
+    tests: tuple[PlacedCase, ...]
     warnings: tuple[Problem, ...] = ()
-    own: Own = NO_OWN
+    own: CustomKinds = NO_OWN
     lists: tuple[Path, ...] = ()
 
     @cached_property
@@ -134,12 +134,12 @@ class PolicySet:
         return Verdict(policy_version=self.version)
 
     @cached_property
-    def enforced(self) -> Gate:
+    def enforced(self) -> AccessEntries:
         """Access as it is enforced."""
         return _gate(tuple(each for each in self.sections if each.mode == "enforce"))
 
     @cached_property
-    def intended(self) -> Gate:
+    def intended(self) -> AccessEntries:
         """Access as it would be if every section that is only monitored were enforced too."""
         return _gate(self.sections)
 
@@ -199,11 +199,11 @@ class PolicySet:
         )
 
 
-def _gate(sections: tuple[Section, ...]) -> Gate:
-    def in_order(pairs: list[tuple[Entry, Section]]) -> tuple[tuple[Entry, Section], ...]:
+def _gate(sections: tuple[Section, ...]) -> AccessEntries:
+    def in_order(pairs: list[tuple[AccessEntry, Section]]) -> tuple[tuple[AccessEntry, Section], ...]:
         return tuple(sorted(pairs, key=lambda pair: (pair[0].expr is not None, pair[0].id)))
 
-    return Gate(
+    return AccessEntries(
         deny=in_order([(entry, section) for section in sections for entry in section.deny]),
         allow=in_order([(entry, section) for section in sections for entry in section.allow]),
         default=next((section for section in sections if section.default == "deny"), None),

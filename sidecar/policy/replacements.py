@@ -19,7 +19,7 @@ def stretch_of(span: Span) -> Stretch:
     return span.leaf.path, span.start, span.end
 
 
-class Marks:
+class Replacements:
     """Called with a span, gives the text in its place.
 
     In a result's text that is JSON itself, a value that is a number there becomes one: 0, as in structured content.

@@ -7,7 +7,7 @@ from typing import Any
 from sidecar.decode.mcp import facts
 from sidecar.events import Message
 from sidecar.policy.policy_set import PolicySet, Rule
-from sidecar.policy.vault import Kept, Restored, Standing, Vault
+from sidecar.policy.vault import FoundToken, Restored, StoredValue, Vault
 
 
 def may_turn_back(policies: PolicySet, rules: Collection[str], servers: Collection[str], message: Message, now: float) -> bool:
@@ -34,10 +34,10 @@ def _lets(rule: Rule, servers: Collection[str], message: Message, now: float) ->
     return message.server in servers if rule.match.direction == "response" else is_spared
 
 
-def turned_back(vault: Vault, policies: PolicySet, message: Message, standing: Collection[Standing], now: float) -> Restored:
+def turned_back(vault: Vault, policies: PolicySet, message: Message, standing: Collection[FoundToken], now: float) -> Restored:
     """What the tokens that stand in a request turn back into under these policies."""
 
-    def may(kept: Kept) -> bool:
+    def may(kept: StoredValue) -> bool:
         return may_turn_back(policies, kept.rules, kept.servers, message, now)
 
     return vault.restored(message.session, standing, may, now)

@@ -68,7 +68,7 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(span for span, _ in kept)
 
 
-def apart(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[Span]]) -> tuple[tuple[Span, ...], Tokens]:
+def resolve_overlaps(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[Span]]) -> tuple[tuple[Span, ...], Tokens]:
     """All that is replaced, without overlap, and which of it becomes a token: where the two meet, redacting wins.
 
     ``tokenized`` is what each rule found; a token comes with the rules that asked for it.
@@ -94,7 +94,7 @@ def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
     return tuple((isinstance(step, str), step) for step in span.leaf.path)
 
 
-class Told:
+class FindingBuilder:
     """What may be told of the values in one message: no value, but its kind, place, masked form and fingerprint."""
 
     __slots__ = ("_fingerprint", "_hidden", "_known", "_scan")

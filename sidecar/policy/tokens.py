@@ -36,7 +36,7 @@ _NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TokenSpan:
     """Where in a text a token stands, and its id: the hash, or all of a number."""
 
     start: int
@@ -44,7 +44,7 @@ class Place:
     id: str
 
 
-class Form:
+class TokenForm:
     """Makes tokens and knows them again; ``key`` is the installation's."""
 
     __slots__ = ("_key",)
@@ -67,7 +67,7 @@ class Form:
         label = label[:_LABEL_CHARS_MAX].strip("-") or "value"
         return f"tkn-{label}-{token_id}{self._check(token_id)}"
 
-    def tokens(self, text: str) -> Iterator[Place]:
+    def tokens(self, text: str) -> Iterator[TokenSpan]:
         """The tokens of this installation in a text, of whichever session, in order."""
         for head in islice(_HEAD.finditer(text), limits.TOKEN_HEADS_MAX):
             at = head.start()
@@ -75,7 +75,7 @@ class Form:
             found = found or _TOKEN.match(text, at)
             said = found[1].lower() if found is not None else ""
             if found is not None and said[_ID_CHARS:] == self._check(said[:_ID_CHARS]):
-                yield Place(found.start(), found.end(), said[:_ID_CHARS])
+                yield TokenSpan(found.start(), found.end(), said[:_ID_CHARS])
 
     def _check(self, token_id: str) -> str:
         return self._hash(b"token-check\0", token_id)[:_CHECK_CHARS]
@@ -97,9 +97,9 @@ def other_forms(core: str) -> tuple[str, ...]:
     return (core, core + _MAILBOX, core + _HOST, f"https://{core}{_HOST}/")
 
 
-def numbers(text: str) -> Iterator[Place]:
+def numbers(text: str) -> Iterator[TokenSpan]:
     """What has the form of a number's token; whether it is one, only the memory knows."""
-    places = (Place(found.start(), found.end(), found[0]) for found in _NUMBER.finditer(text))
+    places = (TokenSpan(found.start(), found.end(), found[0]) for found in _NUMBER.finditer(text))
     return islice(places, limits.TOKEN_HEADS_MAX)
 
 

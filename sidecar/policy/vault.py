@@ -13,15 +13,15 @@ from sidecar import limits
 from sidecar.detect.text import Texts, walk
 from sidecar.events import Leaf, Message, Path, Scan, Span, Verdict
 from sidecar.policy.nested_json import Nested
-from sidecar.policy.replacements import Marks, Stretch, stretch_of
-from sidecar.policy.tokens import Form, Place, heads, in_text, may_hold, numbers, other_forms
+from sidecar.policy.replacements import Replacements, Stretch, stretch_of
+from sidecar.policy.tokens import TokenForm, TokenSpan, heads, in_text, may_hold, numbers, other_forms
 
 _OPENED_MAX: Final = 3
 """A value may hold a token itself, where a longer value was found around one."""
 
 
 @dataclass(slots=True)
-class Kept:
+class StoredValue:
     """A value, the rules that put a token in its place, and the servers that know it because they sent it."""
 
     value: str
@@ -31,16 +31,16 @@ class Kept:
     servers: set[str] = field(default_factory=set)
 
 
-May = Callable[[Kept], bool]
+May = Callable[[StoredValue], bool]
 """Whether a value may go where the message at hand goes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FoundToken:
     """One token that stands in a message."""
 
     leaf: Leaf
-    place: Place
+    place: TokenSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class Restored:
         return self.texts[stretch_of(span)]
 
 
-def _without_tokens(scan: Scan, standing: Collection[Standing]) -> Scan:
+def _without_tokens(scan: Scan, standing: Collection[FoundToken]) -> Scan:
     """A scan without what the detectors took for a value in our own tokens, an e-mail address for example."""
-    places: dict[tuple[Path, bool], list[Place]] = {}
+    places: dict[tuple[Path, bool], list[TokenSpan]] = {}
     for each in standing:
         places.setdefault((each.leaf.path, each.leaf.is_key), []).append(each.place)
 
@@ -91,14 +91,14 @@ class Vault:
     __slots__ = ("_chars", "_count", "_form", "_sessions", "_with_numbers", "forgotten")
 
     def __init__(self, key: bytes) -> None:
-        self._form = Form(key)
-        self._sessions: OrderedDict[str, OrderedDict[str, Kept]] = OrderedDict()
+        self._form = TokenForm(key)
+        self._sessions: OrderedDict[str, OrderedDict[str, StoredValue]] = OrderedDict()
         self._with_numbers: set[str] = set()
         self._count = self._chars = 0
         self.forgotten = 0
         """How many values were dropped because a bound was reached."""
 
-    def marks(self, message: Message, verdict: Verdict, now: float) -> Marks:
+    def replacements(self, message: Message, verdict: Verdict, now: float) -> Replacements:
         """What to write in place of a verdict's redactions; values that get tokens are kept from ``now`` (unix seconds)."""
         texts: dict[Stretch, str] = {}
         others: dict[Path, tuple[Any, ...]] = {}
@@ -108,47 +108,47 @@ class Vault:
             value = nested.plain(leaf.text, span.start, span.end)
             if not leaf.is_text or (message.kind == "result" and nested.is_bare(leaf.text, span.start, span.end)):
                 number = self._form.number(message.session, value)
-                if self._keep(str(number), Kept(value, span.kind, now), message, rules):
+                if self._keep(str(number), StoredValue(value, span.kind, now), message, rules):
                     self._with_numbers.add(message.session)
                     texts[stretch_of(span)] = str(number)
                     if not leaf.is_text:
                         others[leaf.path] = (number,)
                 continue
             token_id = self._form.id(message.session, value)
-            if self._keep(token_id, Kept(value, span.kind, now), message, rules):
+            if self._keep(token_id, StoredValue(value, span.kind, now), message, rules):
                 # The kind it had first: the same value is the same token, however it was known.
                 kind = self._sessions[message.session][token_id].kind
                 core = self._form.core(token_id, kind)
                 texts[stretch_of(span)] = in_text(core, kind)
                 if span.end - span.start == len(leaf.text):
                     others[leaf.path] = other_forms(core)
-        return Marks(texts, others)
+        return Replacements(texts, others)
 
-    def looked_at(self, scan: Callable[[Texts], Scan], message: Message) -> tuple[Scan, list[Standing]]:
+    def looked_at(self, scan: Callable[[Texts], Scan], message: Message) -> tuple[Scan, list[FoundToken]]:
         """What the detectors see in a message beside our tokens, which say nothing, and the tokens."""
         texts = walk(message.payload)
         standing = self.standing(texts, message.session)
         seen = scan(texts)
         return (_without_tokens(seen, standing) if standing and seen.spans else seen), standing
 
-    def standing(self, texts: Texts, session: str) -> list[Standing]:
+    def standing(self, texts: Texts, session: str) -> list[FoundToken]:
         """The tokens of this installation that stand in the texts of a message of ``session``."""
         has_numbers = session in self._with_numbers
         data = texts.joined()
         if not may_hold(data, session in self._sessions, has_numbers):
             return []
         wanted = {texts.index_at(offset) for offset in heads(data, has_numbers)}
-        found: list[Standing] = []
+        found: list[FoundToken] = []
         for leaf in texts.leaves(wanted).values():
             places = [*self._form.tokens(leaf.text)]
             if has_numbers:
                 places += [each for each in numbers(leaf.text) if each.id in self._sessions[session]]
-            found += [Standing(leaf, place) for place in places]
+            found += [FoundToken(leaf, place) for place in places]
             if len(found) >= limits.TOKENS_PER_MESSAGE_MAX:
                 break
         return found[: limits.TOKENS_PER_MESSAGE_MAX]
 
-    def restored(self, session: str, standing: Collection[Standing], may: May, now: float) -> Restored:
+    def restored(self, session: str, standing: Collection[FoundToken], may: May, now: float) -> Restored:
         """What the tokens that stand in a message turn back into, as far as they ``may``."""
         spans: list[Span] = []
         texts: dict[Stretch, str] = {}
@@ -184,7 +184,7 @@ class Vault:
             value = "".join((*parts, value[done:]))
         return value
 
-    def _kept(self, session: str, token_id: str, now: float) -> Kept | None:
+    def _kept(self, session: str, token_id: str, now: float) -> StoredValue | None:
         values = self._sessions.get(session)
         kept = values.get(token_id) if values is not None else None
         if values is None or kept is None:
@@ -197,7 +197,7 @@ class Vault:
         self._sessions.move_to_end(session)
         return kept
 
-    def _keep(self, token_id: str, new: Kept, message: Message, rules: Collection[str]) -> bool:
+    def _keep(self, token_id: str, new: StoredValue, message: Message, rules: Collection[str]) -> bool:
         """Keep a value; not one that is too long, nor where the same token stands for another."""
         if len(new.value) > limits.TOKEN_VALUE_CHARS_MAX:
             return False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sidecar import limits
 from sidecar.events import Finding
-from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.pipeline import Pipeline
 from sidecar.judging.definitions import row_of
 from sidecar.record.inventory_file import approvals, approvals_stamp, kept_text, write_kept
 from sidecar.record.ledger import Ledger
@@ -14,14 +14,14 @@ from sidecar.record.ledger import Ledger
 log = logging.getLogger("sidecar")
 
 
-class Keeper:
-    """Writes the inventory of ``waist`` below ``data`` whenever it has changed, and reads approvals there."""
+class InventoryStore:
+    """Writes the inventory of ``pipeline`` below ``data`` whenever it has changed, and reads approvals there."""
 
-    def __init__(self, data: Path, waist: Waist, ledger: Ledger) -> None:
+    def __init__(self, data: Path, pipeline: Pipeline, ledger: Ledger) -> None:
         self._data = data
-        self._waist = waist
+        self._pipeline = pipeline
         self._ledger = ledger
-        self._inventory = waist.ground.definitions.inventory
+        self._inventory = pipeline.services.definitions.inventory
         self._writing: asyncio.Future[None] | None = None
         self._seen_approvals: tuple[int, int] | None = None
         self._is_failing = False
@@ -67,13 +67,13 @@ class Keeper:
         if news:
             self._ledger.definitions(map(row_of, news))
             for server, kind in sorted({(new.server, new.kind) for new in news}):
-                self._waist.definition_approved(server, kind)
+                self._pipeline.definition_approved(server, kind)
 
     def tell(self, fault: str) -> None:
         """Something is wrong with what is kept: a line in the log, and a finding that is alerted."""
         log.error("%s", fault)
         finding = Finding("sidecar.definitions", "", "high", "enforce", "alert", "error", title=fault[:500])
-        self._waist.ground.note(finding)
+        self._pipeline.services.note(finding)
 
     def _to_write(self) -> bytes:
         inventory = self._inventory

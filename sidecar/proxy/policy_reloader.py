@@ -42,7 +42,7 @@ def _problem_of(result: cases.Result) -> Problem:
     return Problem(result.file, result.line, result.column, "failed-test", text)
 
 
-class LivePolicies:
+class PolicyReloader:
     """Holds the policy set that judges. ``changed`` and ``refused`` are told of every reload, in the event loop."""
 
     def __init__(

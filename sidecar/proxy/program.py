@@ -14,29 +14,29 @@ from sidecar.addresses import host_port
 from sidecar.detect.engine import Engine
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
-from sidecar.exchange.pipeline import Waist
-from sidecar.judging.message_judge import Judging
+from sidecar.exchange.pipeline import Pipeline
+from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.proxy.detector_cache import ready_engine
-from sidecar.proxy.inventory_store import Keeper
-from sidecar.proxy.policy_reloader import LivePolicies, load_tested
+from sidecar.proxy.inventory_store import InventoryStore
+from sidecar.proxy.policy_reloader import PolicyReloader, load_tested
 from sidecar.record.inventory_file import open_inventory
 from sidecar.record.ledger import Ledger, new_id, timestamp
 from sidecar.record.outbox import Outbox
 from sidecar.secret_values import registered_secrets
 from sidecar.sessions.identity import Sessions
 from sidecar.settings import Settings, node_key, open_data
-from sidecar.transports.http_policy import Passage
+from sidecar.transports.http_policy import HttpPolicy
 from sidecar.transports.mitm.ca import open_authority
-from sidecar.transports.mitm.dispatch import Roads
-from sidecar.transports.mitm.flows import HttpCarrier
+from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.mitm.flows import MitmTransport
 from sidecar.transports.mitm.forward import forward_spec
 from sidecar.transports.mitm.listener import SidecarMaster
-from sidecar.transports.mitm.passthrough import Passing
+from sidecar.transports.mitm.passthrough import Passthrough
 from sidecar.transports.mitm.tls import SidecarTls
 from sidecar.transports.mitm.transparent import transparent_spec
-from sidecar.transports.routing import Others
-from sidecar.transports.stdio.judge_socket import Gate
+from sidecar.transports.routing import OtherHosts
+from sidecar.transports.stdio.judge_socket import JudgeSocket
 
 log = logging.getLogger("sidecar")
 
@@ -65,9 +65,11 @@ class _Proxy:
         self._data = data
         self._outbox = Outbox(data / "outbox", f"proxy-{new_id()}")
         self._in_force = policies
-        self._live = LivePolicies(settings.policies_path, engine, policies, self._policies_changed, self._policies_refused)
+        self._reloader = PolicyReloader(
+            settings.policies_path, engine, policies, self._policies_changed, self._policies_refused
+        )
         key = node_key(data)
-        judging = Judging(self._live, engine, key, settings.mode)
+        judging = MessageJudge(self._reloader, engine, key, settings.mode)
         self._ledger = Ledger(
             self._outbox.put,
             judging.mask,
@@ -75,11 +77,13 @@ class _Proxy:
             is_forwarding_when_full=settings.on_full == "forward",
         )
         inventory, self._inventory_fault = open_inventory(data)
-        self._waist = Waist(judging, self._ledger, Sessions(key), inventory)
-        self._keeper = Keeper(data, self._waist, self._ledger)
-        self._passage = Passage(self._waist, settings.http_servers)
-        self._others = Others(lambda metric, value, text: self._ledger.health(metric, value, text, self._waist.ground.clock()))
-        self._gate = Gate(self._waist, {server.name: server for server in settings.servers}, settings.file)
+        self._pipeline = Pipeline(judging, self._ledger, Sessions(key), inventory)
+        self._inventory_store = InventoryStore(data, self._pipeline, self._ledger)
+        self._http_policy = HttpPolicy(self._pipeline, settings.http_servers)
+        self._other_hosts = OtherHosts(
+            lambda metric, value, text: self._ledger.health(metric, value, text, self._pipeline.services.clock())
+        )
+        self._judge_socket = JudgeSocket(self._pipeline, {server.name: server for server in settings.servers}, settings.file)
 
     async def run(self) -> int:
         """Listen, serve, stop."""
@@ -89,30 +93,30 @@ class _Proxy:
             loop.add_signal_handler(number, stop.set)
         _quiet_mitmproxy()
         try:
-            await self._gate.open()
+            await self._judge_socket.open()
         except SettingsError:
             self._outbox.close()
             raise
-        carrier = HttpCarrier(self._passage)
+        carrier = MitmTransport(self._http_policy)
         master = carrier.master = self._listening(carrier)
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
-            self._gate.stop_listening()
-            self._gate.close()
+            self._judge_socket.stop_listening()
+            self._judge_socket.close()
             self._outbox.close()
             raise SettingsError("\n".join(_port_text(self._settings, address, error) for address, error in failed))
-        self._record_policies(self._live.current)
-        self._ledger.health("proxy_started", 1, __version__, self._waist.ground.clock())
-        watching = asyncio.ensure_future(self._live.watch())
+        self._record_policies(self._reloader.current)
+        self._ledger.health("proxy_started", 1, __version__, self._pipeline.services.clock())
+        watching = asyncio.ensure_future(self._reloader.watch())
         keeping_up = asyncio.ensure_future(self._keep_up())
-        keeping = asyncio.ensure_future(self._keeper.run())
+        keeping = asyncio.ensure_future(self._inventory_store.run())
         if self._inventory_fault:
-            self._keeper.tell(self._inventory_fault)
+            self._inventory_store.tell(self._inventory_fault)
         for line in _listeners(self._settings):
             log.info("%s", line)
-        for warning in self._live.current.warnings:
+        for warning in self._reloader.current.warnings:
             log.warning("%s", warning)
-        log.info("ready; policy version %s", self._live.current.version)
+        log.info("ready; policy version %s", self._reloader.current.version)
         # What start-up made lives as long as the process: keep the collector from walking it again and again.
         # Flows are cycles that hold bodies: their number may grow, because the carrier collects by the bytes they hold.
         gc.collect()
@@ -126,63 +130,67 @@ class _Proxy:
         await self._drain(master)
         return 0
 
-    def _listening(self, carrier: HttpCarrier) -> SidecarMaster:
+    def _listening(self, carrier: MitmTransport) -> SidecarMaster:
         """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
         settings, hooks = self._settings, carrier.hooks
         trusted = {server.target: str(path) for server in settings.http_servers if (path := settings.ca_path(server))}
         specs = [forward_spec(settings.forward)] if settings.forward else []
         specs += [transparent_spec(settings.transparent)] if settings.transparent else []
         if not specs:
-            return SidecarMaster(settings.http_servers, hooks, self._passage, SidecarTls(None, trusted))
+            return SidecarMaster(settings.http_servers, hooks, self._http_policy, SidecarTls(None, trusted))
         own = [host_port(address) for address in (settings.forward, settings.transparent) if address]
-        roads = Roads(self._passage.routes, self._others, own=own, passes_others=settings.passes_others)
+        dispatcher = Dispatcher(self._http_policy.routing, self._other_hosts, own=own, passes_others=settings.passes_others)
         tls = SidecarTls(open_authority(self._data, settings.node).store(), trusted)
-        return SidecarMaster(settings.http_servers, Passing(roads, hooks).hooks, self._passage, tls, roads, specs)
+        return SidecarMaster(
+            settings.http_servers, Passthrough(dispatcher, hooks).hooks, self._http_policy, tls, dispatcher, specs
+        )
 
     async def _keep_up(self) -> None:
         """What listeners for many hosts need now and then: where the servers are, and the record of what went past."""
         while self._settings.forward or self._settings.transparent:
-            await self._passage.routes.resolve()
+            await self._http_policy.routing.resolve()
             await asyncio.sleep(limits.OTHER_HOSTS_WRITE_S)
-            self._others.write()
+            self._other_hosts.write()
 
     async def _drain(self, master: SidecarMaster) -> None:
         """Take no new connections, let calls under way end, cut what is left, and close the record."""
         await master.stop_listeners()
-        self._gate.stop_listening()
+        self._judge_socket.stop_listening()
         try:
             await self._let_calls_end(master)
         finally:
-            self._waist.stop()
-            self._others.write()
-            await self._keeper.close()
-            self._ledger.health("proxy_stopped", 1, __version__, self._waist.ground.clock())
+            self._pipeline.stop()
+            self._other_hosts.write()
+            await self._inventory_store.close()
+            self._ledger.health("proxy_stopped", 1, __version__, self._pipeline.services.clock())
             self._outbox.close()
-            self._gate.close()
+            self._judge_socket.close()
 
     async def _let_calls_end(self, master: SidecarMaster) -> None:
-        deadline = self._waist.ground.timer() + _GRACE_S
-        while (left := self._passage.open_calls() + self._gate.open_calls()) and self._waist.ground.timer() < deadline:
+        deadline = self._pipeline.services.timer() + _GRACE_S
+        while (
+            left := self._http_policy.open_calls() + self._judge_socket.open_calls()
+        ) and self._pipeline.services.timer() < deadline:
             await asyncio.sleep(0.02)
         if left:
             log.warning("cut off after %.0f s: %d calls that did not end", _GRACE_S, left)
-        self._waist.ground.is_stopping = True
-        self._gate.cut()
+        self._pipeline.services.is_stopping = True
+        self._judge_socket.cut()
         master.cut_connections()
-        deadline = self._waist.ground.timer() + 1
-        while not master.is_idle and self._waist.ground.timer() < deadline:
+        deadline = self._pipeline.services.timer() + 1
+        while not master.is_idle and self._pipeline.services.timer() < deadline:
             await asyncio.sleep(0.02)
 
     def _policies_changed(self, policies: PolicySet) -> None:
         before, self._in_force = self._in_force, policies
-        self._waist.policies_changed(before, policies)
+        self._pipeline.policies_changed(before, policies)
         self._record_policies(policies)
 
     def _policies_refused(self, problems: tuple[Problem, ...]) -> None:
-        now = self._waist.ground.clock()
+        now = self._pipeline.services.clock()
         text = str(problems[0]) if problems else "unknown"
         self._ledger.health("policy_reload_failed", 1, text, now)
-        title = f"The edited policies were refused; version {self._live.current.version} stays in force: {text}"
+        title = f"The edited policies were refused; version {self._reloader.current.version} stays in force: {text}"
         self._ledger.own_finding(
             Finding(
                 rule="sidecar.policy-reload",
@@ -197,7 +205,7 @@ class _Proxy:
         )
 
     def _record_policies(self, policies: PolicySet) -> None:
-        now = self._waist.ground.clock()
+        now = self._pipeline.services.clock()
         base = {"ts": timestamp(now), "node": self._settings.node, "version": policies.version}
         self._ledger.rows(policies=[{**base, "path": name, "text": text} for name, text in policies.files])
         self._ledger.health("policy_loaded", 1, policies.version, now)

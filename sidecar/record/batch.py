@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from sidecar.record.outbox_reader import Record
+from sidecar.record.outbox_reader import OutboxRecord
 
 TABLES: Final = ("findings", "alerts", "policies", "tools", "health", "calls")
 """In the order they are sent: a call that can be seen has its findings already."""
@@ -22,7 +22,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRecord:
     """Bytes that are no record, or a row no table takes, with the reason."""
 
     start: int
@@ -40,7 +40,7 @@ class Batch:
     lines: dict[str, list[bytes]] = field(default_factory=dict)
     begun: dict[str, bytes] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedRecord] = field(default_factory=list)
 
     def apply(self, pending: dict[str, bytes]) -> None:
         """Bring the open calls up to the end of this stretch. Doing it twice changes nothing more."""
@@ -49,14 +49,14 @@ class Batch:
         pending.update(self.begun)
 
 
-def batch_of(records: Iterable[Record]) -> Batch:
+def batch_of(records: Iterable[OutboxRecord]) -> Batch:
     """Sort records into rows; what is no record of ours lands in ``refused`` and harms no other."""
     batch = Batch()
     for record in records:
         try:
             _take(batch, parse(record.payload))
         except ValueError as error:
-            batch.refused.append(Refused(record.start, str(error), record.payload))
+            batch.refused.append(RefusedRecord(record.start, str(error), record.payload))
     return batch
 
 

@@ -15,9 +15,9 @@ from sidecar import limits
 from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
-from sidecar.judging.carry_over import Tails
-from sidecar.policy.judgement import Judged
-from sidecar.policy.replacements import Marks
+from sidecar.judging.carry_over import CarryOver
+from sidecar.policy.judgement import Judgement
+from sidecar.policy.replacements import Replacements
 from sidecar.record import peer_info
 from sidecar.settings import Server
 
@@ -50,7 +50,7 @@ def _second(second: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class TaskOrigin:
     """The call a task belongs to, as policies see it: what its task brings later is that call's output."""
 
     call_id: str
@@ -96,13 +96,13 @@ class Call:
     """Whether its own exchange is over and its answer is expected on another."""
     is_cancelled: bool = False
     is_ended: bool = False
-    origin: Origin | None = None
+    origin: TaskOrigin | None = None
     """The call whose task this one asks about."""
     round: Round | None = None
     replays: int = 0
     """How often its server, or its client, sent again what belongs to it."""
     answer_hash: int = 0
-    tails: Tails | None = None
+    carry_over: CarryOver | None = None
     """What the notifications of it ended with."""
 
     def without_payload(self) -> "Call":
@@ -110,9 +110,9 @@ class Call:
         row = {"method": self.row["method"], "tool": self.row["tool"], "direction": self.row["direction"]}
         return replace(self, args=self._remembered_args(), row=row, findings=[], link=None)
 
-    def as_origin(self) -> Origin:
+    def as_origin(self) -> TaskOrigin:
         """What must be known of it to judge what its task brings later."""
-        return Origin(self.id, self.method, self.tool, self._remembered_args(), self.row["tool"])
+        return TaskOrigin(self.id, self.method, self.tool, self._remembered_args(), self.row["tool"])
 
     def _remembered_args(self) -> Any:
         return self.args if self.row.get("request_bytes", 0) <= limits.REMEMBERED_ARGS_BYTES_MAX else {}
@@ -155,7 +155,7 @@ class Ledger:
     def __init__(
         self,
         put: Callable[[bytes], None],
-        mask: Callable[[bytes, Any, Iterable[Span], Marks], tuple[bytes, Any]],
+        mask: Callable[[bytes, Any, Iterable[Span], Replacements], tuple[bytes, Any]],
         *,
         node: str,
         is_forwarding_when_full: bool,
@@ -168,7 +168,15 @@ class Ledger:
         self._is_losing = False
 
     def open(
-        self, judged: Judged, facts: mcp.Facts, *, rpc_id: Any, now: float, started: float, server: Server, **known: Any
+        self,
+        judged: Judgement,
+        facts: mcp.MessageFields,
+        *,
+        rpc_id: Any,
+        now: float,
+        started: float,
+        server: Server,
+        **known: Any,
     ) -> Call:
         """A call for a judged request or notification that says ``facts`` of itself; nothing is written yet."""
         message = judged.message
@@ -215,7 +223,7 @@ class Ledger:
         self.note(call, judged, now)
         return call
 
-    def note(self, call: Call, judged: Judged, now: float) -> None:
+    def note(self, call: Call, judged: Judgement, now: float) -> None:
         """Add what was found in one more message of this call; written with the call's next record."""
         row, verdict, scan = call.row, judged.verdict, judged.scan
         if "verdict" not in row or ACTIONS.index(verdict.action) > ACTIONS.index(row["verdict"]):
@@ -251,12 +259,12 @@ class Ledger:
         if call.findings:
             self._write({"phase": "rows", "rows": {"findings": self._taken(call)}})
 
-    def end(self, call: Call, status: str, *, answer: Judged | None = None, now_s: float, **known: Any) -> None:
+    def end(self, call: Call, status: str, *, answer: Judgement | None = None, now_s: float, **known: Any) -> None:
         """Write the whole call, once; ``now_s`` is the clock ``started`` was read from."""
         if call.is_ended:
             return
         call.is_ended = True
-        call.tails = None
+        call.carry_over = None
         row = call.row
         row.update(known)
         row["status"] = status
@@ -296,7 +304,7 @@ class Ledger:
         row = {"ts": timestamp(now), "finding_id": new_id(now), "call_id": call_id, "node": self._node}
         self.rows(findings=[{**row, **_finding_columns(finding)}])
 
-    def _recorded(self, server: Server, judged: Judged) -> tuple[str, Any]:
+    def _recorded(self, server: Server, judged: Judgement) -> tuple[str, Any]:
         scan, raw, said = judged.scan, judged.raw, judged.message.payload
         if judged.said is not None:
             scan, raw, said = judged.said.scan, judged.said.raw, judged.said.payload
@@ -304,10 +312,10 @@ class Ledger:
             # What was not looked at may hold anything, so nothing of it is kept.
             return f"[not kept: not all of it was looked at ({', '.join(judged.scan.skipped)})]", {}
         if scan.spans:
-            raw, said = self._mask(raw, said, scan.spans, Marks() if judged.said is not None else judged.marks)
+            raw, said = self._mask(raw, said, scan.spans, Replacements() if judged.said is not None else judged.replacements)
         return ("" if server.payloads == "metadata" else raw.decode("utf-8", "replace")), said
 
-    def _finding_row(self, call: Call, judged: Judged, finding: Finding, now: float) -> dict[str, Any]:
+    def _finding_row(self, call: Call, judged: Judgement, finding: Finding, now: float) -> dict[str, Any]:
         return {
             "ts": timestamp(now),
             "finding_id": new_id(now),

@@ -25,7 +25,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class OutboxRecord:
     """One record: its number (from 1, without gaps), where it starts and ends in its segment, and its bytes."""
 
     number: int
@@ -45,13 +45,13 @@ def outboxes(folder: Path) -> list[Path]:
     return [directory for _, directory in sorted(begun)]
 
 
-class Tail:
+class OutboxReader:
     """Reads one outbox directory. It holds no state: every answer is about what the files hold at that moment."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def records(self, start: Position) -> Generator[Record]:
+    def records(self, start: Position) -> Generator[OutboxRecord]:
         """The whole records of ``start``'s segment from there on, up to the first that is not (or not yet) whole."""
         try:
             descriptor = os.open(segment_file(self.directory, start.segment), os.O_RDONLY | os.O_CLOEXEC)
@@ -129,7 +129,7 @@ class _Window:
         return self._bytes[start - self._base : start - self._base + size]
 
 
-def _whole(window: _Window, offset: int) -> Generator[Record]:
+def _whole(window: _Window, offset: int) -> Generator[OutboxRecord]:
     while len(header := window.read(offset, HEADER.size)) == HEADER.size:
         size, crc, number = HEADER.unpack(header)
         if not size:
@@ -138,5 +138,5 @@ def _whole(window: _Window, offset: int) -> Generator[Record]:
         if len(payload) < size or checksum(payload) != crc:
             return
         end = offset + room_for(size)
-        yield Record(number, offset, end, payload)
+        yield OutboxRecord(number, offset, end, payload)
         offset = end

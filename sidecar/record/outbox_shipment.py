@@ -21,14 +21,14 @@ from sidecar.record.cursor import (
     save_cursor,
 )
 from sidecar.record.outbox import segment_file
-from sidecar.record.outbox_reader import Position, Record, Tail
+from sidecar.record.outbox_reader import OutboxReader, OutboxRecord, Position
 
 log = logging.getLogger(__name__)
 
 _DRAINED: Final = ".drained-"
 
 
-class Lane:
+class OutboxShipment:
     """What the shipper knows of one outbox directory. Made anew, it knows the same: all of it is on disk.
 
     ``pending`` maps the calls that began and did not end before the cursor to their rows.
@@ -36,7 +36,7 @@ class Lane:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.tail = Tail(directory)
+        self.tail = OutboxReader(directory)
         self.due_at: float | None = None
         """When the oldest record that waits has waited long enough; ``None`` while nothing waits."""
         self.cursor = self._loaded()
@@ -54,9 +54,9 @@ class Lane:
         save_cursor(self.directory, cursor)
         self.cursor = cursor
 
-    def next_records(self) -> tuple[list[Record], bool]:
+    def next_records(self) -> tuple[list[OutboxRecord], bool]:
         """The records of the batch on its way, else of the next one; and whether that is as large as a batch may be."""
-        taken: list[Record] = []
+        taken: list[OutboxRecord] = []
         size = 0
         for record in self.tail.records(self.cursor.position):
             if self.cursor.end is not None and record.end > self.cursor.end:
@@ -71,13 +71,13 @@ class Lane:
         """Whether a record stands behind the cursor."""
         return self.tail.holds_record(self.cursor.position)
 
-    def freeze(self, records: list[Record]) -> str:
+    def freeze(self, records: list[OutboxRecord]) -> str:
         """Write down the bounds of a batch before it is sent; returns the token that names exactly it."""
         if self.cursor.end is None:
             self.save(replace(self.cursor, end=records[-1].end))
         return f"{self.instance}/{self.cursor.segment}/{self.cursor.offset}-{self.cursor.end}"
 
-    def arrived(self, records: list[Record], batch: Batch) -> None:
+    def arrived(self, records: list[OutboxRecord], batch: Batch) -> None:
         """The frozen batch is in the store: open calls and cursor move behind it."""
         batch.apply(self.pending)
         cursor = self.cursor

@@ -13,18 +13,18 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.record.clickhouse_hello import hello, is_hello
 from sidecar.record.query_settings import limit_session, refused_setting
-from sidecar.record.readonly import Gate, Refusal, is_settings_question
+from sidecar.record.readonly import QueryRefusal, ReadOnlyCheck, is_settings_question
 
 _CODE: Final = re.compile(r"Code: (\d+)")
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{3,})\)")
 _WRAPPING: Final = re.compile(r"^(?:Code: \d+\. DB::\w+: )+|: In scope SELECT formatQuerySingleLine.*\Z", re.DOTALL)
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*\Z")
 
-_BUSY: Final = Refusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "too many queries run at the moment; try again")
+_BUSY: Final = QueryRefusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "too many queries run at the moment; try again")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a query gave: the bytes in the format it asked for, and what ClickHouse tells beside them."""
 
     body: bytes
@@ -37,7 +37,7 @@ class Answer:
 class QueryRefused(Exception):
     """The query was not run, or failed; ``refusal`` says why in ClickHouse's terms."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: QueryRefusal) -> None:
         self.refusal = refusal
         super().__init__(refusal.text)
 
@@ -53,18 +53,18 @@ class Queries:
         self._changed = threading.Condition()
         self._is_closing = threading.Event()
         with contextlib.closing(connect()) as handle:
-            self._gate = Gate(handle)
+            self._gate = ReadOnlyCheck(handle)
             about = handle.query("SELECT version(), timezone()", "TSVRaw").bytes().decode()
         self._version, self.timezone = about.strip().split("\t")
 
-    def run(self, sql: str, settings: Mapping[str, str], parameters: Mapping[str, str], client: socket.socket) -> Answer:
+    def run(self, sql: str, settings: Mapping[str, str], parameters: Mapping[str, str], client: socket.socket) -> QueryResult:
         """Run one query for the client at the other end of ``client``; ``parameters`` are those of ``{name:Type}``.
 
         Raises:
             QueryRefused: it may not be run, or failed.
         """
         if (unknown := refused_setting(settings)) is not None:
-            raise QueryRefused(Refusal(164, "READONLY", f"Cannot modify '{unknown}' setting in readonly mode"))
+            raise QueryRefused(QueryRefusal(164, "READONLY", f"Cannot modify '{unknown}' setting in readonly mode"))
         if not self._slots.acquire(timeout=limits.READ_SECONDS_MAX):
             raise QueryRefused(_BUSY)
         mark = f"read-{secrets.token_hex(8)}"
@@ -72,15 +72,15 @@ class Queries:
             # One query, one handle: after a failure the next answer would begin with what this one left.
             with self._listed(mark, client), contextlib.closing(self._connect()) as handle:
                 plain = self._gate.judge(handle, sql, parameters)
-                if isinstance(plain, Refusal):
+                if isinstance(plain, QueryRefusal):
                     raise QueryRefused(plain)
                 limit_session(handle, settings, self._database, is_fenced=not is_settings_question(plain))
                 default_format = settings.get("default_format") or "TabSeparated"
                 if is_hello(plain, settings):
-                    return Answer(hello(self._version, self.timezone), "Native", 1, 0, 0)
+                    return QueryResult(hello(self._version, self.timezone), "Native", 1, 0, 0)
                 result = handle.query(f"/*{mark}*/ {sql}", default_format, params=dict(parameters))
                 named = _FORMAT.search(plain)
-                return Answer(
+                return QueryResult(
                     body=bytes(result.bytes() or b""),
                     format=named[1] if named else default_format,
                     rows_read=int(result.rows_read()),
@@ -124,8 +124,8 @@ class Queries:
                 del self._running[mark]
                 self._changed.notify_all()
 
-    def _end(self, marks: list[str]) -> None:
-        for mark in marks:
+    def _end(self, replacements: list[str]) -> None:
+        for mark in replacements:
             with contextlib.closing(self._connect()) as handle:
                 handle.query(f"KILL QUERY WHERE startsWith(query, '/*{mark}*/') ASYNC")
 
@@ -141,9 +141,9 @@ def _is_gone(client: socket.socket) -> bool:
         return True
 
 
-def _refusal(text: str) -> Refusal:
+def _refusal(text: str) -> QueryRefusal:
     """The engine's error as it is told to a reader: its code, its name, its own words."""
     code, names = _CODE.search(text), _NAME.findall(text)
     name = names[-1] if names else "UNKNOWN_EXCEPTION"
     words = _WRAPPING.sub("", text).strip().removesuffix(f"({name})").rstrip(". ")
-    return Refusal(int(code[1]) if code else 1001, name, words[:4000])
+    return QueryRefusal(int(code[1]) if code else 1001, name, words[:4000])

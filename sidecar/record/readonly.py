@@ -41,7 +41,7 @@ _SETTINGS_QUESTION: Final = re.compile(r"SELECT name, value, readonly FROM syste
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class QueryRefusal:
     """Why a text is not run: ClickHouse's code and name for it, and a sentence."""
 
     code: int
@@ -49,10 +49,10 @@ class Refusal:
     text: str
 
 
-_ONE_READ: Final = Refusal(164, "READONLY", "only one statement that reads may be run here")
+_ONE_READ: Final = QueryRefusal(164, "READONLY", "only one statement that reads may be run here")
 
 
-class Gate:
+class ReadOnlyCheck:
     """Judges SQL texts with the parser of the engine behind ``handle``, which it needs only while it is made."""
 
     def __init__(self, handle: Any) -> None:
@@ -60,14 +60,14 @@ class Gate:
         known = frozenset(handle.query(sql, "TSVRaw").bytes().decode().split())
         self._denied_functions = known - _ALLOWED_TABLE_FUNCTIONS
 
-    def judge(self, handle: Any, sql: str, parameters: Mapping[str, str]) -> str | Refusal:
+    def judge(self, handle: Any, sql: str, parameters: Mapping[str, str]) -> str | QueryRefusal:
         """The plain form of ``sql`` when it may be run with these parameters, else why not.
 
         Raises:
             RuntimeError: the engine cannot parse the text; its message is the one to show.
         """
         if "\0" in sql:
-            return Refusal(62, "SYNTAX_ERROR", "a query cannot hold a zero byte")
+            return QueryRefusal(62, "SYNTAX_ERROR", "a query cannot hold a zero byte")
         found = handle._conn.classify_query(sql)
         if found["statement_count"] and (found["statement_count"] != 1 or found["query_class"].name != "READ_ONLY"):
             return _ONE_READ
@@ -76,7 +76,7 @@ class Gate:
         names = [f"{parameters[found[1]]}(" for found in _NAME_PARAMETER.finditer(plain) if found[1] in parameters]
         for text in (plain, *names):
             if (name := self._denied_name(text)) is not None:
-                return Refusal(497, "ACCESS_DENIED", f"{name!r} reaches outside the record and may not be used here")
+                return QueryRefusal(497, "ACCESS_DENIED", f"{name!r} reaches outside the record and may not be used here")
         return plain
 
     def _denied_name(self, text: str) -> str | None:

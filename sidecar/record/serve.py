@@ -25,8 +25,8 @@ from urllib.parse import parse_qsl, urlsplit
 from sidecar import limits
 from sidecar.addresses import is_loopback
 from sidecar.errors import SettingsError
-from sidecar.record.queries import Answer, Queries, QueryRefused
-from sidecar.record.readonly import Refusal
+from sidecar.record.queries import Queries, QueryRefused, QueryResult
+from sidecar.record.readonly import QueryRefusal
 from sidecar.record.store import READER_USER
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             self._check_credentials()
             if path != "/":
-                raise QueryRefused(Refusal(36, "BAD_ARGUMENTS", f"there is nothing at {path[:100]!r}; ask at /"))
+                raise QueryRefused(QueryRefusal(36, "BAD_ARGUMENTS", f"there is nothing at {path[:100]!r}; ask at /"))
             self._query(dict(parse_qsl(query, keep_blank_values=True)), body)
         except QueryRefused as error:
             refusal = error.refusal
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             left = min(int(size), _DISCARD_BYTES_MAX)
             while left and (piece := self.rfile.read(min(left, 64 * limits.KIB))):
                 left -= len(piece)
-            raise QueryRefused(Refusal(307, "TOO_MANY_BYTES", "the request is too large"))
+            raise QueryRefused(QueryRefusal(307, "TOO_MANY_BYTES", "the request is too large"))
         body = self.rfile.read(int(size))
         if self.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise _not_supported("send the query uncompressed")
@@ -194,10 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(ValueError):
                 user, _, token = base64.b64decode(encoded, validate=True).decode("utf-8", "replace").partition(":")
         if not user and not token:
-            raise QueryRefused(Refusal(194, "REQUIRED_PASSWORD", "a user and a password are needed"))
+            raise QueryRefused(QueryRefusal(194, "REQUIRED_PASSWORD", "a user and a password are needed"))
         if not self.server.is_reader(user.encode("utf-8", "replace"), token.encode("utf-8", "replace")):
             text = "Authentication failed: password is incorrect, or there is no user with such name"
-            raise QueryRefused(Refusal(516, "AUTHENTICATION_FAILED", text))
+            raise QueryRefused(QueryRefusal(516, "AUTHENTICATION_FAILED", text))
 
     def _query(self, given: dict[str, str], body: bytes) -> None:
         if (content_type := self.headers.get("Content-Type", "")).lower().startswith("multipart/form-data"):
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = b""
         sql = "\n".join(filter(None, [given.pop("query", ""), _text(body)]))
         if len(sql.encode("utf-8", "replace")) > limits.READ_SQL_BYTES_MAX:
-            raise QueryRefused(Refusal(307, "TOO_MANY_BYTES", "the query is too long"))
+            raise QueryRefused(QueryRefusal(307, "TOO_MANY_BYTES", "the query is too long"))
         if given.get("compress", "0") != "0" or given.get("decompress", "0") != "0":
             raise _not_supported("native compression is not spoken here; leave 'compress' out")
         parameters = {name.removeprefix("param_"): value for name, value in given.items() if name.startswith("param_")}
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def _facts(answer: Answer, query_id: str, timezone: str) -> dict[str, str]:
+def _facts(answer: QueryResult, query_id: str, timezone: str) -> dict[str, str]:
     summary = {"read_rows": answer.rows_read, "read_bytes": answer.bytes_read, "elapsed_ns": answer.elapsed_ns}
     return {
         "X-ClickHouse-Query-Id": query_id,
@@ -243,14 +243,14 @@ def _facts(answer: Answer, query_id: str, timezone: str) -> dict[str, str]:
 
 
 def _not_supported(text: str) -> QueryRefused:
-    return QueryRefused(Refusal(48, "NOT_IMPLEMENTED", text))
+    return QueryRefused(QueryRefusal(48, "NOT_IMPLEMENTED", text))
 
 
 def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise QueryRefused(Refusal(62, "SYNTAX_ERROR", "the query is not UTF-8 text")) from None
+        raise QueryRefused(QueryRefusal(62, "SYNTAX_ERROR", "the query is not UTF-8 text")) from None
 
 
 def _form(content_type: str, body: bytes) -> dict[str, str]:

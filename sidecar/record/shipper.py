@@ -18,10 +18,10 @@ import orjson
 
 from sidecar import limits
 from sidecar.errors import StoreError
-from sidecar.record.batch import TABLES, Refused, batch_of, no_response
+from sidecar.record.batch import TABLES, RefusedRecord, batch_of, no_response
 from sidecar.record.cursor import replace_file
-from sidecar.record.outbox_reader import Position, Record, outboxes
-from sidecar.record.outbox_shipment import Lane, sweep
+from sidecar.record.outbox_reader import OutboxRecord, Position, outboxes
+from sidecar.record.outbox_shipment import OutboxShipment, sweep
 from sidecar.record.store import RowsRefused, Store
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Shipper:
         self._dead_letter = dead_letter
         self._note = note
         self._read_to = read_to
-        self._lanes: dict[Path, Lane] = {}
+        self._shipments: dict[Path, OutboxShipment] = {}
         self._wait_s = limits.BATCH_WAIT_S
         self._down_since: float | None = None
         self._down_text = ""
@@ -74,8 +74,8 @@ class Shipper:
             return False
         did = False
         try:
-            for lane in self._present():
-                did |= self._advance(lane, now)
+            for shipment in self._present():
+                did |= self._advance(shipment, now)
         except (StoreError, OSError) as error:
             self._failed(str(error), now)
             return False
@@ -90,59 +90,59 @@ class Shipper:
                 return self._down_since is None
         return False
 
-    def _present(self) -> list[Lane]:
+    def _present(self) -> list[OutboxShipment]:
         found = outboxes(self._folder)
-        for gone in set(self._lanes) - set(found):
-            del self._lanes[gone]
+        for gone in set(self._shipments) - set(found):
+            del self._shipments[gone]
         for directory in found:
-            if directory not in self._lanes:
-                self._lanes[directory] = Lane(directory)
-        return [self._lanes[directory] for directory in found]
+            if directory not in self._shipments:
+                self._shipments[directory] = OutboxShipment(directory)
+        return [self._shipments[directory] for directory in found]
 
-    def _advance(self, lane: Lane, now: float) -> bool:
+    def _advance(self, shipment: OutboxShipment, now: float) -> bool:
         # Asked before reading: once the owner is dead, what is read after this is all there will ever be.
-        is_alive = lane.tail.is_owner_alive()
-        lane.delete_shipped(self._read_to(lane.directory))
-        if lane.cursor.end is None and not self._is_due(lane, now, is_alive):
-            if lane.due_at is not None:
+        is_alive = shipment.tail.is_owner_alive()
+        shipment.delete_shipped(self._read_to(shipment.directory))
+        if shipment.cursor.end is None and not self._is_due(shipment, now, is_alive):
+            if shipment.due_at is not None:
                 return False
-            if (following := lane.tail.after(lane.cursor.position)) is not None:
-                lane.turn(following)
+            if (following := shipment.tail.after(shipment.cursor.position)) is not None:
+                shipment.turn(following)
                 return True
-            return not is_alive and self._finish(lane, now)
-        records, is_full = lane.next_records()
-        self._ship(lane, records, now)
-        lane.due_at = now if is_full and lane.holds_more() else None
+            return not is_alive and self._finish(shipment, now)
+        records, is_full = shipment.next_records()
+        self._ship(shipment, records, now)
+        shipment.due_at = now if is_full and shipment.holds_more() else None
         return True
 
-    def _is_due(self, lane: Lane, now: float, is_alive: bool) -> bool:
-        if lane.due_at is None and lane.holds_more():
-            lane.due_at = now + self._wait_s
-        return lane.due_at is not None and (now >= lane.due_at or not is_alive or self._wait_s == 0)
+    def _is_due(self, shipment: OutboxShipment, now: float, is_alive: bool) -> bool:
+        if shipment.due_at is None and shipment.holds_more():
+            shipment.due_at = now + self._wait_s
+        return shipment.due_at is not None and (now >= shipment.due_at or not is_alive or self._wait_s == 0)
 
-    def _ship(self, lane: Lane, records: list[Record], now: float) -> None:
-        if records and (lost := records[0].number - lane.cursor.number) > 0:
-            log.error("%d records of %s cannot be read; a power failure can do that", lost, lane.directory)
-            self._note("rows_lost", lost, f"records of {lane.instance} that cannot be read")
-            lane.save(replace(lane.cursor, number=records[0].number))
-        token = lane.freeze(records) if records else ""
+    def _ship(self, shipment: OutboxShipment, records: list[OutboxRecord], now: float) -> None:
+        if records and (lost := records[0].number - shipment.cursor.number) > 0:
+            log.error("%d records of %s cannot be read; a power failure can do that", lost, shipment.directory)
+            self._note("rows_lost", lost, f"records of {shipment.instance} that cannot be read")
+            shipment.save(replace(shipment.cursor, number=records[0].number))
+        token = shipment.freeze(records) if records else ""
         batch = batch_of(records)
         for table in TABLES:
             if lines := batch.lines.get(table):
-                self._insert(lane, table, lines, f"{token}/{table}", now)
+                self._insert(shipment, table, lines, f"{token}/{table}", now)
         if batch.refused:
             self._bury(f"{token}/records", [_unreadable(refused) for refused in batch.refused], "records that are none")
-        lane.arrived(records, batch)
+        shipment.arrived(records, batch)
 
-    def _insert(self, lane: Lane, table: str, lines: list[bytes], token: str, now: float) -> None:
-        if token not in lane.cursor.split:
+    def _insert(self, shipment: OutboxShipment, table: str, lines: list[bytes], token: str, now: float) -> None:
+        if token not in shipment.cursor.split:
             try:
                 self._store.insert(table, lines, token)
                 self._worked(now)
                 return
             except RowsRefused:
                 # Written down first: were the cause mended before a crash, the whole would count on top of its parts.
-                lane.save(replace(lane.cursor, split=(*lane.cursor.split, token)))
+                shipment.save(replace(shipment.cursor, split=(*shipment.cursor.split, token)))
         poison = list(self._insert_parts(table, lines, token, 0))
         self._worked(now)
         if poison:
@@ -172,18 +172,18 @@ class Shipper:
         if not token.endswith("/health"):
             self._note("rows_lost", len(entries), f"{what}: kept in dead-letter/{file.name}")
 
-    def _finish(self, lane: Lane, now: float) -> bool:
+    def _finish(self, shipment: OutboxShipment, now: float) -> bool:
         """The owner is dead and everything it wrote is shipped: close its calls and remove its directory."""
-        if self._read_to(lane.directory) < lane.cursor.position:
+        if self._read_to(shipment.directory) < shipment.cursor.position:
             return False
-        lines = [no_response(line) for _, line in sorted(lane.pending.items())]
+        lines = [no_response(line) for _, line in sorted(shipment.pending.items())]
         for start in range(0, len(lines), limits.BATCH_RECORDS_MAX):
-            token = f"{lane.instance}/no-response/{start}/calls"
-            self._insert(lane, "calls", lines[start : start + limits.BATCH_RECORDS_MAX], token, now)
-        if not lane.tail.was_closed():
-            log.warning("%s died; %d calls were open", lane.instance, len(lines))
-            self._note("process_died", len(lines), lane.instance)
-        lane.remove()
+            token = f"{shipment.instance}/no-response/{start}/calls"
+            self._insert(shipment, "calls", lines[start : start + limits.BATCH_RECORDS_MAX], token, now)
+        if not shipment.tail.was_closed():
+            log.warning("%s died; %d calls were open", shipment.instance, len(lines))
+            self._note("process_died", len(lines), shipment.instance)
+        shipment.remove()
         return True
 
     def _failed(self, text: str, now: float) -> None:
@@ -209,6 +209,6 @@ def _poisoned(table: str, poison: _Poison) -> dict[str, Any]:
     return {"table": table, "index": poison.index, **details, "row": orjson.Fragment(poison.line)}
 
 
-def _unreadable(refused: Refused) -> dict[str, Any]:
+def _unreadable(refused: RefusedRecord) -> dict[str, Any]:
     content = base64.b64encode(refused.content).decode()
     return {"offset": refused.start, "error": refused.reason, "record_base64": content}

@@ -17,7 +17,7 @@ FAILED: Final = ("error", "tool_error", "upstream_error", "no_response")
 
 
 @dataclass(frozen=True, slots=True)
-class CallRow:
+class ListedCall:
     """A call as lists show it: no payload, no text of unbounded length. Times in microseconds, sizes in bytes."""
 
     ts: datetime
@@ -45,7 +45,7 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Call(CallRow):
+class RecordedCall(ListedCall):
     """Every column of a call, with both payloads as recorded."""
 
     transport: str
@@ -88,10 +88,10 @@ class PolicyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class FullCall:
+class CallInFull:
     """A call with all that is known about it."""
 
-    call: Call
+    call: RecordedCall
     findings: list[FindingRow]
     alerts: list[AlertRow]
     policies: list[PolicyFile]
@@ -125,28 +125,30 @@ class _Pair:
     tool: str
 
 
-def calls(client: Client, filters: Filters) -> list[CallRow]:
+def calls(client: Client, filters: Filters) -> list[ListedCall]:
     """The newest calls that fit, newest first, ``filters.limit`` at most."""
     where, bound = conditions(filters, CALL_COLUMNS)
-    return fetch(client, newest("calls", CallRow, where, "call_id"), bound, CallRow)
+    return fetch(client, newest("calls", ListedCall, where, "call_id"), bound, ListedCall)
 
 
-def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[CallRow]:
+def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[ListedCall]:
     """The calls with these ids, oldest first; ``since`` is not later than the oldest of them."""
     sql = (
-        f"SELECT {columns(CallRow)} FROM calls "
+        f"SELECT {columns(ListedCall)} FROM calls "
         "WHERE ts >= {since:DateTime64(6, 'UTC')} AND call_id IN {ids:Array(UUID)} "
         "ORDER BY ts, call_id LIMIT 1 BY call_id"
     )
-    return fetch(client, sql, {"since": since, "ids": ids}, CallRow)
+    return fetch(client, sql, {"since": since, "ids": ids}, ListedCall)
 
 
-def call(client: Client, call_id: UUID) -> FullCall | None:
+def call(client: Client, call_id: UUID) -> CallInFull | None:
     """One call in full, or nothing when it is not in the record: unknown, too old, or still under way."""
-    found = fetch(client, f"SELECT {columns(Call)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, Call)
+    found = fetch(
+        client, f"SELECT {columns(RecordedCall)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, RecordedCall
+    )
     if not found:
         return None
-    return FullCall(
+    return CallInFull(
         found[0],
         findings_of(client, call_id),
         alerts_of(client, call_id),

@@ -21,7 +21,7 @@ PROBLEMS: Final = ("policy_reload_failed", "rows_lost", "store_unreachable", "oa
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeHealth:
     """The state of one sidecar, as its latest health rows tell it. A time that never was is ``None``."""
 
     node: str
@@ -70,7 +70,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HealthEvent:
     """One row of ``health``."""
 
     ts: datetime
@@ -92,7 +92,7 @@ class _LastCall:
     ts: datetime
 
 
-def nodes(client: Client, since: datetime, lost_since: datetime) -> list[Node]:
+def nodes(client: Client, since: datetime, lost_since: datetime) -> list[NodeHealth]:
     """Every node that said anything after ``since``; ``rows_lost`` counts from ``lost_since``."""
 
     def last(metric: str) -> str:
@@ -109,7 +109,7 @@ def nodes(client: Client, since: datetime, lost_since: datetime) -> list[Node]:
         "FROM (SELECT * FROM health WHERE ts >= {since:DateTime64(6, 'UTC')} LIMIT 1 BY health_id) "
         "GROUP BY node ORDER BY node LIMIT 1000"
     )
-    return fetch(client, sql, {"since": since, "lost_since": lost_since}, Node)
+    return fetch(client, sql, {"since": since, "lost_since": lost_since}, NodeHealth)
 
 
 def last_calls(client: Client, since: datetime) -> dict[str, datetime]:
@@ -118,16 +118,16 @@ def last_calls(client: Client, since: datetime) -> dict[str, datetime]:
     return {row.node: row.ts for row in fetch(client, sql, {"since": since}, _LastCall)}
 
 
-def events(client: Client, filters: Filters) -> list[Event]:
+def events(client: Client, filters: Filters) -> list[HealthEvent]:
     """The newest health rows, newest first, without the traffic counts of other hosts, which would drown them."""
     sql = (
-        f"SELECT {columns(Event)} FROM health WHERE ts >= {{since:DateTime64(6, 'UTC')}} AND metric != 'passed_on' "
+        f"SELECT {columns(HealthEvent)} FROM health WHERE ts >= {{since:DateTime64(6, 'UTC')}} AND metric != 'passed_on' "
         "ORDER BY ts DESC, health_id LIMIT 1 BY health_id LIMIT {limit:UInt32}"
     )
-    return fetch(client, sql, {"since": filters.since, "limit": min(filters.limit, LIST_ROWS_MAX)}, Event)
+    return fetch(client, sql, {"since": filters.since, "limit": min(filters.limit, LIST_ROWS_MAX)}, HealthEvent)
 
 
-def notices(found: list[Node]) -> list[Notice]:
+def notices(found: list[NodeHealth]) -> list[Notice]:
     """What must be said at the top of every page, gravest first."""
     told: list[Notice] = []
     for node in found:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-from sidecar.review.calls import FAILED, CallRow
+from sidecar.review.calls import FAILED, ListedCall
 from sidecar.review.visible import visible
 from sidecar.review.wording import call_name, duration
 
@@ -25,14 +25,14 @@ def is_coloured(stream: TextIO) -> bool:
 class JsonLines:
     """Calls for programs: one object a line, times in ISO 8601 and UTC, everything but ASCII escaped."""
 
-    def of(self, rows: list[CallRow]) -> Iterator[str]:
+    def of(self, rows: list[ListedCall]) -> Iterator[str]:
         """One line for each call."""
         for row in rows:
             plain = asdict(row) | {"ts": row.ts.astimezone(UTC).isoformat(), "call_id": str(row.call_id)}
             yield json.dumps(plain).replace("\x7f", "\\u007f")
 
 
-class Table:
+class CallTable:
     """Calls for people: columns that fit ``width`` characters, times in this machine's zone, the head shown once."""
 
     def __init__(self, width: int, is_coloured: bool) -> None:
@@ -41,7 +41,7 @@ class Table:
         self._is_coloured = is_coloured
         self._day = ""
 
-    def of(self, rows: list[CallRow]) -> Iterator[str]:
+    def of(self, rows: list[ListedCall]) -> Iterator[str]:
         """The head before the first call, a line with the date when the day changes, one line for each call."""
         for row in rows:
             if not self._day:
@@ -53,7 +53,7 @@ class Table:
                 yield self._painted("head", f"-- {day} {local.strftime('%Z')}".rstrip())
             yield self._line(row, local)
 
-    def _line(self, row: CallRow, local: datetime) -> str:
+    def _line(self, row: ListedCall, local: datetime) -> str:
         took = "" if row.status in ("no_response", "notification") else duration(row.duration_us)
         what = call_name(row.method, row.tool)
         cells = self._cells((local.strftime("%H:%M:%S"), row.server, what, row.status, row.verdict, took, row.rule))
@@ -73,7 +73,7 @@ class Table:
         return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._is_coloured else text
 
 
-Lines = JsonLines | Table
+Lines = JsonLines | CallTable
 
 
 def _fit(text: str, width: int, side: str) -> str:

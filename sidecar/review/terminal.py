@@ -16,10 +16,10 @@ from clickhouse_connect.driver.client import Client
 from sidecar.errors import StoreError
 from sidecar.limits import LIST_ROWS_MAX
 from sidecar.record.store import reader
-from sidecar.review.calls import CallRow, calls
+from sidecar.review.calls import ListedCall, calls
 from sidecar.review.filters import Filters, parse_since
 from sidecar.review.follow import Follow
-from sidecar.review.lines import JsonLines, Lines, Table, is_coloured
+from sidecar.review.lines import CallTable, JsonLines, Lines, is_coloured
 from sidecar.review.read import quiet_clients
 from sidecar.review.wording import VERDICTS
 from sidecar.settings import Settings
@@ -142,7 +142,7 @@ def _ending() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _show(lines: Lines, rows: list[CallRow]) -> None:
+def _show(lines: Lines, rows: list[ListedCall]) -> None:
     for line in lines.of(rows):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -155,4 +155,4 @@ def _tell(text: str) -> None:
 def _lines(form: str) -> Lines:
     if form == "json":
         return JsonLines()
-    return Table(shutil.get_terminal_size((120, 24)).columns, is_coloured(sys.stdout))
+    return CallTable(shutil.get_terminal_size((120, 24)).columns, is_coloured(sys.stdout))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.errors import SettingsError
-from sidecar.inventory.entry import Key, Known
+from sidecar.inventory.entry import InventoryEntry, Key
 from sidecar.inventory.tracking import Inventory
 from sidecar.record.inventory_file import Approval, append_approval, approvals, read_inventory
 from sidecar.review.visible import pretty, visible, visible_lines
@@ -72,7 +72,7 @@ def _inventory(settings: Settings) -> Inventory:
     return inventory
 
 
-def _approve(settings: Settings, key: Key, known: Known, head: str) -> int:
+def _approve(settings: Settings, key: Key, known: InventoryEntry, head: str) -> int:
     found = [each for each in known.variants if each.startswith(head)] if head else [known.current]
     if len(found) != 1:
         what = "more than one of its definitions begins" if found else "none of its definitions begins"
@@ -90,7 +90,7 @@ def _approve(settings: Settings, key: Key, known: Known, head: str) -> int:
     return 0
 
 
-def _fields(key: Key, known: Known) -> dict[str, Any]:
+def _fields(key: Key, known: InventoryEntry) -> dict[str, Any]:
     variant = known.variants.get(known.current)
     return {
         "server": key[0],
@@ -108,7 +108,7 @@ def _fields(key: Key, known: Known) -> dict[str, Any]:
     }
 
 
-def _print_list(rows: Iterable[tuple[Key, Known]], form: str) -> None:
+def _print_list(rows: Iterable[tuple[Key, InventoryEntry]], form: str) -> None:
     if form == "json":
         sys.stdout.writelines(json.dumps(_fields(key, known)) + "\n" for key, known in rows)
         return
@@ -124,7 +124,7 @@ def _print_list(rows: Iterable[tuple[Key, Known]], form: str) -> None:
         sys.stdout.write("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n")
 
 
-def _print_one(key: Key, known: Known, form: str) -> None:
+def _print_one(key: Key, known: InventoryEntry, form: str) -> None:
     said = _fields(key, known)
     kept = known.variants[known.current].kept if known.current in known.variants else ""
     if form == "json":

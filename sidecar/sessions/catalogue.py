@@ -11,7 +11,7 @@ from sidecar import limits
 from sidecar.decode import lossless, mcp, sse
 from sidecar.events import Caller, Message
 from sidecar.exchange.lists import CALLED_BY
-from sidecar.exchange.services import Ground
+from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
 from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Call
@@ -23,8 +23,8 @@ _SUBSCRIPTION_ID: Final = "io.modelcontextprotocol/subscriptionId"
 class Catalogue:
     """Names by server and kind, and what each session has listed."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._names: dict[tuple[str, str], set[str]] = {}
         self._listers: Bounded[Peer, dict[str, Caller]] = Bounded(limits.SESSIONS_MAX)
 
@@ -53,7 +53,7 @@ class Catalogue:
     def changed(self, old: PolicySet, new: PolicySet) -> None:
         """Other policies are in force: tell every client that listens and whose list is another one now."""
         answers: dict[tuple[str, str, Caller], bool] = {}
-        for stream in self._ground.listening:
+        for stream in self._services.open_streams:
             for kind, caller, meta in self._wanted(stream):
                 key = (stream.server.name, kind, caller)
                 if key not in answers:
@@ -63,7 +63,7 @@ class Catalogue:
 
     def grew(self, server: str, kind: str) -> None:
         """A list of a server may hold more than before: tell every client that listens."""
-        for stream in self._ground.listening:
+        for stream in self._services.open_streams:
             for wanted, caller, meta in self._wanted(stream) if stream.server.name == server else ():
                 if wanted == kind:
                     self._tell(stream, kind, caller, meta)
@@ -80,7 +80,7 @@ class Catalogue:
         return [(kind, call.caller, meta) for kind in CALLED_BY if kind in stream.subscribed]
 
     def _differs(self, old: PolicySet, new: PolicySet, server: str, kind: str, caller: Caller) -> bool:
-        now, judging, definitions = self._ground.clock(), self._ground.judging, self._ground.definitions
+        now, judging, definitions = self._services.clock(), self._services.judging, self._services.definitions
         method = CALLED_BY[kind][0]
         for name in self._names.get((server, kind), ()):
             asked = Message(server, "request", "request", method, tool=name, caller=caller)
@@ -96,17 +96,17 @@ class Catalogue:
         if stream.inject is None:
             return
         notice = {"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed", **({"params": params} if params else {})}
-        raw, now = lossless.canonical(notice), self._ground.clock()
+        raw, now = lossless.canonical(notice), self._services.clock()
         stream.inject(sse.message_event(raw))
-        session = self._ground.session_of(stream, caller, now)
+        session = self._services.session_of(stream, caller, now)
         message = Message(
             stream.server.name, "response", "notification", str(notice["method"]), payload=notice, size=len(raw), caller=caller,
             session=session.id,
         )  # fmt: skip
         known: dict[str, Any] = {"session_kind": session.kind, "attrs": {"sent_by": "sidecar"}}
-        known |= self._ground.carried(stream)
-        judged = self._ground.judging.unjudged(message, raw)
+        known |= self._services.carried(stream)
+        judged = self._services.judging.unjudged(message, raw)
         facts = mcp.facts(notice)
-        started = self._ground.timer()
-        call = self._ground.ledger.open(judged, facts, rpc_id=None, now=now, started=started, server=stream.server, **known)
-        self._ground.end(call, "notification")
+        started = self._services.timer()
+        call = self._services.ledger.open(judged, facts, rpc_id=None, now=now, started=started, server=stream.server, **known)
+        self._services.end(call, "notification")

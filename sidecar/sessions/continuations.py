@@ -14,7 +14,7 @@ import orjson
 from sidecar import limits
 from sidecar.decode.jsonrpc import id_key
 from sidecar.exchange.state import Exchange
-from sidecar.record.ledger import Call, Origin, Round
+from sidecar.record.ledger import Call, Round, TaskOrigin
 from sidecar.sessions.correlation import Bounded, Peer, peer_of
 
 Host = Literal["server", "client"]
@@ -23,11 +23,11 @@ Host = Literal["server", "client"]
 _RELATED_TASK: Final = "io.modelcontextprotocol/related-task"
 
 
-class Related:
+class Continuations:
     """The tables, each bounded: what is forgotten is judged and recorded as what it is without the call before it."""
 
     def __init__(self) -> None:
-        self._tasks: Bounded[tuple[Host, str, str], Origin] = Bounded(limits.TASKS_MAX)
+        self._tasks: Bounded[tuple[Host, str, str], TaskOrigin] = Bounded(limits.TASKS_MAX)
         self._rounds: Bounded[tuple[str, ...], Round] = Bounded(limits.ROUNDS_MAX)
         self._progress: Bounded[tuple[Peer, tuple[str, Any]], Call] = Bounded(limits.PENDING_SERVER_REQUESTS_MAX)
 
@@ -43,7 +43,7 @@ class Related:
         if isinstance(task_id, str) and call.origin is None:
             self._tasks[host, call.server.name, task_id] = call.as_origin()
 
-    def task(self, host: Host, server: str, payload: Any) -> Origin | None:
+    def task(self, host: Host, server: str, payload: Any) -> TaskOrigin | None:
         """The call whose task a message is about: of a ``tasks/`` method, a notice, or related to one."""
         params = _mapping(_mapping(payload).get("params"))
         task_id = params.get("taskId") or _mapping(_mapping(params.get("_meta")).get(_RELATED_TASK)).get("taskId")

@@ -62,7 +62,7 @@ def peer_of(exchange: Exchange) -> Peer:
     return exchange.server.name, exchange.wire_session or f"address {exchange.address}"
 
 
-class Links:
+class Correlation:
     """The tables. ``abandoned`` is told of calls that are pushed out and will never be answered here."""
 
     def __init__(self, abandoned: Callable[[Call], None]) -> None:

@@ -14,7 +14,7 @@ from sidecar.exchange.state import Exchange, session_in
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Listening:
+class OpenStreams:
     """Open streams. There are as many as connections that hold them, so nothing else bounds them."""
 
     def __init__(self) -> None:

@@ -15,12 +15,12 @@ from sidecar.decode.encodings import NotInItsCoding, decoded, undo
 from sidecar.decode.http1 import HOP_BY_HOP, Fields
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal, parsed_bytes
 from sidecar.decode.sse import EventTooLong, Splitter
-from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.replies import unreadable
-from sidecar.exchange.state import EVENT_STREAM, Answer, Exchange
+from sidecar.exchange.state import EVENT_STREAM, Exchange, Reply
 from sidecar.settings import Server
-from sidecar.transports.origin_check import Doorway, TargetDoorway
-from sidecar.transports.routing import FOR_THE_PROXY, Routes
+from sidecar.transports.origin_check import OriginCheck, TargetOriginCheck
+from sidecar.transports.routing import FOR_THE_PROXY, ServerRouting
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -31,14 +31,14 @@ _PORTS: Final = {"http": 80, "https": 443}
 _TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
 
 
-class Passage:
+class HttpPolicy:
     """The way of exchanges between a carrier and the waist."""
 
-    def __init__(self, waist: Waist, servers: Collection[Server]) -> None:
-        self.waist = waist
-        self._doorways = {server.name: Doorway(server) for server in servers if server.listen}
-        self.routes = Routes(servers)
-        self._target_doorways = {server.name: TargetDoorway(server, self.routes) for server in servers}
+    def __init__(self, pipeline: Pipeline, servers: Collection[Server]) -> None:
+        self.pipeline = pipeline
+        self._origin_checks = {server.name: OriginCheck(server) for server in servers if server.listen}
+        self.routing = ServerRouting(servers)
+        self._target_origin_checks = {server.name: TargetOriginCheck(server, self.routing) for server in servers}
         self._authorities = {server.name: urlsplit(server.upstream).netloc for server in servers}
         self._open: dict[int, Exchange] = {}
 
@@ -52,7 +52,7 @@ class Passage:
         try:
             exchange.answer = self._turned_away(exchange, fields, local_address)
             if exchange.answer is None:
-                self.waist.request(exchange)
+                self.pipeline.request(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
 
@@ -76,7 +76,7 @@ class Passage:
 
     def began(self, exchange: Exchange) -> str:
         """The response's head is in ``exchange``: why the server is given up for it, or an empty text."""
-        exchange.headers_at = self.waist.ground.timer()
+        exchange.headers_at = self.pipeline.services.timer()
         if exchange.status < 200:
             # A 101 would open a tunnel nobody judges, and clients take other interim responses for the final one.
             return "it sent an interim response, which is not passed on"
@@ -98,9 +98,9 @@ class Passage:
             exchange.failure = exchange.failure or f"its response cannot be read: {error}"
         try:
             if exchange.failure:
-                self.waist.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
+                self.pipeline.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
             else:
-                self.waist.response(exchange)
+                self.pipeline.response(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
         return exchange.response_body is not raw
@@ -123,14 +123,14 @@ class Passage:
     def stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
         """The reader of the exchange's event stream. ``inject`` sends whole events of ours between two of the server's."""
         exchange.inject = inject
-        self.waist.opened(exchange)
+        self.pipeline.opened(exchange)
         return EventStream(self, exchange)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """No usable response came: sets the answer; never raises."""
         self.over(exchange)
         try:
-            self.waist.failed(exchange, exchange.failure or reason, 504 if exchange.is_timed_out else 502)
+            self.pipeline.failed(exchange, exchange.failure or reason, 504 if exchange.is_timed_out else 502)
         except Exception as error:
             self.refuse_after(error, exchange)
 
@@ -138,7 +138,7 @@ class Passage:
         """The exchange broke off (``client``: the client left); what an open event stream should still be sent."""
         self.over(exchange)
         try:
-            return self.waist.closed(exchange, reason)
+            return self.pipeline.closed(exchange, reason)
         except Exception as error:
             self.refuse_after(error, exchange)
             return b""
@@ -151,17 +151,17 @@ class Passage:
         """A fault of ours: the client gets an error at once, the operator a line, the record a call that failed."""
         where = place_of(error)
         log.error("a message was refused because judging it failed: %s", where)
-        self.waist.internal_failure(exchange, where)
+        self.pipeline.internal_failure(exchange, where)
 
-    def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Answer | None:
+    def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Reply | None:
         """The answer to a request that may not enter at all."""
         headers = exchange.headers
-        doorways = self._target_doorways if exchange.is_forwarded else self._doorways
-        doorway = doorways[exchange.server.name]
-        said = doorway.objection(headers.get("host", ""), headers.get("origin", ""), local_address)
+        origin_checks = self._target_origin_checks if exchange.is_forwarded else self._origin_checks
+        origin_check = origin_checks[exchange.server.name]
+        said = origin_check.objection(headers.get("host", ""), headers.get("origin", ""), local_address)
         if said:
             is_host = said.startswith("the Host")
-            self.waist.turned_away("host" if is_host else "origin", said)
+            self.pipeline.turned_away("host" if is_host else "origin", said)
             return unreadable(refusal(said), 421 if is_host else 403)
         if len(headers) != len(fields):
             names = [name.lower() for name, _ in fields]
@@ -185,8 +185,8 @@ def in_utf8(exchange: Exchange, content_type: str) -> str:
 class EventStream:
     """An event stream on its way: chunks of any size in, whole judged events out; never raises."""
 
-    def __init__(self, passage: Passage, exchange: Exchange) -> None:
-        self._passage = passage
+    def __init__(self, http_policy: HttpPolicy, exchange: Exchange) -> None:
+        self._http_policy = http_policy
         self._exchange = exchange
         self._splitter = Splitter(limits.EVENT_BYTES_MAX)
         self._plain = undo(_encoding(exchange))
@@ -202,14 +202,14 @@ class EventStream:
         try:
             for piece in pieces:
                 events = self._splitter.feed(piece)
-                sent += b"".join([self._passage.waist.event(self._exchange, raw) for raw in events])
+                sent += b"".join([self._http_policy.pipeline.event(self._exchange, raw) for raw in events])
         except EventTooLong:
             return sent + self._broken(f"an event is longer than {limits.EVENT_BYTES_MAX // limits.MIB} MiB")
         except NotInItsCoding as error:
             return sent + self._broken(f"its event stream cannot be read: {error}")
         except Exception as error:
             sent += self._broken("the sidecar could not judge an event")
-            self._passage.refuse_after(error, self._exchange)
+            self._http_policy.refuse_after(error, self._exchange)
         return sent
 
     def end(self, reason: str) -> bytes:
@@ -218,13 +218,13 @@ class EventStream:
             return b""
         # An event without its end is none to a client, so it is not passed on; the end of a line that was cut is.
         rest = self._splitter.rest()
-        return (b"" if rest.strip() or reason else rest) + self._passage.closed(self._exchange, reason)
+        return (b"" if rest.strip() or reason else rest) + self._http_policy.closed(self._exchange, reason)
 
     def _broken(self, reason: str) -> bytes:
         self.is_broken = True
         self._exchange.is_resumable = False
         self._exchange.failure = reason
-        return self._passage.closed(self._exchange, reason)
+        return self._http_policy.closed(self._exchange, reason)
 
 
 def _encoding(exchange: Exchange) -> str:

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from sidecar.addresses import is_loopback
 from sidecar.settings import Server
-from sidecar.transports.routing import Routes
+from sidecar.transports.routing import ServerRouting
 
 
-class Doorway:
+class OriginCheck:
     """The names and origins one listener answers to."""
 
     def __init__(self, server: Server) -> None:
@@ -50,21 +50,21 @@ class Doorway:
         return "the Origin header is not allowed here; add it to 'origins' of this server in sidecar.yaml"
 
 
-class TargetDoorway:
+class TargetOriginCheck:
     """The names of a server that clients ask for by its own name, through a proxy.
 
     Only the ``Host`` is checked: it must be the one the request goes to. The server then sees ``Host`` and ``Origin`` as
     the client wrote them, so its own checks hold.
     """
 
-    def __init__(self, server: Server, routes: Routes) -> None:
+    def __init__(self, server: Server, routing: ServerRouting) -> None:
         self._server = server
-        self._routes = routes
+        self._routing = routing
         self._port = 443 if server.is_tls else 80
 
     def objection(self, host: str, origin: str, local_address: str) -> str:
         """Why a request may not go on, or an empty text; the last two are for the server to judge."""
         _ = (origin, local_address)
         name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-        is_there = self._routes.find(name or host, int(port) if name and port.isdecimal() else self._port) is self._server
+        is_there = self._routing.find(name or host, int(port) if name and port.isdecimal() else self._port) is self._server
         return "" if is_there else "the Host header is not that of the server the request goes to"

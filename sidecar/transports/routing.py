@@ -25,7 +25,7 @@ FOR_THE_PROXY: Final = frozenset(("proxy-connection", "proxy-authorization"))
 Target = tuple[str, int]
 
 
-class Routes:
+class ServerRouting:
     """The servers by the host and port their clients ask for, and by the addresses those hosts have."""
 
     def __init__(self, servers: Iterable[Server]) -> None:
@@ -70,7 +70,7 @@ class _Passed:
     received: int = 0
 
 
-class Others:
+class OtherHosts:
     """Counts what is passed on for hosts that are no server's; nothing else of it is ever looked at.
 
     ``note(metric, value, detail)`` writes one row of health.

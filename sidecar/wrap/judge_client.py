@@ -24,11 +24,11 @@ class Unavailable(Exception):
     """No gate can be reached within the bound; the text says why."""
 
 
-class Refused(Exception):
+class JudgeRefused(Exception):
     """The gate does not take this process; the text says why."""
 
 
-class Gate:
+class JudgeClient:
     """The gate as both ways of a relay use it."""
 
     def __init__(self, server: str, config: str, say: Callable[[str], None]) -> None:
@@ -108,7 +108,7 @@ class Gate:
         if time.monotonic() < self._refuse_until:
             try:
                 return self._back(self._both())
-            except (OSError, Refused):
+            except (OSError, JudgeRefused):
                 raise Unavailable(self._why) from None
         starter = Starter(self._config)
         until = time.monotonic() + limits.GATE_WAIT_S
@@ -118,7 +118,7 @@ class Gate:
                     return self._back(self._both())
                 except OSError as error:
                     why = f"no sidecar answers at its socket ({error.strerror or type(error).__name__})"
-                except Refused as error:
+                except JudgeRefused as error:
                     self._give_up(str(error))
                 if failed := starter.step():
                     self._give_up(failed)
@@ -158,14 +158,14 @@ class Gate:
         try:
             link.connect(socket_of(self._config))
             if not frames.is_ours(link):
-                raise Refused("the process at the sidecar's socket belongs to another user and is not asked")
+                raise JudgeRefused("the process at the sidecar's socket belongs to another user and is not asked")
             notes = b"".join([*self._notes.values()]) if way == frames.IN else b""
             frames.send(link, [frames.hello(self._wrap, self._server, way, notes)])
             kind, said = frames.receive(link)
             if kind != frames.HELLO:
-                raise Refused("the process at the sidecar's socket speaks another language than this version")
+                raise JudgeRefused("the process at the sidecar's socket speaks another language than this version")
             if said:
-                raise Refused(bytes(said).decode())
+                raise JudgeRefused(bytes(said).decode())
         except BaseException:
             link.close()
             raise

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from sidecar import limits
 from sidecar.wrap import frames
 from sidecar.wrap.command import Options
-from sidecar.wrap.judge_client import Gate, Unavailable, end_frame, lines_frame, long_frame, say_on_stderr
+from sidecar.wrap.judge_client import JudgeClient, Unavailable, end_frame, lines_frame, long_frame, say_on_stderr
 from sidecar.wrap.server_process import Process
 
 _READ_BYTES = 1 << 16
@@ -43,7 +43,7 @@ def run(options: Options, to_server: int, from_server: int, server: int, watched
         os._exit(code)
 
 
-class _End:
+class _StreamEnd:
     """One side's reading end as lines are written to it; ``is_whole`` tells whether the last one had its end."""
 
     def __init__(self, descriptor: int) -> None:
@@ -88,13 +88,13 @@ class Relay:
 
     def __init__(self, options: Options, to_server: int, from_server: int, process: Process) -> None:
         self._say = say_on_stderr(options.server)
-        self._gate = Gate(options.server, options.config, self._say)
+        self._gate = JudgeClient(options.server, options.config, self._say)
         self._is_passing = options.on_unavailable == "pass"
         self._has_said = False
         self._process = process
         self._from_server = from_server
-        self._client = _End(1)
-        self._server = _End(to_server)
+        self._client = _StreamEnd(1)
+        self._server = _StreamEnd(to_server)
         self._client_left = False
 
     def run(self) -> None:
@@ -146,7 +146,7 @@ class Relay:
                 self._client.finish_line()
                 self._client.write(onward)
 
-    def _carry(self, way: str, batch: "bytes | TooLong", onward: _End, back: _End) -> None:
+    def _carry(self, way: str, batch: "bytes | TooLong", onward: _StreamEnd, back: _StreamEnd) -> None:
         """Ask about lines that were read together, and write what the answer says, in order."""
         if isinstance(batch, TooLong):
             lines, blob, parts = [b""], b"", long_frame(batch.head, batch.tail)
@@ -171,7 +171,7 @@ class Relay:
             onward.write(line if is_passed else instead)
             _answer(back, answer)
 
-    def _refuse_long(self, way: str, batch: TooLong, why: str, onward: _End, back: _End) -> None:
+    def _refuse_long(self, way: str, batch: TooLong, why: str, onward: _StreamEnd, back: _StreamEnd) -> None:
         """What was too long to be held cannot be passed on, whatever is to become of other lines."""
         from sidecar.wrap import refusals
 
@@ -179,7 +179,7 @@ class Relay:
         onward.write(instead)
         _answer(back, answer)
 
-    def _without_gate(self, way: str, lines: list[bytes], why: str, onward: _End, back: _End) -> None:
+    def _without_gate(self, way: str, lines: list[bytes], why: str, onward: _StreamEnd, back: _StreamEnd) -> None:
         if self._is_passing:
             if not self._has_said:
                 self._has_said = True
@@ -197,7 +197,7 @@ class Relay:
             _answer(back, answer)
 
 
-def _answer(back: _End, answer: bytes | memoryview) -> None:
+def _answer(back: _StreamEnd, answer: bytes | memoryview) -> None:
     """Answer the side a line came from. It may have stopped reading; its own way notices that."""
     with contextlib.suppress(OSError):
         back.write(answer)

@@ -16,7 +16,7 @@ from sidecar.act.redact import mask_value
 from sidecar.detect.databases import FIRST_GATE
 from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.prefilter_groups import WORDS
-from sidecar.detect.prefilters import GATES
+from sidecar.detect.prefilters import PREFILTERS
 from sidecar.detect.text import mark, walk
 from sidecar.events import Scan
 from tests.detect.disguises import DISGUISES
@@ -86,7 +86,7 @@ BEHIND = {
     f"{each.door.name}-{number}": (number, pattern)
     for each, number, pattern in (
         *((each, rank, each.gate) for rank, each in enumerate(DETECTORS)),
-        *((gate, FIRST_GATE + index, gate.pattern) for index, gate in enumerate(GATES)),
+        *((gate, FIRST_GATE + index, gate.pattern) for index, gate in enumerate(PREFILTERS)),
     )
     if each.door.pattern or each.door.sign
 }

@@ -39,7 +39,7 @@ def test_an_answer_on_another_stream_of_the_session(play: Any) -> None:
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     assert b"[secrets.aws-key]" in send(result(aws_key()))
     sidecar.stream(exchange)
-    assert sidecar.waist.closed(exchange, "") == b""
+    assert sidecar.pipeline.closed(exchange, "") == b""
     assert [row["status"] for row in sidecar.calls] == ["ok"]
 
 
@@ -57,7 +57,7 @@ def test_a_client_that_leaves_and_resumes_gets_a_judged_answer(play: Any) -> Non
     sidecar = play(ONLY_GET)
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
-    sidecar.waist.closed(exchange, "client")
+    sidecar.pipeline.closed(exchange, "client")
     send = sidecar.stream(sidecar.get(mcp_session_id="s", last_event_id="1"))
     assert b"[secrets.aws-key]" in send(result(aws_key()))
     assert [row["status"] for row in sidecar.calls] == ["cancelled"]
@@ -190,7 +190,7 @@ def test_a_cancelled_call_is_recorded_as_that(play: Any) -> None:
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)
     sidecar.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, mcp_session_id="s")
-    assert sidecar.waist.closed(exchange, "") == b""
+    assert sidecar.pipeline.closed(exchange, "") == b""
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -207,7 +207,7 @@ def test_a_question_that_is_replayed_is_one_call(play: Any) -> None:
 def test_monitoring_hides_nothing(play: Any) -> None:
     """Held to saying what it would do, the sidecar leaves lists as they are."""
     sidecar = play(ACCESS)
-    sidecar.waist.ground.judging._cap = "monitor"
+    sidecar.pipeline.services.judging._cap = "monitor"
     exchange = sidecar.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     assert b"delete_all" in sidecar.answer(exchange, listing(1))
 
@@ -216,10 +216,10 @@ def test_a_fault_while_answering_still_ends_the_call(play: Any) -> None:
     """When judging an answer fails, the call is recorded and the client gets an error with its id."""
     sidecar = play()
     exchange = sidecar.post(call())
-    sidecar.waist.ground.judging.judged = None
+    sidecar.pipeline.services.judging.judged = None
     with pytest.raises(TypeError):
         sidecar.answer(exchange, result())
-    sidecar.waist.internal_failure(exchange, "a test")
+    sidecar.pipeline.internal_failure(exchange, "a test")
     assert json.loads(exchange.answer.body)["id"] == 1
     assert [row["status"] for row in sidecar.calls] == ["blocked"]
 
@@ -260,7 +260,7 @@ def test_an_id_of_thirty_digits_in_an_answer_is_recorded(play: Any) -> None:
     sidecar = play()
     body = b'[{"jsonrpc":"2.0","id":%d,"method":"roots/list"},{"jsonrpc":"2.0","id":1,"result":{"t":"\xff"}}]' % 10**30
     sidecar.answer(sidecar.post(call()), body)
-    sidecar.waist.stop()
+    sidecar.pipeline.stop()
     assert {row["rpc_id"] for row in sidecar.calls} == {"1", str(10**30)}
 
 
@@ -291,5 +291,5 @@ def test_a_message_in_place_of_the_first_endpoint_is_judged(play: Any) -> None:
     sidecar = play()
     send = sidecar.stream(sidecar.get("/sse", accept="text/event-stream"))
     send(b'event: endpoint\ndata: {"jsonrpc": "2.0", "id": 1, "method": "roots/list"}\n\n')
-    sidecar.waist.stop()
+    sidecar.pipeline.stop()
     assert [each["method"] for each in sidecar.calls] == ["roots/list"]

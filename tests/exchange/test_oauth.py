@@ -19,7 +19,7 @@ def send(play: Play, method: str, path: str, body: bytes = b"", **headers: str) 
         server=play.server, method=method, path=path, headers={"host": "127.0.0.1:9001", **named}, body=body,
         address="127.0.0.1", seen_at=play.now, started=play.now,
     )  # fmt: skip
-    play.waist.request(exchange)
+    play.pipeline.request(exchange)
     return exchange
 
 
@@ -28,7 +28,7 @@ def answer(play: Play, exchange: Exchange, status: int, body: Any = b"", **heade
     exchange.status = status
     exchange.response_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     exchange.response_body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    play.waist.response(exchange)
+    play.pipeline.response(exchange)
     return exchange.response_body
 
 

@@ -137,9 +137,9 @@ def test_how_each_call_ended_is_told(play: Any) -> None:
     sidecar = play(SECRETS, ACCESS)
     sidecar.answer(sidecar.post(call()), result())
     sidecar.post(call(tool="delete_all"))
-    sidecar.waist.closed(sidecar.post(call()), "client")
+    sidecar.pipeline.closed(sidecar.post(call()), "client")
     broken = sidecar.post(call())
     sidecar.stream(broken)
-    sidecar.waist.closed(broken, "it closed the connection")
-    sidecar.waist.failed(sidecar.post(call()), "connection refused", 502)
+    sidecar.pipeline.closed(broken, "it closed the connection")
+    sidecar.pipeline.failed(sidecar.post(call()), "connection refused", 502)
     assert [row["ended"] for row in sidecar.calls] == ["answer", "refused", "client_left", "stream_broken", "unreachable"]

@@ -151,7 +151,7 @@ def test_events_are_judged_one_by_one(play: Any) -> None:
     raw = b"id: 3\r\nevent: message\r\ndata: " + json.dumps(result(aws_key())).encode() + b"\r\n\r\n"
     got = send(raw)
     assert got.startswith(b"id: 3\r\nevent: message\r\ndata: ") and b"[secrets.aws-key]" in got
-    assert sidecar.waist.closed(exchange, "") == b""
+    assert sidecar.pipeline.closed(exchange, "") == b""
     (row,) = sidecar.calls
     assert (row["status"], row["events"], row["verdict"]) == ("ok", 1, "redact")
 
@@ -230,7 +230,7 @@ def test_a_stream_that_is_resumed_completes_its_call(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\r\ndata:\r\n\r\n")
-    assert sidecar.waist.closed(exchange, "") == b""
+    assert sidecar.pipeline.closed(exchange, "") == b""
     assert sidecar.calls == []
     resumed = sidecar.get(mcp_session_id="s", last_event_id="1")
     send = sidecar.stream(resumed)
@@ -244,7 +244,7 @@ def test_a_stream_that_is_resumed_completes_its_call(play: Any) -> None:
 def test_a_client_that_leaves_is_a_cancelled_call(play: Any) -> None:
     """Nobody waits any more, and the record says so."""
     sidecar = play()
-    sidecar.waist.closed(sidecar.post(call()), "client")
+    sidecar.pipeline.closed(sidecar.post(call()), "client")
     assert sidecar.calls[0]["status"] == "cancelled"
 
 
@@ -253,7 +253,7 @@ def test_a_server_that_dies_in_a_stream_is_told_at_once(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call())
     sidecar.stream(exchange)
-    tail = sidecar.waist.closed(exchange, "it closed the connection")
+    tail = sidecar.pipeline.closed(exchange, "it closed the connection")
     assert data_of(tail)["id"] == 1 and data_of(tail)["error"]["code"] == -32000
     assert sidecar.calls[0]["status"] == "upstream_error"
 
@@ -262,7 +262,7 @@ def test_a_server_that_cannot_be_reached(play: Any) -> None:
     """The client gets an error with its id, at once, and the call is recorded with the reason."""
     sidecar = play()
     exchange = sidecar.post(call())
-    sidecar.waist.failed(exchange, "connection refused", 502)
+    sidecar.pipeline.failed(exchange, "connection refused", 502)
     assert exchange.answer.status == 502 and json.loads(exchange.answer.body)["id"] == 1
     assert sidecar.calls[0]["status"] == "upstream_error" and "connection refused" in sidecar.calls[0]["error_message"]
 
@@ -327,11 +327,11 @@ def test_a_record_that_cannot_be_written_refuses_the_call(play: Any) -> None:
     def full(record: bytes) -> None:
         raise StoreError("full")
 
-    sidecar.waist.ground.ledger._put = full
+    sidecar.pipeline.services.ledger._put = full
     exchange = sidecar.post(call())
     assert exchange.answer.status == 503 and json.loads(exchange.answer.body)["id"] == 1
-    sidecar.waist.ground.ledger._is_forwarding_when_full = True
-    assert sidecar.post(call()).answer is None and sidecar.waist.ground.ledger.lost_records > 0
+    sidecar.pipeline.services.ledger._is_forwarding_when_full = True
+    assert sidecar.post(call()).answer is None and sidecar.pipeline.services.ledger.lost_records > 0
 
 
 def test_metadata_only_keeps_no_payload(play: Any) -> None:
@@ -346,5 +346,5 @@ def test_what_still_waits_at_the_end_is_not_silently_absent(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)({"jsonrpc": "2.0", "id": 0, "method": "roots/list"})
-    sidecar.waist.stop()
+    sidecar.pipeline.stop()
     assert sidecar.calls[0]["status"] == "no_response"

@@ -61,7 +61,7 @@ def test_a_flood_on_a_listening_stream_is_bounded_and_told(play: Any) -> None:
     for _ in range(2000):
         assert data_of(send(note)) == note
     assert len(sidecar.calls) == limits.NOTIFICATION_ROWS_PER_MINUTE
-    sidecar.waist.closed(listening, "")
+    sidecar.pipeline.closed(listening, "")
     (told,) = [row for record in sidecar.records for row in record["rows"].get("health", [])]
     assert (told["metric"], told["value"]) == ("notifications_left_out", 2000 - limits.NOTIFICATION_ROWS_PER_MINUTE)
 
@@ -172,7 +172,7 @@ def test_a_cancelled_call_does_not_wait_for_a_stream_that_can_be_resumed(play: A
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
     sidecar.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, mcp_session_id="s")
-    sidecar.waist.closed(exchange, "")
+    sidecar.pipeline.closed(exchange, "")
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -209,7 +209,7 @@ def test_a_task_of_a_tool_that_is_denied_meanwhile_is_refused(play: Any) -> None
     made = {"jsonrpc": "2.0", "id": 1, "result": {"task": {"taskId": "t-1"}}}
     sidecar.answer(sidecar.post(call(tool="delete_all")), made)
     denying = play(ONLY_GET, ACCESS)
-    sidecar.waist.ground.judging._policies.current = denying.waist.ground.judging._policies.current
+    sidecar.pipeline.services.judging._policies.current = denying.pipeline.services.judging._policies.current
     fetch = {"jsonrpc": "2.0", "id": 2, "method": "tasks/result", "params": {"taskId": "t-1"}}
     said = json.loads(sidecar.post(fetch).answer.body)
     assert said["result"]["isError"] is True
@@ -237,7 +237,7 @@ def test_a_task_at_the_client_is_linked_too(play: Any) -> None:
     send({"jsonrpc": "2.0", "id": 4, "method": "sampling/createMessage", "params": {"task": {}, "messages": []}})
     sidecar.post({"jsonrpc": "2.0", "id": 4, "result": {"task": {"taskId": "c-1"}}}, mcp_session_id="s")
     send({"jsonrpc": "2.0", "id": 5, "method": "tasks/result", "params": {"taskId": "c-1"}})
-    assert sidecar.waist.ground.links.asked.get((("crm", "s"), ("int", 5))).origin.method == "sampling/createMessage"
+    assert sidecar.pipeline.services.correlation.asked.get((("crm", "s"), ("int", 5))).origin.method == "sampling/createMessage"
 
 
 def test_a_link_to_a_page_that_must_be_visited_passes(play: Any) -> None:
@@ -324,9 +324,9 @@ def test_a_day_of_silence_changes_nothing(play: Any) -> None:
     assert row["duration_us"] > 24 * 3600 * 1_000_000
     begun = [record["call"]["session"] for record in sidecar.records if record["phase"] == "begin"]
     assert len(set(begun)) == 1
-    sidecar.waist.closed(exchange, "")
-    sidecar.waist.closed(listening, "client")
-    assert list(sidecar.waist.ground.listening) == []
+    sidecar.pipeline.closed(exchange, "")
+    sidecar.pipeline.closed(listening, "client")
+    assert list(sidecar.pipeline.services.open_streams) == []
 
 
 @pytest.mark.parametrize("is_polled", [True, False])
@@ -336,7 +336,7 @@ def test_a_replayed_answer_does_not_close_a_later_call_with_its_id(play: Any, is
     first = sidecar.post(call(rpc_id=0), mcp_session_id="s")
     if is_polled:
         sidecar.stream(first)(event({}, "1"))
-        sidecar.waist.closed(first, "")
+        sidecar.pipeline.closed(first, "")
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     send(event(result("old", rpc_id=0), "2"))
     second = sidecar.post(call(rpc_id=0), mcp_session_id="s")
@@ -352,7 +352,7 @@ def test_two_calls_with_one_id_that_wait_elsewhere_both_end(play: Any) -> None:
     calls = [sidecar.post(call(), mcp_session_id="s") for _ in range(2)]
     for exchange in (calls[1], calls[0]):
         sidecar.stream(exchange)(event({}, "1"))
-        sidecar.waist.closed(exchange, "")
+        sidecar.pipeline.closed(exchange, "")
     assert [(row["status"], row["error_type"]) for row in sidecar.calls] == [("no_response", "duplicate_id")]
     sidecar.stream(sidecar.get(mcp_session_id="s"))(event(result(), "2"))
     assert [row["status"] for row in sidecar.calls] == ["no_response", "ok"]

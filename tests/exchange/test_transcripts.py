@@ -50,7 +50,7 @@ def test_recorded_traffic_passes_unchanged_and_is_recorded_once(play: Any, file:
             exchange = Exchange(
                 sidecar.server, said["method"], said["path"], headers_of(said), body, "10.0.0.9", sidecar.now, sidecar.now
             )
-            sidecar.waist.request(exchange)
+            sidecar.pipeline.request(exchange)
             assert exchange.answer is None, exchange.answer
             assert exchange.body is body
             open_[number] = (exchange, Splitter(1 << 24))
@@ -60,19 +60,19 @@ def test_recorded_traffic_passes_unchanged_and_is_recorded_once(play: Any, file:
             if exchange.inject is None:
                 exchange.response_headers = headers_of(exchanges[number]["response"]) | exchange.response_headers
                 exchange.inject = lambda data: None
-                sidecar.waist.opened(exchange)
+                sidecar.pipeline.opened(exchange)
             for raw in splitter.feed(said):
-                assert sidecar.waist.event(exchange, raw) == raw
+                assert sidecar.pipeline.event(exchange, raw) == raw
         else:
             exchange, _ = open_[number]
             if exchange.inject is not None:
-                sidecar.waist.closed(exchange, "client" if exchanges[number].get("error") else "")
+                sidecar.pipeline.closed(exchange, "client" if exchanges[number].get("error") else "")
                 continue
             body = json.dumps(said["json"]).encode() if said.get("json") is not None else (said.get("text") or "").encode()
             exchange.status, exchange.response_headers, exchange.response_body = said["status"], headers_of(said), body
-            sidecar.waist.response(exchange)
+            sidecar.pipeline.response(exchange)
             assert exchange.response_body is body
-    sidecar.waist.stop()
+    sidecar.pipeline.stop()
     rows = [row for row in sidecar.calls if row["kind"] == "request" and row["direction"] == "request"]
     asked = sum(
         "method" in message and "id" in message

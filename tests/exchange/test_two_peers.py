@@ -207,7 +207,7 @@ class TwoPeers(RuleBasedStateMachine):
         session = self.sessions[which % 2]
         exchange = WIRE.exchange("DELETE", session)
         exchange.status, exchange.response_headers = 200, {}
-        WIRE.passage.whole(exchange, b"")
+        WIRE.http_policy.whole(exchange, b"")
         for call in self.calls:
             if call.session == session and call.is_waiting and call.is_open:
                 self.end(call, "no_response")
@@ -269,7 +269,7 @@ class TwoPeers(RuleBasedStateMachine):
         flow = self.silent()[which % len(self.silent())]
         self.flows.remove(flow)
         assert flow.call is not None
-        WIRE.passage.failed(flow.exchange, "it closed the connection")
+        WIRE.http_policy.failed(flow.exchange, "it closed the connection")
         assert flow.exchange.answer is not None
         if flow.call.is_open:
             assert json.loads(flow.exchange.answer.body)["id"] == flow.call.rpc_id
@@ -434,16 +434,16 @@ class TwoPeers(RuleBasedStateMachine):
         """When everything is over every call has an end, every table is empty, and no credential has got anywhere."""
         for flow in [*self.flows]:
             WIRE.close(flow, "client")
-        WIRE.play.waist.stop()
+        WIRE.play.pipeline.stop()
         begun = {record["call"]["call_id"] for record in WIRE.play.records if record["phase"] == "begin"}
         ended = [row["call_id"] for row in WIRE.play.calls]
         assert begun <= set(ended), "a call is silently absent"
         assert len(ended) == len(set(ended)), "a call is recorded twice"
-        links = WIRE.play.waist.ground.links
-        assert not [call for call in links.waiting() if not call.is_ended]
-        assert not [*links.open.values()]
-        assert not [*WIRE.play.waist.ground.listening]
-        assert WIRE.passage.open_calls() == 0
+        correlation = WIRE.play.pipeline.services.correlation
+        assert not [call for call in correlation.waiting() if not call.is_ended]
+        assert not [*correlation.open.values()]
+        assert not [*WIRE.play.pipeline.services.open_streams]
+        assert WIRE.http_policy.open_calls() == 0
         everywhere = [*WIRE.received, WIRE.play.everything, *(flow.got for flow in self.flows)]
         assert not any(aws_key().encode() in each for each in everywhere), "a credential got through"
 

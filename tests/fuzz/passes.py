@@ -8,7 +8,7 @@ from sidecar.detect.text import walk
 from sidecar.events import Mode
 from sidecar.exchange.state import Exchange
 from sidecar.judging.message_judge import _OPAQUE
-from sidecar.transports.http_policy import Passage
+from sidecar.transports.http_policy import HttpPolicy
 from tests.fuzz import peers
 from tests.play import ENGINE, SECRETS, Play, aws_key
 
@@ -28,7 +28,7 @@ class Passes:
 
     def __init__(self, folder: Path, cap: Mode = "enforce") -> None:
         self._play = Play(folder, STRICT, cap=cap)
-        self._passage = Passage(self._play.waist, [self._play.server])
+        self._http_policy = HttpPolicy(self._play.pipeline, [self._play.server])
         self._key = aws_key()
 
     def request(self, data: bytes) -> None:
@@ -40,7 +40,7 @@ class Passes:
                 for member in value if isinstance(value, list) else (value,):
                     if _is_message(member):
                         self._require_clean(member)
-        self._passage.closed(exchange, "")
+        self._http_policy.closed(exchange, "")
         self._require_recorded()
 
     def answer(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ class Passes:
         exchange = self._asked(choice)
         exchange.status = _STATUS[choice // len(_METHODS) % len(_STATUS)]
         exchange.response_headers = {"content-type": "application/json"}
-        self._passage.whole(exchange, body)
+        self._http_policy.whole(exchange, body)
         sent = exchange.response_body if exchange.answer is None else exchange.answer.body
         for value in peers.structures(sent):
             for member in value if isinstance(value, list) else (value,):
@@ -64,7 +64,7 @@ class Passes:
         exchange = self._asked(choice)
         exchange.status = 200
         exchange.response_headers = {"content-type": "text/event-stream"}
-        stream = self._passage.stream(exchange, lambda data: None)
+        stream = self._http_policy.stream(exchange, lambda data: None)
         size = (len(body) + 1, 1, 7, 60)[choice % 4]
         sent = b"".join([stream.feed(body[at : at + size]) for at in range(0, len(body), size)])
         sent += stream.end("")
@@ -82,7 +82,7 @@ class Passes:
         headers = {"content-type": content_type, "mcp-session-id": "s"}
         exchange = Exchange(play.server, "POST", "/mcp", headers, body, "10.0.0.9", play.now, play.now)
         exchange.headers = {**headers, "host": "127.0.0.1:9001"}
-        self._passage.enter(exchange, list(exchange.headers.items()), "127.0.0.1")
+        self._http_policy.enter(exchange, list(exchange.headers.items()), "127.0.0.1")
         return exchange
 
     def _asked(self, choice: int) -> Exchange:
@@ -103,7 +103,7 @@ class Passes:
         ended = [row["call_id"] for row in self._play.calls]
         begun = {record["call"]["call_id"] for record in self._play.records if record["phase"] == "begin"}
         assert len(ended) == len(set(ended)), "a call was recorded twice"
-        waiting = {call.id for call in self._play.waist.ground.links.waiting()}
+        waiting = {call.id for call in self._play.pipeline.services.correlation.waiting()}
         assert begun <= {*ended, *waiting}, "a call is silently absent"
         assert not any(row["rule"] == "wire.internal" for row in self._play.findings), "a fault of ours"
         for row in self._play.calls:

@@ -8,7 +8,7 @@ import pytest
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.grafana import push
 from sidecar.grafana.build import board_files
-from sidecar.grafana.push import Change, Grafana, different
+from sidecar.grafana.push import Grafana, PlannedChange, different
 from sidecar.settings import Settings, load, reader_token
 from tests.grafana.fake import FakeGrafana
 from tests.ports import free_port
@@ -30,7 +30,7 @@ def options(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def pushed(grafana: FakeGrafana, settings: Settings, environ: dict[str, str] | None = None) -> list[Change]:
+def pushed(grafana: FakeGrafana, settings: Settings, environ: dict[str, str] | None = None) -> list[PlannedChange]:
     """What one push writes."""
     client = Grafana(grafana.url, grafana.token)
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.install import command, files
-from sidecar.install.files import Keep, Kept, LeftAlone, read, replace
-from sidecar.install.plan import Part
+from sidecar.install.files import Backup, BackupFolder, LeftAlone, read, replace
+from sidecar.install.plan import FilePlan
 from tests.install.conftest import Home
 
 TEXT = '{"mcpServers": {"a": {"command": "x"}}}'
@@ -52,13 +52,13 @@ def test_an_edit_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_a_client_that_writes_meanwhile(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that saves its file between the question and the answer loses nothing, and the person is told."""
     file = home.put(".cursor/mcp.json", TEXT)
-    shown = command._Change._show
+    shown = command._FileChange._show
 
     def edited(self: object) -> None:
         shown(self)  # type: ignore[arg-type]
         file.write_text("{}")
 
-    monkeypatch.setattr(command._Change, "_show", edited)
+    monkeypatch.setattr(command._FileChange, "_show", edited)
     done = home.install()
     assert done.code == 1 and "error[changed]" in done.err
     assert file.read_text() == "{}"
@@ -68,13 +68,13 @@ def test_settings_that_cannot_be_written_stop_the_clients(home: Home, monkeypatc
     """No client is pointed at a listener that could not be added."""
     text = '{"mcpServers": {"a": {"url": "https://a.example.com/mcp"}}}'
     file = home.put(".cursor/mcp.json", text)
-    shown = command._Change._show
+    shown = command._FileChange._show
 
     def edited(self: object) -> None:
         shown(self)  # type: ignore[arg-type]
         home.settings.write_text(home.settings.read_text() + "\n")
 
-    monkeypatch.setattr(command._Change, "_show", edited)
+    monkeypatch.setattr(command._FileChange, "_show", edited)
     assert home.install().code == 1
     assert file.read_text() == text
 
@@ -119,8 +119,8 @@ def test_without_a_backup_nothing_is_changed(home: Home) -> None:
 
 def test_foreign_files_among_the_backups_are_passed_over(tmp_path: Path) -> None:
     """A damaged or foreign file in the folder of backups does not stop an undo."""
-    keep = Keep(tmp_path)
-    kept = Kept(str(tmp_path / "x"), "cursor", "0", "text")
+    keep = BackupFolder(tmp_path)
+    kept = Backup(str(tmp_path / "x"), "cursor", "0", "text")
     keep.put(kept)
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text('{"other": 1}')
@@ -132,8 +132,8 @@ def test_foreign_files_among_the_backups_are_passed_over(tmp_path: Path) -> None
 
 def test_a_part_without_changes_is_its_own_text() -> None:
     """A plan that changes nothing gives the text it read."""
-    from sidecar.install.clients import CLIENTS, Found
+    from sidecar.install.clients import CLIENTS, ConfigFile
     from sidecar.install.jsonc import parse
 
-    found = Found(CLIENTS[0], CLIENTS[0].places[0], Path("f"))
-    assert Part(found, parse(TEXT), ()).text == TEXT
+    found = ConfigFile(CLIENTS[0], CLIENTS[0].places[0], Path("f"))
+    assert FilePlan(found, parse(TEXT), ()).text == TEXT

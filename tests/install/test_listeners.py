@@ -7,11 +7,11 @@ import pytest
 
 from sidecar.document import Document
 from sidecar.errors import SettingsError
-from sidecar.install.listeners import Listener, add, free_ports, remove, verify
+from sidecar.install.listeners import ListenerEntry, add, free_ports, remove, verify
 
 NEW = [
-    Listener("wiki", "127.0.0.1:9003", "https://wiki.example.com"),
-    Listener("true", "127.0.0.1:9004", "https://[::1]:99"),
+    ListenerEntry("wiki", "127.0.0.1:9003", "https://wiki.example.com"),
+    ListenerEntry("true", "127.0.0.1:9004", "https://[::1]:99"),
 ]
 ONE = "{name: a, listen: 127.0.0.1:1, upstream: http://x}"
 FORMS = [
@@ -58,7 +58,7 @@ def test_the_first_listeners(text: str) -> None:
 
 def test_all_of_a_flow_list_but_one() -> None:
     """Removing what stands first, in the middle or last of a list in brackets leaves a list."""
-    items = [Listener(name, f"127.0.0.1:{index}", "http://x") for index, name in enumerate("abcd", 1)]
+    items = [ListenerEntry(name, f"127.0.0.1:{index}", "http://x") for index, name in enumerate("abcd", 1)]
     text = "servers: [" + ", ".join(map(str, items)) + "]\n"
     for stays in range(4):
         gone = [item for index, item in enumerate(items) if index != stays]
@@ -86,6 +86,6 @@ def test_settings_that_would_not_load_are_refused(tmp_path: Path) -> None:
 
 def test_what_clients_call() -> None:
     """A listener on every address is called by loopback."""
-    assert Listener("a", "0.0.0.0:80", "").address == "http://127.0.0.1:80"
-    assert Listener("a", "[::]:80", "").address == "http://[::1]:80"
-    assert Listener("a", "10.0.0.1:80", "").address == "http://10.0.0.1:80"
+    assert ListenerEntry("a", "0.0.0.0:80", "").address == "http://127.0.0.1:80"
+    assert ListenerEntry("a", "[::]:80", "").address == "http://[::1]:80"
+    assert ListenerEntry("a", "10.0.0.1:80", "").address == "http://10.0.0.1:80"

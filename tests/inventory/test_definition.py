@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.inventory.definition import TooDeep, canonical, counted, differences, digest_of, looks_like
-from sidecar.inventory.tracking import Inventory, Look
+from sidecar.inventory.tracking import Inspection, Inventory
 
 TEXT = st.text(max_size=12)
 SCALAR = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT
@@ -129,7 +129,7 @@ def test_names_that_look_the_same_are_known(one: str, other: str, is_alike: bool
 def see(inventory: Inventory, server: str, name: str, said: str, now: float = 0.0, *, is_last: bool = True) -> dict[str, str]:
     """A server lists one tool; the signs of its definition."""
     entry = {"name": name, "description": said}
-    definition, _ = inventory.listed((server, "tool", name), entry, now, lambda: Look(entry))
+    definition, _ = inventory.listed((server, "tool", name), entry, now, lambda: Inspection(entry))
     inventory.finished(server, "tool", now, is_last=is_last)
     return dict(definition.signs)
 
@@ -175,7 +175,7 @@ def test_only_some_variants_are_remembered() -> None:
     assert known is not None and len(known.variants) == limits.DEFINITION_VARIANTS_MAX + 1
     assert known.accepted[0] in known.variants and known.current in known.variants
     long = {"name": "t", "description": "x" * (limits.DEFINITION_CHARS_MAX + 1)}
-    definition, news = inventory.listed(("a", "tool", "t"), long, 1e9, lambda: Look(long, is_unread=True))
+    definition, news = inventory.listed(("a", "tool", "t"), long, 1e9, lambda: Inspection(long, is_unread=True))
     assert definition.unknown == {"hidden-text"} and news is not None and news.definition == ""
 
 

@@ -15,7 +15,7 @@ from sidecar.decode import sse
 from sidecar.decode.jsonrpc import read_leniently
 from sidecar.detect.text import walk
 from sidecar.exchange.state import Exchange
-from sidecar.judging.carry_over import VIA, Tails
+from sidecar.judging.carry_over import VIA, CarryOver
 from tests.play import ENGINE, SECRETS, Play, aws_key
 
 KEY = aws_key()
@@ -106,7 +106,7 @@ def test_a_tail_ends_with_its_call(shared: Play) -> None:
     opened = exchange.open_calls()[0]
     send({"jsonrpc": "2.0", "id": 900_004, "result": {"content": []}})
     send(progress(KEY[9:], "late"))
-    assert opened.tails is None
+    assert opened.carry_over is None
     assert len(shared.findings) == earlier
 
 
@@ -171,11 +171,11 @@ def test_over_stdio_parts_are_joined(shared: Play) -> None:
     for number in (1, 2):
         asked = Exchange(shared.server, "POST", "/", {}, line(call(number, f"s{number}")), "", shared.now, shared.now)
         asked.peer = "wrap-1"
-        shared.waist.request(asked)
-        shared.waist.passed_on(asked, listening)
+        shared.pipeline.request(asked)
+        shared.pipeline.passed_on(asked, listening)
     earlier = len(shared.findings)
     sent = [
-        shared.waist.message(listening, message, line(message))
+        shared.pipeline.message(listening, message, line(message))
         for message in (progress(KEY[:9], "s1"), progress("half", "s2"), progress(KEY[9:], "s1"))
     ]
     assert sent[:2] == [line(progress(KEY[:9], "s1")), line(progress("half", "s2"))]
@@ -185,11 +185,11 @@ def test_over_stdio_parts_are_joined(shared: Play) -> None:
 
 def test_tails_are_bounded() -> None:
     """A server that speaks for hours of a thousand things costs a few kilobytes."""
-    tails = Tails()
+    carry_over = CarryOver()
     for number in range(100):
         payload = progress("x" * 10_000, number)
-        tails.passed(payload, ENGINE.scan(walk(payload)))
-    kept = tails._tails
+        carry_over.passed(payload, ENGINE.scan(walk(payload)))
+    kept = carry_over._text_ends
     assert len(kept) == limits.TAILS_MAX
     assert {len(tail.text) for tail in kept.values()} == {limits.TAIL_CHARS_MAX}
 

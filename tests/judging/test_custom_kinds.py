@@ -13,7 +13,7 @@ import pytest
 from sidecar import exact
 from sidecar.detect.custom.exact_list import key_of
 from sidecar.policy.load import PolicySet
-from sidecar.proxy.policy_reloader import LivePolicies
+from sidecar.proxy.policy_reloader import PolicyReloader
 from tests.play import ENGINE, Play
 
 KEY = "a key of lists for tests"
@@ -103,7 +103,7 @@ async def watched(sidecar: Play, folder: Path) -> AsyncIterator[tuple[asyncio.Ev
         sidecar.in_force.current = policies
         turned.set()
 
-    live = LivePolicies(folder, ENGINE, sidecar.in_force.current, changed, lambda problems: refused.set())
+    live = PolicyReloader(folder, ENGINE, sidecar.in_force.current, changed, lambda problems: refused.set())
     watching = asyncio.ensure_future(live.watch())
     try:
         yield turned, refused

@@ -8,7 +8,7 @@ import pytest
 from sidecar.notify.alerts import Alerts
 from sidecar.notify.watch import Watch
 from sidecar.record.outbox import Outbox
-from sidecar.record.outbox_reader import Position, Tail
+from sidecar.record.outbox_reader import OutboxReader, Position
 from tests.record.conftest import begin, end, finding_row
 
 
@@ -54,7 +54,7 @@ def test_it_hears_every_finding_once(tmp_path: Path) -> None:
                 watch = Watch(tmp_path, heard)
         look(watch)
         assert heard.numbers == list(range(1, 40))
-        assert watch.read_to(outbox.directory).segment == Tail(outbox.directory).segments()[-1]
+        assert watch.read_to(outbox.directory).segment == OutboxReader(outbox.directory).segments()[-1]
 
 
 def test_a_crash_repeats_rather_than_loses(tmp_path: Path) -> None:

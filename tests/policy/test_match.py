@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sidecar.events import Caller, Kind, Message
 from sidecar.policy.build import compile_match
 from sidecar.policy.match import compile_names
-from sidecar.policy.model import Hours as HoursModel
-from sidecar.policy.model import Match as MatchModel
+from sidecar.policy.model import HoursSpec as HoursModel
+from sidecar.policy.model import MatchSpec as MatchModel
 from sidecar.policy.where import base_of, parse_where
 
 

@@ -12,7 +12,7 @@ from sidecar import limits
 from sidecar.act.redact import redact_bytes, redact_value
 from sidecar.detect.text import walk
 from sidecar.events import Leaf, Message, Span, Verdict
-from sidecar.policy.tokens import Form
+from sidecar.policy.tokens import TokenForm
 from sidecar.policy.vault import Restored, Vault
 
 KEY = b"k" * 32
@@ -36,8 +36,8 @@ def spans(payload: Any, *values: str, kind: str = "pii.email") -> list[Span]:
 def tokenized(vault: Vault, payload: Any, found: list[Span], message: Message = CLIENT, now: float = NOW) -> Any:
     """The payload as it travels on."""
     verdict = Verdict("tokenize", redactions=tuple(found), tokens=tuple((span, ("r",)) for span in found))
-    marks = vault.marks(replace(message, payload=payload), verdict, now)
-    return redact_value(payload, found, marks, marks.numbers)
+    replacements = vault.replacements(replace(message, payload=payload), verdict, now)
+    return redact_value(payload, found, replacements, replacements.numbers)
 
 
 def back(vault: Vault, payload: Any, session: str = "s1", now: float = NOW, *, may: bool = True) -> tuple[Any, Restored]:
@@ -186,7 +186,7 @@ def test_a_value_too_long_to_keep_is_redacted() -> None:
 @given(st.binary(max_size=2000).map(lambda raw: raw.replace(b"\x00", b"tkn-a-").decode("latin-1")))
 def test_hostile_text_holds_no_token(text: str) -> None:
     """Text that only begins like tokens is none."""
-    assert list(Form(KEY).tokens(text)) == []
+    assert list(TokenForm(KEY).tokens(text)) == []
 
 
 def test_a_flood_of_tokens_is_bounded() -> None:

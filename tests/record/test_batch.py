@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.record.batch import Batch, batch_of, no_response, parse
-from sidecar.record.outbox_reader import Record
+from sidecar.record.outbox_reader import OutboxRecord
 from tests.record.conftest import begin, call_row, end, finding_row
 
 ENDLESS = st.recursive(
@@ -18,7 +18,7 @@ ENDLESS = st.recursive(
 
 def batch(*payloads: bytes) -> Batch:
     """The batch of these payloads as records."""
-    return batch_of(Record(number, number * 100, number * 100 + 99, text) for number, text in enumerate(payloads, 1))
+    return batch_of(OutboxRecord(number, number * 100, number * 100 + 99, text) for number, text in enumerate(payloads, 1))
 
 
 def test_a_call_is_a_row_at_its_end() -> None:

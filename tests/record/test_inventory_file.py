@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.inventory.tracking import Inventory, Look
+from sidecar.inventory.tracking import Inspection, Inventory
 from sidecar.record.inventory_file import (
     Approval,
     append_approval,
@@ -23,7 +23,7 @@ def inventory_of(*names: str) -> Inventory:
     """One that knows these tools of a server."""
     inventory = Inventory()
     for name in names:
-        inventory.listed(("s", "tool", name), {"name": name}, 1.0, lambda: Look({"name": name}))  # noqa: B023 - it is asked at once
+        inventory.listed(("s", "tool", name), {"name": name}, 1.0, lambda: Inspection({"name": name}))  # noqa: B023 - it is asked at once
     return inventory
 
 

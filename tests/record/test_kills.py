@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sidecar.record.outbox_reader import Tail, outboxes
+from sidecar.record.outbox_reader import OutboxReader, outboxes
 from tests.record.conftest import ROOT, Collector, collecting, reading, settings_in, until
 
 WRITER = """
@@ -74,6 +74,6 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
 def _shipped(directory: Path) -> int:
     """How far a directory is shipped, as one number that grows."""
     try:
-        return (directory / "cursor").stat().st_mtime_ns + len(Tail(directory).segments())
+        return (directory / "cursor").stat().st_mtime_ns + len(OutboxReader(directory).segments())
     except FileNotFoundError:
         return 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import StoreError
 from sidecar.record.outbox import HEADER, Outbox, OutboxFull, room_for, segment_file
-from sidecar.record.outbox_reader import Position, Record, Tail, outboxes
+from sidecar.record.outbox_reader import OutboxReader, OutboxRecord, Position, outboxes
 from tests.record.conftest import ROOT, until
 
 WRITER = """
@@ -29,9 +29,9 @@ for number in range(1_000_000):
 """
 
 
-def read_all(directory: Path) -> list[Record]:
+def read_all(directory: Path) -> list[OutboxRecord]:
     """Every record of an outbox directory, in order."""
-    tail, found, place = Tail(directory), [], Position()
+    tail, found, place = OutboxReader(directory), [], Position()
     while True:
         for record in tail.records(place):
             found.append(record)
@@ -86,8 +86,8 @@ def test_kill_takes_nothing_that_was_put(tmp_path: Path) -> None:
     found = payloads(tmp_path / "writer")
     assert len(found) > told[-1]
     assert all(payload == b"%d " % number + b"x" * (number % 3000) for number, payload in enumerate(found))
-    assert not Tail(tmp_path / "writer").is_owner_alive()
-    assert not Tail(tmp_path / "writer").was_closed()
+    assert not OutboxReader(tmp_path / "writer").is_owner_alive()
+    assert not OutboxReader(tmp_path / "writer").was_closed()
 
 
 def test_put_does_not_wait_for_the_interpreter_lock(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_full_is_said_and_passes(tmp_path: Path) -> None:
             return True
 
         until(fits, "room")
-        assert Tail(outbox.directory).segments() == [2, 3, 4]
+        assert OutboxReader(outbox.directory).segments() == [2, 3, 4]
 
 
 def test_a_record_larger_than_all_is_refused_alone(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_record_larger_than_all_is_refused_alone(tmp_path: Path) -> None:
 def test_owner_alive_and_closed(tmp_path: Path) -> None:
     """The collector can tell a living owner from one that ended and from one that died."""
     outbox = Outbox(tmp_path, "writer")
-    tail = Tail(outbox.directory)
+    tail = OutboxReader(outbox.directory)
     assert tail.is_owner_alive()
     outbox.put(b"a")
     outbox.close()
@@ -185,7 +185,7 @@ def test_no_segment_is_left_too_early(tmp_path: Path) -> None:
     with Outbox(tmp_path, "writer", segment_bytes=4096) as outbox:
         for _ in range(7):
             outbox.put(b"x" * 900)
-        tail = Tail(outbox.directory)
+        tail = OutboxReader(outbox.directory)
         last = list(tail.records(Position()))[-1]
         assert tail.after(Position(1, last.start)) is None
         assert tail.after(Position(1, last.end)) == Position(2)
@@ -233,7 +233,7 @@ def test_segments_may_go_while_it_writes(tmp_path: Path) -> None:
     """A collector that deletes shipped segments at the same time never makes a put fail."""
     is_over = threading.Event()
     with Outbox(tmp_path, "writer", segment_bytes=512) as outbox:
-        tail = Tail(outbox.directory)
+        tail = OutboxReader(outbox.directory)
 
         def delete() -> None:
             while not is_over.is_set():

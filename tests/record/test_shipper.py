@@ -13,7 +13,7 @@ import pytest
 from sidecar.errors import StoreError
 from sidecar.record import shipper as shipper_module
 from sidecar.record.outbox import Outbox, segment_file
-from sidecar.record.outbox_reader import Position, Tail
+from sidecar.record.outbox_reader import OutboxReader, Position
 from sidecar.record.shipper import Shipper
 from sidecar.record.store import Store, open_store
 from sidecar.settings import Settings
@@ -129,7 +129,7 @@ def test_open_calls_survive_the_collector(world: World, outbox: Outbox) -> None:
     """A call may begin before, and end after, any number of collectors and segments; it is a row at its end only."""
     outbox.put(begin(1))
     outbox.put(begin(2))
-    tail = Tail(outbox.directory)
+    tail = OutboxReader(outbox.directory)
     filler = 10
     for _ in range(3):
         oldest = tail.segments()[0]
@@ -154,7 +154,7 @@ def test_nothing_unread_is_deleted(world: World, outbox: Outbox) -> None:
     shipper = world.shipper()
     world.ship(shipper)
     assert len(world.calls()) == 40
-    assert Tail(outbox.directory).segments()[0] == 1
+    assert OutboxReader(outbox.directory).segments()[0] == 1
     world.read_to = lambda _: Position(1 << 60)
     world.ship(shipper)
     assert not outbox.directory.exists()

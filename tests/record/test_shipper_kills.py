@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.errors import StoreError
 from sidecar.record.outbox import Outbox
-from sidecar.record.outbox_shipment import Lane
+from sidecar.record.outbox_shipment import OutboxShipment
 from sidecar.record.store import RowsRefused, Store
 from tests.record.conftest import begin, call_row, end, finding_row
 from tests.record.test_shipper import Killed, World, once, world
@@ -38,7 +38,7 @@ def test_killed_at_any_point(
         outbox.put(begin(number))
         outbox.put(end(number))
     outbox.put(orjson.dumps({"phase": "rows", "rows": {"findings": [finding_row(n) for n in range(5)]}}))
-    owner: Any = Store if method == "insert" else Lane
+    owner: Any = Store if method == "insert" else OutboxShipment
     original = getattr(owner, method)
     count = itertools.count()
 

@@ -6,7 +6,7 @@ from tests import seed
 from tests.seeded import Record
 
 
-def state(record: Record, now: datetime) -> list[health.Node]:
+def state(record: Record, now: datetime) -> list[health.NodeHealth]:
     """The nodes as the page asks for them."""
     return health.nodes(record.client, now - timedelta(days=90), now - timedelta(days=1))
 

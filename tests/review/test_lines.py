@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.review.calls import CallRow
-from sidecar.review.lines import JsonLines, Table
+from sidecar.review.calls import ListedCall
+from sidecar.review.lines import CallTable, JsonLines
 from tests.seed import HOSTILE_TEXT
 
 
-def row(**columns: object) -> CallRow:
+def row(**columns: object) -> ListedCall:
     """A call as the record gives it."""
     # fmt: off
     plain: dict[str, object] = {
@@ -25,7 +25,7 @@ def row(**columns: object) -> CallRow:
         "response_bytes": 2, "findings": 0, "max_severity": 0,
     }
     # fmt: on
-    return CallRow(**plain | columns)  # type: ignore[arg-type]
+    return ListedCall(**plain | columns)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_table_reads_well() -> None:
         row(tool="", method="tools/list", duration_us=1_200),
         row(status="no_response", duration_us=0),
     ]
-    assert list(Table(100, is_coloured=False).of(rows)) == [
+    assert list(CallTable(100, is_coloured=False).of(rows)) == [
         "time     server    call                        status         verdict       took rule",
         "-- 2026-11-22 UTC",
         "14:30:05 crm       get_customer                ok             allow        58 ms",
@@ -58,7 +58,7 @@ def test_a_table_reads_well() -> None:
 
 def test_the_head_and_the_day_are_shown_once() -> None:
     """While following, lines go on under the same head; midnight is marked."""
-    table = Table(100, is_coloured=False)
+    table = CallTable(100, is_coloured=False)
     assert len(list(table.of([row()]))) == 3
     assert len(list(table.of([row()]))) == 1
     assert next(iter(table.of([row(ts=datetime(2026, 11, 23, tzinfo=UTC))]))) == "-- 2026-11-23 UTC"
@@ -67,8 +67,8 @@ def test_the_head_and_the_day_are_shown_once() -> None:
 def test_colour_never_stands_alone() -> None:
     """With colour the same words are there, and every colour is taken back on its line."""
     rows = [row(verdict=verdict, status="error") for verdict in ("allow", "log", "alert", "redact", "block")]
-    plain = list(Table(100, is_coloured=False).of(rows))
-    coloured = list(Table(100, is_coloured=True).of(rows))
+    plain = list(CallTable(100, is_coloured=False).of(rows))
+    coloured = list(CallTable(100, is_coloured=True).of(rows))
     assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in coloured] == plain
     assert all(line.count("\x1b[") == 2 * line.count("\x1b[0m") for line in coloured)
 
@@ -77,7 +77,7 @@ def test_colour_never_stands_alone() -> None:
 def test_nothing_recorded_acts_on_the_terminal(text: str, width: int) -> None:
     """Whatever servers call their tools, a table's line stays one printable line of bounded length."""
     hostile = row(tool=text, server=text, status=text, verdict=text, rule=text, method=text)
-    lines = list(Table(width, is_coloured=False).of([hostile]))
+    lines = list(CallTable(width, is_coloured=False).of([hostile]))
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 3
     assert len(lines[-1]) <= max(width, 84)

@@ -19,10 +19,10 @@ def edit(sidecar: Any, folder: Path, *policies: str) -> None:
     folder.mkdir()
     for number, text in enumerate(policies):
         (folder / f"{number}.yaml").write_text(text)
-    judging = sidecar.waist.ground.judging
+    judging = sidecar.pipeline.services.judging
     old, new = judging._policies.current, load_tested(folder, ENGINE)
     judging._policies = SimpleNamespace(current=new)
-    sidecar.waist.policies_changed(old, new)
+    sidecar.pipeline.policies_changed(old, new)
 
 
 def listen(sidecar: Any, rpc_id: str, **wanted: bool) -> Any:
@@ -64,7 +64,7 @@ def test_a_subscription_is_told_what_it_asked_for(play: Any, tmp_path: Path) -> 
     wanting = listen(sidecar, "listen-1", toolsListChanged=True)
     listen(sidecar, "listen-2", promptsListChanged=True)
     gone = listen(sidecar, "listen-3", toolsListChanged=True)
-    sidecar.waist.closed(gone, "client")
+    sidecar.pipeline.closed(gone, "client")
     edit(sidecar, tmp_path / "hides", SECRETS, ACCESS)
     ((where, event),) = sidecar.injected
     assert where is wanting

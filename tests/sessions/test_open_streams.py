@@ -62,7 +62,7 @@ def test_a_server_that_cannot_be_reached_is_told_on_the_stream(play: Any) -> Non
     sidecar = play()
     session(sidecar)
     exchange = sidecar.post(call(), POST)
-    sidecar.waist.failed(exchange, "connection refused", 502)
+    sidecar.pipeline.failed(exchange, "connection refused", 502)
     assert exchange.answer.status == 202
     assert data_of(sidecar.injected[0][1]) == {
         "jsonrpc": "2.0",
@@ -89,10 +89,10 @@ def test_each_session_is_answered_on_its_own_stream(play: Any) -> None:
     sidecar.post(call(aws_key()), "/message?sessionId=60")
     sidecar.post(call(aws_key()), POST)
     assert [where for where, _ in sidecar.injected] == [second, first]
-    sidecar.waist.closed(first, "client")
+    sidecar.pipeline.closed(first, "client")
     assert sidecar.post(call(aws_key()), POST).answer.status == 200
     assert len(sidecar.injected) == 2
-    assert list(sidecar.waist.ground.listening) == [second]
+    assert list(sidecar.pipeline.services.open_streams) == [second]
 
 
 def test_a_blocked_question_asks_nobody_on_the_one_stream(play: Any) -> None:
@@ -129,10 +129,10 @@ def test_calls_end_with_their_stream(play: Any) -> None:
     sidecar = play()
     stream, _ = session(sidecar)
     sidecar.answer(sidecar.post(call(), POST), b"Accepted", 202)
-    assert sidecar.waist.closed(stream, "client") == b""
+    assert sidecar.pipeline.closed(stream, "client") == b""
     stream, _ = session(sidecar)
     sidecar.answer(sidecar.post(call(), POST), b"Accepted", 202)
-    assert data_of(sidecar.waist.closed(stream, "it closed the connection"))["error"]["code"] == -32000
+    assert data_of(sidecar.pipeline.closed(stream, "it closed the connection"))["error"]["code"] == -32000
     assert [(row["status"], row["error_type"]) for row in sidecar.calls] == [
         ("cancelled", "client_left"), ("upstream_error", "stream_broken")
     ]  # fmt: skip
@@ -143,10 +143,10 @@ def test_a_post_that_is_accepted_after_its_stream_ended_does_not_stay_open(play:
     sidecar = play()
     stream, _ = session(sidecar)
     exchange = sidecar.post(call(), POST)
-    sidecar.waist.closed(stream, "client")
+    sidecar.pipeline.closed(stream, "client")
     sidecar.answer(exchange, b"Accepted", 202)
     assert [row["status"] for row in sidecar.calls] == ["no_response"]
-    assert sidecar.waist.ground.links.waiting() == []
+    assert sidecar.pipeline.services.correlation.waiting() == []
 
 
 def test_an_endpoint_of_another_name_is_known_by_its_whole_path(play: Any) -> None:

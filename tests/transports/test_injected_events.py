@@ -45,7 +45,7 @@ def test_a_refusal_arrives_between_two_events(tmp_path: Path, more: str) -> None
             writer.close()
             post_writer.close()
             await asyncio.wait_for(upstream.left.wait(), 30)
-            assert list(play.waist.ground.listening) == []
+            assert list(play.pipeline.services.open_streams) == []
 
     asyncio.run(scenario())
 
@@ -60,7 +60,7 @@ def test_a_client_of_any_http_version_reads_it(tmp_path: Path, version: str) -> 
             await asyncio.wait_for(upstream.arrived.wait(), 30)
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
             await head_of(reader)
-            (stream,) = play.waist.ground.listening
+            (stream,) = play.pipeline.services.open_streams
             stream.inject(b": ours\n\n")
             expected = b": ours\n\n" if version == "1.0" else b"8\r\n: ours\n\n\r\n"
             assert await asyncio.wait_for(reader.readexactly(len(expected)), 30) == expected

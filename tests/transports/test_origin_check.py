@@ -3,9 +3,9 @@
 import pytest
 
 from sidecar.settings import Server
-from sidecar.transports.origin_check import Doorway
+from sidecar.transports.origin_check import OriginCheck
 
-LOCAL = Doorway(
+LOCAL = OriginCheck(
     Server(name="a", listen="127.0.0.1:9001", upstream="http://u", hosts=("crm.internal",), origins=("https://app.example",))
 )
 
@@ -35,7 +35,7 @@ def test_web_pages_need_leave(origin: str, is_allowed: bool) -> None:
 
 def test_a_listener_on_every_address_answers_to_the_one_that_was_asked() -> None:
     """In a pod the listener is reached by its address, which needs no settings."""
-    everywhere = Doorway(Server(name="a", listen="0.0.0.0:9001", upstream="http://u"))
+    everywhere = OriginCheck(Server(name="a", listen="0.0.0.0:9001", upstream="http://u"))
     assert everywhere.objection("10.1.2.3:9001", "", "10.1.2.3") == ""
     assert everywhere.objection("evil.example:9001", "", "10.1.2.3")
     assert everywhere.objection("10.1.2.3:9001", "http://localhost:3000", "10.1.2.3")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.exchange.state import Exchange
-from sidecar.transports.http_policy import Passage
+from sidecar.transports.http_policy import HttpPolicy
 from tests.exchange.test_pipeline import call, result
 from tests.play import SECRETS, Play, aws_key
 from tests.transports.mitm.test_flows import Upstream, carrier, chunk_of, head_of, listening
@@ -183,7 +183,7 @@ def stream_of(play: Play) -> tuple[Exchange, Callable[[bytes], bytes], Callable[
     exchange = play.post(call())
     exchange.status = 200
     exchange.response_headers = {"content-type": "text/event-stream"}
-    stream = Passage(play.waist, [play.server]).stream(exchange, lambda _: None)
+    stream = HttpPolicy(play.pipeline, [play.server]).stream(exchange, lambda _: None)
     return exchange, stream.feed, stream.end
 
 

@@ -27,7 +27,7 @@ def test_case_15_a_primed_stream_is_closed_and_replayed(play: Any) -> None:
     exchange = sidecar.post(call(), mcp_session_id="s")
     send = sidecar.stream(exchange)
     priming = b"id: 1\nretry: 500\ndata:\n\n"
-    assert send(priming) is priming and sidecar.waist.closed(exchange, "") == b""
+    assert send(priming) is priming and sidecar.pipeline.closed(exchange, "") == b""
     seen = []
     for _ in range(3):
         send = sidecar.stream(sidecar.get(mcp_session_id="s", last_event_id="1"))
@@ -86,7 +86,7 @@ def test_case_18_a_modern_client_that_closes(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_protocol_version="2026-07-28")
     sidecar.stream(exchange)(event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}))
-    assert sidecar.waist.closed(exchange, "client") == b""
+    assert sidecar.pipeline.closed(exchange, "client") == b""
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -153,10 +153,10 @@ def test_case_22_a_session_that_is_ended(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
-    sidecar.waist.closed(exchange, "")
+    sidecar.pipeline.closed(exchange, "")
     ended = sidecar.get(mcp_session_id="s")
     ended.method = "DELETE"
-    sidecar.waist.request(ended)
+    sidecar.pipeline.request(ended)
     assert ended.answer is None
     assert [row["error_type"] for row in sidecar.calls if row["method"] == "tools/call"] == ["session_ended"]
     assert sidecar.post(call(rpc_id=2), mcp_session_id="s").answer is None
@@ -168,6 +168,6 @@ def test_case_22_the_session_of_2024_11_05_is_in_the_path(play: Any) -> None:
     for session, rpc_id in (("0123abcd", 1), ("4567efab", 1)):
         exchange = sidecar.post(call(session[:2], rpc_id), path=f"/messages/?session_id={session}")
         assert sidecar.answer(exchange, b"Accepted", 202) == b"Accepted" and sidecar.calls == []
-    sidecar.waist.stop()
+    sidecar.pipeline.stop()
     assert [row["status"] for row in sidecar.calls] == ["no_response", "no_response"]
     assert b"0123abcd" not in sidecar.everything and b"4567efab" not in sidecar.everything

@@ -57,7 +57,7 @@ def test_case_23_a_request_that_is_only_accepted_stays_open(tmp_path: Path, body
         await answered(upstream, response(body, status="202 Accepted", kind="text/plain"))
         assert (await whole(reader))[1] == body
         assert play.calls == []
-        play.waist.stop()
+        play.pipeline.stop()
         assert [row["status"] for row in play.calls] == ["no_response"]
         writer.close()
 

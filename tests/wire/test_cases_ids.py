@@ -91,7 +91,7 @@ def test_case_05_ours_always_have_the_id(play: Any) -> None:
             body = {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
             assert json.loads(sidecar.post(body).answer.body)["id"] == rpc_id
         exchange = sidecar.post(call(rpc_id=rpc_id))
-        sidecar.waist.failed(exchange, "gone", 502)
+        sidecar.pipeline.failed(exchange, "gone", 502)
         assert json.loads(exchange.answer.body)["id"] == rpc_id
 
 

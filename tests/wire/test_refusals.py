@@ -226,7 +226,10 @@ def test_codes_with_side_effects_are_never_ours(play: Any) -> None:
     said: list[Any] = []
     for message in (call(aws_key()), asking("prompts/get", k=aws_key()), b"{", b"[]", asking("tasks/get", k=aws_key())):
         said.append(json.loads(sidecar.post(message).answer.body))
-    for fail in (lambda each: sidecar.waist.failed(each, "gone", 502), lambda each: sidecar.waist.internal_failure(each, "x")):
+    for fail in (
+        lambda each: sidecar.pipeline.failed(each, "gone", 502),
+        lambda each: sidecar.pipeline.internal_failure(each, "x"),
+    ):
         exchange = sidecar.post(call())
         fail(exchange)
         said.append(json.loads(exchange.answer.body))

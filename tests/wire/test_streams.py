@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.transports.http_policy import EventStream, Passage
+from sidecar.transports.http_policy import EventStream, HttpPolicy
 from tests.e2e.conftest import Installation
 from tests.play import SECRETS, Play, aws_key
 from tests.wire import raw_client
@@ -66,12 +66,12 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], EventStream]:
     """Opens the event stream of a new call, in one sidecar without a network."""
     play = Play(tmp_path_factory.mktemp("play") / "policies", SECRETS)
-    passage = Passage(play.waist, [play.server])
+    http_policy = HttpPolicy(play.pipeline, [play.server])
 
     def open_one() -> EventStream:
         exchange = play.post({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "t", "arguments": {}}})
         exchange.status, exchange.response_headers = 200, {"content-type": "text/event-stream"}
-        return passage.stream(exchange, lambda _: None)
+        return http_policy.stream(exchange, lambda _: None)
 
     return open_one
 

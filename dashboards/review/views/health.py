@@ -32,7 +32,7 @@ _COLUMNS = (
 )
 
 
-def _figures(node: health.Node, last_call: datetime | None) -> None:
+def _figures(node: health.NodeHealth, last_call: datetime | None) -> None:
     parts.figures(
         ("Recording", "yes" if node.is_proxy_running and node.is_collector_running else "no"),
         ("Last call", parts.ago(last_call)),
@@ -42,14 +42,14 @@ def _figures(node: health.Node, last_call: datetime | None) -> None:
     )
 
 
-def _node(node: health.Node, last_call: datetime | None) -> None:
+def _node(node: health.NodeHealth, last_call: datetime | None) -> None:
     st.text(f"Node {visible(node.node)}, policy version {visible(node.policy_version) or 'unknown'}")
     _figures(node, last_call)
     with st.expander("The policies in force", icon=":material/description:"):
         parts.policy_texts(calls.policy_files(parts.client(), node.policy_version))
 
 
-def _event(event: health.Event) -> Row:
+def _event(event: health.HealthEvent) -> Row:
     what = "problem" if event.is_problem else ""
     metric = _WORDS.get(event.metric, event.metric)
     return Row((parts.clock(event.ts), what, metric, event.detail, f"{event.value:g}", event.process, event.node))

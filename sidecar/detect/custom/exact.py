@@ -11,7 +11,7 @@ from sidecar.detect.custom.exact_form import (
     DIGIT,
     GAP_MAX,
     LEAF_END,
-    Form,
+    ValueForm,
     digit_runs,
     folded,
     form,
@@ -22,7 +22,7 @@ from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, Header, d
 from sidecar.limits import EXACT_LOOKUPS_MAX
 
 
-class Table:
+class ExactTable:
     """The values of one list, to be looked up. Thread-safe; what it remembers of texts is bounded and stays in memory."""
 
     __slots__ = ("has", "header", "is_head")
@@ -79,7 +79,7 @@ class Table:
                 budget[0] -= 1
                 if budget[0] < 0:
                     return
-                if self.has(Form(code, 1, True)):
+                if self.has(ValueForm(code, 1, True)):
                     yield tokens[first].start(), tokens[last].end()
 
 
@@ -88,14 +88,14 @@ def _is_head(body: bytes, header: Header, key: bytes, word: str) -> bool:
     return _is_in(body, header.count * DIGEST_BYTES, header.heads, HEAD_BYTES, head_digest(key, word))
 
 
-def _has(body: bytes, header: Header, key: bytes, made: Form) -> bool:
+def _has(body: bytes, header: Header, key: bytes, made: ValueForm) -> bool:
     return _is_in(body, 0, header.count, DIGEST_BYTES, digest(key, made))
 
 
 Token = tuple[str, int, int]
 
 
-def _named(tokens: Sequence[Token], index: int, text: str, counts: Sequence[int]) -> Iterator[tuple[Form, int]]:
+def _named(tokens: Sequence[Token], index: int, text: str, counts: Sequence[int]) -> Iterator[tuple[ValueForm, int]]:
     """What the words from ``index`` on may be a value of, and where each ends; not across a gap."""
     parts: list[str] = []
     for at in range(index, min(len(tokens), index + counts[-1])):
@@ -106,7 +106,7 @@ def _named(tokens: Sequence[Token], index: int, text: str, counts: Sequence[int]
                 return
         parts.append(word)
         if len(parts) in counts:
-            yield Form(" ".join(parts), len(parts), False), end
+            yield ValueForm(" ".join(parts), len(parts), False), end
 
 
 def _codes(words: Sequence[str], lengths: Sequence[int]) -> Iterator[tuple[str, int, int]]:
@@ -147,7 +147,7 @@ def _is_in(body: bytes, at: int, count: int, width: int, wanted: bytes) -> bool:
     return False
 
 
-def table_of(values: Iterable[str], column: str = "") -> Table:
+def table_of(values: Iterable[str], column: str = "") -> ExactTable:
     """A list of a few values, for a test inside a policy: no file, and a key of no secrecy."""
     key = key_of("a list named in a test")
     forms = {made for value in values if (made := form(value))}
@@ -158,4 +158,4 @@ def table_of(values: Iterable[str], column: str = "") -> Table:
     codes = tuple(sorted({len(made.text) for made in forms if made.is_code}))
     sha256 = hashlib.sha256(body).hexdigest()
     is_digits = all(made.text.isdecimal() for made in forms if made.is_code)
-    return Table(Header(column, len(digests), len(heads), words, codes, is_digits, key_id(key), sha256), body, key)
+    return ExactTable(Header(column, len(digests), len(heads), words, codes, is_digits, key_id(key), sha256), body, key)

@@ -54,7 +54,7 @@ _RUN: Final = _run(
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ValueForm:
     """A value as it is compared: its words with one space between two, or a code without any."""
 
     text: str
@@ -67,7 +67,7 @@ class Form:
         return self.text.partition(" ")[0]
 
 
-def form(value: str) -> Form | None:
+def form(value: str) -> ValueForm | None:
     """How ``value`` is compared; nothing where it has too few letters and digits to be told from other text, or too many.
 
     Fewer than four letters (two in scripts without spaces), six letters and digits of a code; more than
@@ -79,10 +79,10 @@ def form(value: str) -> Form | None:
     words = [folded(word) for word in written]
     length = sum(map(len, words))
     if _is_code(written):
-        return Form("".join(words), len(words), True) if length >= _CODE_CHARS_MIN else None
+        return ValueForm("".join(words), len(words), True) if length >= _CODE_CHARS_MIN else None
     least = 2 if _SPACELESS.search(value) else _WORDS_CHARS_MIN
     is_fit = least <= length <= EXACT_CHARS_MAX and len(words) <= EXACT_WORDS_MAX
-    return Form(" ".join(words), len(words), False) if is_fit else None
+    return ValueForm(" ".join(words), len(words), False) if is_fit else None
 
 
 def patterns(text: str) -> tuple[re.Pattern[str], re.Pattern[str]]:

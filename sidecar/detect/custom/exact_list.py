@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.detect.custom.exact_form import Form
+from sidecar.detect.custom.exact_form import ValueForm
 from sidecar.limits import EXACT_WORDS_MAX
 
 VERSION: Final = 1
@@ -18,7 +18,7 @@ HEAD_BYTES: Final = 5
 _KEY_ID: Final = b"sidecar exact list"
 
 
-def digest(key: bytes, made: Form) -> bytes:
+def digest(key: bytes, made: ValueForm) -> bytes:
     """The keyed hash of a value (HMAC-SHA-256, RFC 2104, its first ``DIGEST_BYTES``)."""
     return hmac.digest(key, b"value\0" + made.text.encode("utf-8", "surrogatepass"), "sha256")[:DIGEST_BYTES]
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sidecar.detect.custom.exact_form import MARKS, SPACELESS
-from sidecar.detect.custom.regex_prefilter import Gate, gate_of_word
+from sidecar.detect.custom.regex_prefilter import RegexPrefilter, gate_of_word
 
 _BLANK: Final = r"[\t\n\f\r \x{a0}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]+"
 _LETTER: Final = re.compile(rf"[^\W_]|[{MARKS}]")
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 
 
-def words_parts(words: Sequence[str]) -> tuple[str, tuple[Gate, ...]]:
+def words_parts(words: Sequence[str]) -> tuple[str, tuple[RegexPrefilter, ...]]:
     """A pattern that matches any of ``words`` in any case, with any blanks between their parts, and its gates."""
     known = {form.lower() for word in words for form in _forms(" ".join(word.split()))}
     forms = sorted(known, key=lambda each: (-len(each), each))

@@ -20,7 +20,7 @@ _SAME: Final = frozenset("dDwWbBtnrfa")
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RegexPrefilter:
     """An expression for Hyperscan with its flags."""
 
     expression: str
@@ -31,7 +31,7 @@ class _Foreign(Exception):
     """Something in a pattern that may mean another thing to Hyperscan."""
 
 
-def gate_of_regex(pattern: str) -> Gate | None:
+def gate_of_regex(pattern: str) -> RegexPrefilter | None:
     """A gate for an RE2 pattern whose ``^`` and ``$`` are edges of lines; nothing where none can be had.
 
     What the two read differently is written so that they agree, or so that the gate matches more.
@@ -41,17 +41,21 @@ def gate_of_regex(pattern: str) -> Gate | None:
         expression = _translated(pattern)
     except _Foreign:
         return None
-    return Gate(expression, UNICODE | hyperscan.HS_FLAG_MULTILINE)
+    return RegexPrefilter(expression, UNICODE | hyperscan.HS_FLAG_MULTILINE)
 
 
-def gate_of_word(word: str) -> Gate:
+def gate_of_word(word: str) -> RegexPrefilter:
     """A gate for a word or several, in any case: its longest run of letters and digits.
 
     ASCII letters are compared as bytes, which compiles a hundred times faster.
     """
     run = max(re.findall(r"[^\W_]+", word) or [word], key=len)
     escaped = "".join(f"\\x{{{ord(sign):x}}}" for sign in run)
-    return Gate(run, BYTES) if run.isascii() and run.isalnum() else Gate(escaped, UNICODE | hyperscan.HS_FLAG_CASELESS)
+    return (
+        RegexPrefilter(run, BYTES)
+        if run.isascii() and run.isalnum()
+        else RegexPrefilter(escaped, UNICODE | hyperscan.HS_FLAG_CASELESS)
+    )
 
 
 def _translated(pattern: str) -> str:

@@ -16,10 +16,10 @@ import hyperscan
 import re2
 
 from sidecar.detect.custom.checksums import fits
-from sidecar.detect.custom.exact import Table, table_of
+from sidecar.detect.custom.exact import ExactTable, table_of
 from sidecar.detect.custom.exact_form import LEAF_END
 from sidecar.detect.custom.keywords import is_near, is_word
-from sidecar.detect.custom.regex_prefilter import BYTES, Gate, gate_of_regex
+from sidecar.detect.custom.regex_prefilter import BYTES, RegexPrefilter, gate_of_regex
 from sidecar.detect.kinds import Surface
 from sidecar.detect.scanner import Scanner
 from sidecar.limits import OWN_LOOKS_MAX, OWN_MATCH_BYTES_MAX, OWN_REGEX_MEMORY_BYTES, OWN_SPANS_MAX
@@ -27,13 +27,13 @@ from sidecar.limits import OWN_LOOKS_MAX, OWN_MATCH_BYTES_MAX, OWN_REGEX_MEMORY_
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _BLANKS: Final = (b"%20", b"&nbsp;", b"\\n", b"\\r", b"\\t")
 _BLANK: Final = -1
-_BLANK_GATE: Final = Gate(r"%20|&nbsp;|\\[nrt]", BYTES)
+_BLANK_GATE: Final = RegexPrefilter(r"%20|&nbsp;|\\[nrt]", BYTES)
 _VALUE: Final = "value"
 """The group of a pattern that is the value, where it is not all of the match."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKind:
+class CustomKind:
     """One own kind. Either ``pattern`` (RE2) or ``table`` is given.
 
     ``gates`` are what Hyperscan looks for first; none: the pattern looks at every message itself. Where ``is_word``, a match
@@ -44,16 +44,16 @@ class OwnKind:
     kind: str
     confidence: float
     pattern: str = ""
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[RegexPrefilter, ...] = ()
     is_word: bool = False
     near: str = ""
     within: int = 0
     checksum: str = ""
-    table: Table | None = None
+    table: ExactTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CustomSpan:
     """A stretch of bytes in which an own kind was recognised."""
 
     start: int
@@ -66,7 +66,7 @@ Cut = tuple[str, str, int]
 """Why not all was looked at, for which kind, and about how many bytes."""
 
 
-def regex_parts(pattern: str) -> tuple[str, tuple[Gate, ...]]:
+def regex_parts(pattern: str) -> tuple[str, tuple[RegexPrefilter, ...]]:
     """An author's pattern as it is matched, in which ``^`` and ``$`` are edges of lines, and its gate, where it has one.
 
     Raises:
@@ -85,15 +85,15 @@ def compiled(pattern: str) -> Any:
     return re2.compile(pattern, options)
 
 
-def is_taken(gate: Gate) -> bool:
+def is_taken(gate: RegexPrefilter) -> bool:
     """Whether Hyperscan takes it."""
     return _database_or_none((gate,)) is not None
 
 
-class Own:
+class CustomKinds:
     """The own kinds of one policy set. Thread-safe."""
 
-    def __init__(self, kinds: Sequence[OwnKind] = ()) -> None:
+    def __init__(self, kinds: Sequence[CustomKind] = ()) -> None:
         self._kinds = tuple(kinds)
         self._patterns: list[Any] = [compiled(each.pattern) if each.pattern else None for each in self._kinds]
         self._nears: list[Any] = [compiled(each.near) if each.near else None for each in self._kinds]
@@ -111,17 +111,19 @@ class Own:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def given(self, lists: Mapping[str, Sequence[str]]) -> "Own":
+    def given(self, lists: Mapping[str, Sequence[str]]) -> "CustomKinds":
         """The same kinds with other lists: those of ``lists`` by kind, and no list holds anything else."""
         if not self._has_lists:
             return self
         tables = {name: table_of(values) for name, values in lists.items()}
         nothing = table_of(())
-        return Own([replace(each, table=tables.get(each.kind, nothing)) if each.table else each for each in self._kinds])
+        return CustomKinds(
+            [replace(each, table=tables.get(each.kind, nothing)) if each.table else each for each in self._kinds]
+        )
 
-    def found(self, surface: Surface) -> tuple[list[Place], list[Cut]]:
+    def found(self, surface: Surface) -> tuple[list[CustomSpan], list[Cut]]:
         """Where values of own kinds stand, without overlap within one kind, and of which kinds not all was looked at."""
-        places: list[Place] = []
+        places: list[CustomSpan] = []
         cuts: list[Cut] = []
         if not self._kinds:
             return places, cuts
@@ -146,7 +148,7 @@ class Own:
                 stretches = _joined(stretches)
             if len(stretches) > OWN_SPANS_MAX:
                 cuts.append(("spans", each.kind, len(data) - stretches[OWN_SPANS_MAX][0]))
-            places += (Place(start, end, each.kind, each.confidence) for start, end in stretches[:OWN_SPANS_MAX])
+            places += (CustomSpan(start, end, each.kind, each.confidence) for start, end in stretches[:OWN_SPANS_MAX])
         return places, cuts
 
     def _hits(self, data: bytes) -> set[int]:
@@ -265,7 +267,7 @@ def _in_bytes(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[in
 
 
 @lru_cache(maxsize=64)
-def _database_or_none(gates: tuple[Gate, ...]) -> hyperscan.Database | None:
+def _database_or_none(gates: tuple[RegexPrefilter, ...]) -> hyperscan.Database | None:
     """All gates in one database, unless there are none or Hyperscan refuses them.
 
     Compiling does not hold up other threads, and is not done again for a reload that changes no kind.
@@ -290,10 +292,10 @@ def _note(number: int, _start: int, _end: int, _flags: int, met: Any) -> None:
     met.add(number)
 
 
-def _version(kinds: Sequence[OwnKind]) -> str:
+def _version(kinds: Sequence[CustomKind]) -> str:
     said = [(replace(each, table=None), each.table.header if each.table else None) for each in kinds]
     return hashlib.sha256(repr(sorted(said, key=lambda each: each[0].kind)).encode()).hexdigest()[:12]
 
 
-NO_OWN: Final = Own()
+NO_OWN: Final = CustomKinds()
 """No own kinds."""

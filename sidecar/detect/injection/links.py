@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from sidecar.detect.kinds import Candidate, Detector
-from sidecar.detect.prefilter_groups import FOREIGN, WORDS, Door
+from sidecar.detect.prefilter_groups import FOREIGN, WORDS, PrefilterGroup
 
 _DATA: Final = (
     r"(?:data|secrets?|conversation|chat|history|context|messages?|summary|contents?|passwords?|tokens?|api[ _-]?keys?|prompts?"
@@ -62,7 +62,7 @@ _TEMPLATE: Final = (
 )
 
 
-def _template(about: str, pattern: str, confidence: float, *, door: Door = WORDS) -> Detector:
+def _template(about: str, pattern: str, confidence: float, *, door: PrefilterGroup = WORDS) -> Detector:
     return Detector("injection.chat-template", about, pattern, f"({pattern})", confidence, check=_is_used, door=door)
 
 

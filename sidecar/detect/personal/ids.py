@@ -14,7 +14,7 @@ from typing import Final
 
 from sidecar.detect.kinds import ESCAPED, Candidate, Check, Detector, before
 from sidecar.detect.personal.words import GAP_BYTES, Words, near, words
-from sidecar.detect.prefilter_groups import DIGITS, Door
+from sidecar.detect.prefilter_groups import DIGITS, PrefilterGroup
 
 SEPARATOR: Final = r"(?:[ ./-]|\xC2\xA0|\xE2\x80[\x90-\x93\xAF])?"
 """What people put between the groups of a number: also no-break spaces, and hyphens that are none."""
@@ -45,7 +45,7 @@ class Id:
     module: str = ""
     is_valid: Valid | None = None
     keep: str = ""
-    door: Door = DIGITS
+    door: PrefilterGroup = DIGITS
 
     def compact(self, text: str) -> str:
         """The number without separators, of which those in ``keep`` carry meaning."""

@@ -11,16 +11,18 @@ from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer
 from sidecar.addresses import is_loopback, plain_host
 from sidecar.settings import Server
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
-from sidecar.transports.mitm.protocol_detection import Expecting
-from sidecar.transports.routing import FORWARDED, OTHER, REFUSED, SERVER, Others, Routes, other_host
+from sidecar.transports.mitm.protocol_detection import RequireProtocol
+from sidecar.transports.routing import FORWARDED, OTHER, REFUSED, SERVER, OtherHosts, ServerRouting, other_host
 
 
-class Roads:
+class Dispatcher:
     """What listeners for many hosts share: whose traffic is whose, and what becomes of the rest."""
 
-    def __init__(self, routes: Routes, others: Others, *, own: Iterable[tuple[str, int]], passes_others: bool) -> None:
-        self.routes = routes
-        self.others = others
+    def __init__(
+        self, routing: ServerRouting, other_hosts: OtherHosts, *, own: Iterable[tuple[str, int]], passes_others: bool
+    ) -> None:
+        self.routing = routing
+        self.other_hosts = other_hosts
         self._own = frozenset(own)
         self._passes_others = passes_others
 
@@ -40,7 +42,7 @@ class Roads:
         if not host:
             said = "this is a proxy; set it as the HTTP proxy of a client (a server's own listener is another address)"
             flow.metadata[REFUSED] = (400, said)
-        elif (server := self.routes.find(host, port)) is not None:
+        elif (server := self.routing.find(host, port)) is not None:
             if request.scheme != ("https" if server.is_tls else "http"):
                 flow.metadata[REFUSED] = (400, f"the server {server.name} is {server.upstream}")
                 return
@@ -59,7 +61,7 @@ class Roads:
             host = url.parse_authority(flow.request.host_header or "", check=True)[0]
         except ValueError:
             host = ""
-        server = self.routes.find(host, port) or self.routes.find(address, port)
+        server = self.routing.find(host, port) or self.routing.find(address, port)
         if server is None:
             flow.metadata[OTHER] = other_host(address, port)
         elif server.is_tls:
@@ -85,4 +87,4 @@ class Roads:
             outer.child_layer.child_layer = SidecarHttpLayer(context, route)
             return outer
 
-        return Expecting(context, server, tls if server.is_tls else plain)
+        return RequireProtocol(context, server, tls if server.is_tls else plain)

@@ -11,8 +11,8 @@ from mitmproxy.http import Headers, HTTPFlow, Response
 from sidecar import limits
 from sidecar.decode.http1 import Fields, by_name
 from sidecar.exchange.replies import unreadable
-from sidecar.exchange.state import Answer, Exchange
-from sidecar.transports.http_policy import DIGESTS, EventStream, Passage, here, in_utf8, plain_reason, refusal
+from sidecar.exchange.state import Exchange, Reply
+from sidecar.transports.http_policy import DIGESTS, EventStream, HttpPolicy, here, in_utf8, plain_reason, refusal
 from sidecar.transports.mitm.http_layer import TAIL, Injected
 from sidecar.transports.mitm.listener import Hooks, SidecarHandler, SidecarMaster
 from sidecar.transports.routing import FORWARDED, SERVER
@@ -21,12 +21,12 @@ _EXCHANGE: Final = "sidecar.exchange"
 _STARTED: Final = "sidecar.started"
 
 
-class HttpCarrier:
+class MitmTransport:
     """Turns mitmproxy's hooks into the calls of a passage."""
 
-    def __init__(self, passage: Passage) -> None:
-        self._passage = passage
-        self._ground = passage.waist.ground
+    def __init__(self, http_policy: HttpPolicy) -> None:
+        self._http_policy = http_policy
+        self._services = http_policy.pipeline.services
         self.master: SidecarMaster | None = None
         self._body_bytes = 0
 
@@ -44,14 +44,14 @@ class HttpCarrier:
 
     def requestheaders(self, flow: HTTPFlow) -> None:
         """A request begins; its time starts here, not when its last byte is in."""
-        flow.metadata[_STARTED] = (self._ground.clock(), self._ground.timer())
+        flow.metadata[_STARTED] = (self._services.clock(), self._services.timer())
         if FORWARDED in flow.metadata:
             # A server's traffic goes where the settings say the server is, whatever led the client here.
             flow.request.data.host, flow.request.data.port = flow.metadata[SERVER].target
 
     def http_connect(self, flow: HTTPFlow) -> None:
         """A listener stands for one server; it is no way to others."""
-        flow.response = _response(Answer(405))
+        flow.response = _response(Reply(405))
 
     def request(self, flow: HTTPFlow) -> None:
         """The request is whole: judge it, and answer it here or let it go on."""
@@ -61,7 +61,7 @@ class HttpCarrier:
         exchange.answer = _not_for_us(flow, exchange)
         if exchange.answer is None:
             local = flow.client_conn.sockname[0] if flow.client_conn.sockname else ""
-            self._passage.enter(exchange, fields, local)
+            self._http_policy.enter(exchange, fields, local)
         if exchange.answer is not None:
             flow.response = _response(exchange.answer, session=exchange.headers.get("mcp-session-id", ""))
             if exchange.method == "HEAD":
@@ -71,7 +71,7 @@ class HttpCarrier:
         is_changed = exchange.body is not body
         if is_changed:
             flow.request.raw_content = exchange.body
-        flow.request.headers = _headers(self._passage.to_server(exchange, fields, is_changed))
+        flow.request.headers = _headers(self._http_policy.to_server(exchange, fields, is_changed))
         if exchange.server.answer_within and exchange.open_calls():
             asyncio.get_running_loop().call_later(exchange.server.answer_within, self._time_out, flow, exchange)
 
@@ -85,7 +85,7 @@ class HttpCarrier:
         fields = _fields(response.headers.fields)
         exchange.status = response.status_code
         exchange.response_headers = by_name(fields)
-        if said := self._passage.began(exchange):
+        if said := self._http_policy.began(exchange):
             response.status_code = 502
             self._hang_up(flow, exchange, said)
             return
@@ -96,7 +96,7 @@ class HttpCarrier:
             if (said := in_utf8(exchange, content_type)) != content_type:
                 response.headers["content-type"] = said
             return
-        fields = self._passage.to_client(exchange, fields, False)
+        fields = self._http_policy.to_client(exchange, fields, False)
         if flow.request.http_version == "HTTP/1.1":
             fields.append(("transfer-encoding", "chunked"))
         response.headers = _headers(fields)
@@ -110,9 +110,9 @@ class HttpCarrier:
         raw = response.raw_content or b""
         self._collect_after(len(exchange.body) + len(raw))
         if exchange.answer is not None or response.stream:
-            self._passage.over(exchange)
+            self._http_policy.over(exchange)
             return
-        is_changed = self._passage.whole(exchange, raw)
+        is_changed = self._http_policy.whole(exchange, raw)
         if exchange.answer is not None:
             flow.response = _response(exchange.answer)
         elif is_changed:
@@ -127,22 +127,22 @@ class HttpCarrier:
         reason = flow.error.msg if flow.error else "unknown"
         if exchange is None:
             # Refused before it was whole: nothing was judged and nothing was passed on.
-            self._passage.waist.turned_away("too-large", reason)
+            self._http_policy.pipeline.turned_away("too-large", reason)
             flow.response = _response(unreadable(refusal(reason, "too-large"), 413))
             return
         is_stream = flow.response is not None and bool(flow.response.stream)
         if "disconnected" in reason.lower() and "client" in reason.lower():
-            self._passage.closed(exchange, "client")
+            self._http_policy.closed(exchange, "client")
         elif is_stream:
-            flow.metadata[TAIL] = self._passage.closed(exchange, plain_reason(reason))
+            flow.metadata[TAIL] = self._http_policy.closed(exchange, plain_reason(reason))
         else:
-            self._passage.failed(exchange, plain_reason(reason))
+            self._http_policy.failed(exchange, plain_reason(reason))
         if not is_stream:
-            flow.response = _response(exchange.answer or Answer(502))
+            flow.response = _response(exchange.answer or Reply(502))
 
     def _exchange(self, flow: HTTPFlow, fields: Fields) -> Exchange:
         request = flow.request
-        seen_at, started = flow.metadata.get(_STARTED) or (self._ground.clock(), self._ground.timer())
+        seen_at, started = flow.metadata.get(_STARTED) or (self._services.clock(), self._services.timer())
         return Exchange(
             server=flow.metadata[SERVER],
             method=request.method.upper(),
@@ -187,11 +187,11 @@ class HttpCarrier:
 class _Chunks:
     """What mitmproxy calls with every chunk of an event stream, and with nothing at its end."""
 
-    def __init__(self, carrier: HttpCarrier, flow: HTTPFlow, exchange: Exchange) -> None:
+    def __init__(self, carrier: MitmTransport, flow: HTTPFlow, exchange: Exchange) -> None:
         self._carrier = carrier
         self._flow = flow
         self._exchange = exchange
-        self._stream: EventStream = carrier._passage.stream(exchange, functools.partial(carrier.inject, flow))
+        self._stream: EventStream = carrier._http_policy.stream(exchange, functools.partial(carrier.inject, flow))
 
     def __call__(self, chunk: bytes) -> list[bytes]:
         """The bytes to send now. An empty list sends nothing; an empty chunk would end the response."""
@@ -202,7 +202,7 @@ class _Chunks:
         return [sent] if sent else []
 
 
-def _not_for_us(flow: HTTPFlow, exchange: Exchange) -> Answer | None:
+def _not_for_us(flow: HTTPFlow, exchange: Exchange) -> Reply | None:
     """The answer to what is HTTP and no request to this listener, whatever its body says."""
     authority = flow.request.data.authority.decode("latin-1").lower()
     if authority and authority != exchange.headers.get("host", "").lower():
@@ -220,7 +220,7 @@ def _headers(fields: Fields) -> Headers:
     return Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields])
 
 
-def _response(answer: Answer | None, session: str = "") -> Response:
+def _response(answer: Reply | None, session: str = "") -> Response:
     assert answer is not None
     headers = {"content-type": answer.content_type} if answer.body else {}
     if session:

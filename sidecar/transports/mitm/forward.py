@@ -13,10 +13,10 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import RegularMode
 
 from sidecar import limits
-from sidecar.transports.mitm.dispatch import Roads
+from sidecar.transports.mitm.dispatch import Dispatcher
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
 from sidecar.transports.mitm.listener import Listener, this_master
-from sidecar.transports.mitm.protocol_detection import Choosing, Tunnel
+from sidecar.transports.mitm.protocol_detection import ProtocolDetection, Tunnel
 
 _CONNECT: Final = b"CONNECT "
 _CONNECTED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -36,17 +36,17 @@ class ForwardListener(Listener[SidecarForwardMode]):
 
     def make_top_layer(self, context: Context) -> Layer:
         """The client's first line decides."""
-        roads = this_master().roads
-        assert roads is not None
-        return ForwardLayer(context, roads)
+        dispatcher = this_master().dispatcher
+        assert dispatcher is not None
+        return ForwardLayer(context, dispatcher)
 
 
-class ForwardLayer(Choosing):
+class ForwardLayer(ProtocolDetection):
     """Reads the head of a CONNECT and becomes the tunnel it asks for; anything else becomes HTTP to any host."""
 
-    def __init__(self, context: Context, roads: Roads) -> None:
+    def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
         super().__init__(context)
-        self._roads = roads
+        self._dispatcher = dispatcher
         self._head = bytearray()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
@@ -55,7 +55,7 @@ class ForwardLayer(Choosing):
         elif isinstance(event, events.DataReceived):
             self._head += event.data
             if not self._head.startswith(_CONNECT[: len(self._head)]):
-                route = self._roads.route_absolute
+                route = self._dispatcher.route_absolute
                 yield from self.become(SidecarHttpLayer(self.context, route, HTTPMode.regular), bytes(self._head))
             elif (end := self._head.find(b"\r\n\r\n")) >= 0:
                 yield from self._connect(bytes(self._head[:end]), bytes(self._head[end + 4 :]))
@@ -71,12 +71,12 @@ class ForwardLayer(Choosing):
         if len(parts) != 3 or port is None:
             yield from self._refuse(400, "CONNECT takes host:port")
             return
-        server = self._roads.routes.find(host, port)
+        server = self._dispatcher.routing.find(host, port)
         if server is not None:
             yield commands.SendData(self.context.client, _CONNECTED)
-            yield from self.become(self._roads.interception(self.context, server), rest)
+            yield from self.become(self._dispatcher.interception(self.context, server), rest)
             return
-        if reason := self._roads.objection(host, port):
+        if reason := self._dispatcher.objection(host, port):
             yield from self._refuse(403, reason)
             return
         self.context.server.address = (host, port)
@@ -84,7 +84,7 @@ class ForwardLayer(Choosing):
             yield from self._refuse(502, f"no answer from {host}:{port}")
             return
         yield commands.SendData(self.context.client, _CONNECTED)
-        yield from self.become(Tunnel(self.context, self._roads.others), rest)
+        yield from self.become(Tunnel(self.context, self._dispatcher.other_hosts), rest)
 
     def _refuse(self, status: int, reason: str) -> CommandGenerator[None]:
         body = f"sidecar: {reason}\n".encode()

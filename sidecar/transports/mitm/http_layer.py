@@ -54,7 +54,7 @@ class Injected(events.Event):
     data: bytes
 
 
-class Kept(commands.ConnectionCommand):
+class CheckReusable(commands.ConnectionCommand):
     """Asks whether a connection to a server may take another request; answered in place, before the layer goes on."""
 
     is_kept = True
@@ -86,7 +86,7 @@ class SidecarHttpLayer(HttpLayer):
         """A connection for a request: a kept one, unless the server is closing it; what is sent into that one is lost."""
         for connection in [*self.connections]:
             if reuse and event.connection_spec_matches(connection) and connection.connected:
-                asked = Kept(connection)
+                asked = CheckReusable(connection)
                 yield asked
                 reuse = asked.is_kept
         yield from super().get_connection(event, reuse=reuse)

@@ -31,11 +31,11 @@ from mitmproxy.utils import asyncio_utils
 from sidecar import limits
 from sidecar.addresses import host_port
 from sidecar.settings import Server
-from sidecar.transports.http_policy import Passage
-from sidecar.transports.mitm.dispatch import Roads
-from sidecar.transports.mitm.http_layer import Kept, SidecarHttpLayer
+from sidecar.transports.http_policy import HttpPolicy
+from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.mitm.http_layer import CheckReusable, SidecarHttpLayer
 from sidecar.transports.mitm.tls import SidecarTls
-from sidecar.transports.plain.downstream import PlainFront
+from sidecar.transports.plain.downstream import PlainListener
 from sidecar.transports.routing import SERVER
 
 log = logging.getLogger("sidecar.proxy")
@@ -53,28 +53,28 @@ class SidecarMode(ReverseMode):
 class SidecarMaster(Master):
     """mitmproxy's master with our listeners; ``hooks`` receives every hook by name, and no addon sees one.
 
-    Connections to servers over plain HTTP begin at the carrier in ``plain``, on the same ``passage``.
-    ``specs`` are further listeners, for many hosts each; they share ``roads``.
+    Connections to servers over plain HTTP begin at the carrier in ``plain``, on the same ``http_policy``.
+    ``specs`` are further listeners, for many hosts each; they share ``dispatcher``.
     """
 
     def __init__(
         self,
         servers: tuple[Server, ...],
         hooks: Hooks,
-        passage: Passage,
+        http_policy: HttpPolicy,
         tls: SidecarTls,
-        roads: Roads | None = None,
+        dispatcher: Dispatcher | None = None,
         specs: Iterable[str] = (),
     ) -> None:
         super().__init__(Options())
-        self.passage = passage
-        self.fronts: list[PlainFront] = []
+        self.http_policy = http_policy
+        self.fronts: list[PlainListener] = []
         self.proxyserver = Proxyserver()
         self.addons.add(self.proxyserver)
         self.addons.add(tls)
         self.hooks: Hooks = {**hooks, **tls.hooks}
         self.servers_by_spec = {_spec(server): server for server in servers if server.listen}
-        self.roads = roads
+        self.dispatcher = dispatcher
         self.options.update(
             mode=[*self.servers_by_spec, *specs],
             # One version of HTTP, so one reader with one set of bounds; clients that can do more agree to this one.
@@ -178,7 +178,7 @@ class SidecarListener(Listener[SidecarMode]):
             return await super().listen(host, port)
         master = this_master()
         server = master.servers_by_spec[self.mode.full_spec]
-        front = PlainFront(master.passage, server, self.handle_stream)
+        front = PlainListener(master.http_policy, server, self.handle_stream)
         master.fronts.append(front)
         loop = asyncio.get_running_loop()
         return [await loop.create_server(front, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
@@ -234,7 +234,7 @@ class SidecarHandler(LiveConnectionHandler):
     def _carry_out(self, command: commands.Command) -> None:
         if isinstance(command, commands.SendData):
             self._outgoing.setdefault(command.connection, []).append(command.data)
-        elif isinstance(command, Kept):
+        elif isinstance(command, CheckReusable):
             command.is_kept = self._is_kept(command.connection)
         elif isinstance(command, commands.StartHook):
             pending = self._call(command)

@@ -11,17 +11,17 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tcp import TCPFlow
 
 from sidecar.addresses import is_loopback
-from sidecar.transports.mitm.dispatch import Roads
+from sidecar.transports.mitm.dispatch import Dispatcher
 from sidecar.transports.mitm.listener import Hook, Hooks
 from sidecar.transports.routing import FOR_THE_PROXY, OTHER, REFUSED, other_host
 
 
-class Passing:
+class Passthrough:
     """The hooks of flows that belong to no server, put in front of those of the carrier."""
 
-    def __init__(self, roads: Roads, carrier: Hooks) -> None:
-        self._others = roads.others
-        self._routes = roads.routes
+    def __init__(self, dispatcher: Dispatcher, carrier: Hooks) -> None:
+        self._other_hosts = dispatcher.other_hosts
+        self._routing = dispatcher.routing
         own: dict[str, Callable[[HTTPFlow], None]] = {
             "requestheaders": self.requestheaders,
             "request": self.request,
@@ -43,10 +43,10 @@ class Passing:
         for name in FOR_THE_PROXY:
             flow.request.headers.pop(name, None)
         host: str = flow.metadata[OTHER]
-        self._others.add(host, count=1)
+        self._other_hosts.add(host, count=1)
 
         def sent(chunk: bytes) -> list[bytes]:
-            self._others.add(host, sent=len(chunk))
+            self._other_hosts.add(host, sent=len(chunk))
             return [chunk] if chunk else []
 
         flow.request.stream = sent
@@ -64,7 +64,7 @@ class Passing:
         host: str = flow.metadata[OTHER]
 
         def received(chunk: bytes) -> list[bytes]:
-            self._others.add(host, received=len(chunk))
+            self._other_hosts.add(host, received=len(chunk))
             return [chunk] if chunk else []
 
         assert flow.response is not None
@@ -82,13 +82,13 @@ class Passing:
         message = flow.messages[-1]
         host = other_host(*(flow.server_conn.address or ("", 0))[:2])
         size = len(message.content)
-        self._others.add(host, sent=size * message.from_client, received=size * (not message.from_client))
+        self._other_hosts.add(host, sent=size * message.from_client, received=size * (not message.from_client))
         flow.messages.clear()
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
         """Keep clients of other machines out of what only this machine may reach: its loopback and link-local addresses."""
         peer, target = data.client.peername, data.server.address
-        if target is None or peer is None or is_loopback(peer[0]) or self._routes.find(*target[:2]) is not None:
+        if target is None or peer is None or is_loopback(peer[0]) or self._routing.find(*target[:2]) is not None:
             return
         loop = asyncio.get_running_loop()
         try:

@@ -10,7 +10,7 @@ from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.tcp import TCPLayer
 
 from sidecar.settings import Server
-from sidecar.transports.routing import Others, other_host
+from sidecar.transports.routing import OtherHosts, other_host
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -18,7 +18,7 @@ TLS_HANDSHAKE: Final = b"\x16"
 """The first byte of a client that speaks TLS (RFC 8446 §5.1)."""
 
 
-class Choosing(Layer):
+class ProtocolDetection(Layer):
     """A layer that gives way to another."""
 
     def become(self, layer: Layer, received: bytes) -> CommandGenerator[None]:
@@ -37,7 +37,7 @@ class Choosing(Layer):
         yield from ()
 
 
-class Expecting(Choosing):
+class RequireProtocol(ProtocolDetection):
     """Lets a connection go on only if it speaks what its server speaks; anything else could not be judged."""
 
     def __init__(self, context: Context, server: Server, make: Callable[[], Layer]) -> None:
@@ -61,17 +61,17 @@ class Expecting(Choosing):
 class Tunnel(TCPLayer):
     """Bytes of another host's connection, counted and passed on, never looked at."""
 
-    def __init__(self, context: Context, others: Others) -> None:
+    def __init__(self, context: Context, other_hosts: OtherHosts) -> None:
         super().__init__(context, ignore=True)
-        self._others = others
+        self._other_hosts = other_hosts
         assert context.server.address
         self._host = other_host(*context.server.address[:2])
-        others.add(self._host, count=1)
+        other_hosts.add(self._host, count=1)
 
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
         """Count, then pass on."""
         if isinstance(event, events.DataReceived):
             size = len(event.data)
             is_sent = event.connection == self.context.client
-            self._others.add(self._host, sent=size * is_sent, received=size * (not is_sent))
+            self._other_hosts.add(self._host, sent=size * is_sent, received=size * (not is_sent))
         yield from super().relay_messages(event)

@@ -16,10 +16,10 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 
 from sidecar import limits
 from sidecar.settings import Server
-from sidecar.transports.mitm.dispatch import Roads
+from sidecar.transports.mitm.dispatch import Dispatcher
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
 from sidecar.transports.mitm.listener import Listener, this_master
-from sidecar.transports.mitm.protocol_detection import TLS_HANDSHAKE, Choosing, Tunnel
+from sidecar.transports.mitm.protocol_detection import TLS_HANDSHAKE, ProtocolDetection, Tunnel
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -38,9 +38,9 @@ class TransparentListener(Listener[SidecarTransparentMode]):
 
     def make_top_layer(self, context: Context) -> Layer:
         """The client's first bytes decide."""
-        roads = this_master().roads
-        assert roads is not None
-        return TransparentLayer(context, roads)
+        dispatcher = this_master().dispatcher
+        assert dispatcher is not None
+        return TransparentLayer(context, dispatcher)
 
     def accepts(self, context: Context, writer: Any) -> bool:
         """Take only what was redirected: a connection to the listener itself would be sent to itself for ever."""
@@ -56,19 +56,19 @@ class TransparentListener(Listener[SidecarTransparentMode]):
         return True
 
 
-class TransparentLayer(Choosing):
+class TransparentLayer(ProtocolDetection):
     """Waits for as many bytes as it takes to tell whose a connection is."""
 
-    def __init__(self, context: Context, roads: Roads) -> None:
+    def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
         super().__init__(context)
-        self._roads = roads
+        self._dispatcher = dispatcher
         assert context.server.address
         self._host, self._port = context.server.address[:2]
         self._received = bytearray()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Start):
-            if self._port not in self._roads.routes.ports:
+            if self._port not in self._dispatcher.routing.ports:
                 # Nothing is waited for: in many protocols the server speaks first.
                 yield from self._pass_on()
         elif isinstance(event, events.ConnectionClosed):
@@ -78,7 +78,7 @@ class TransparentLayer(Choosing):
             if self._received.startswith(TLS_HANDSHAKE):
                 yield from self._tls()
             elif self._received[:1].isalpha():
-                layer = SidecarHttpLayer(self.context, self._roads.route_redirected)
+                layer = SidecarHttpLayer(self.context, self._dispatcher.route_redirected)
                 yield from self.become(layer, bytes(self._received))
             else:
                 yield from self._unreadable()
@@ -97,18 +97,18 @@ class TransparentLayer(Choosing):
         if server is None:
             yield from self._pass_on()
         else:
-            yield from self.become(self._roads.interception(self.context, server), bytes(self._received))
+            yield from self.become(self._dispatcher.interception(self.context, server), bytes(self._received))
 
     def _server(self, sni: str | None) -> Server | None:
         """One address may serve many names, so where the client gives one, it decides."""
-        routes = self._roads.routes
+        routing = self._dispatcher.routing
         if sni:
-            return routes.named(sni, self._port) or routes.named(self._host, self._port)
-        return routes.find(self._host, self._port)
+            return routing.named(sni, self._port) or routing.named(self._host, self._port)
+        return routing.find(self._host, self._port)
 
     def _unreadable(self) -> CommandGenerator[None]:
         """What comes for a server and cannot be judged goes nowhere."""
-        if self._roads.routes.find(self._host, self._port) is None:
+        if self._dispatcher.routing.find(self._host, self._port) is None:
             yield from self._pass_on()
             return
         log.warning("transparent: bytes for %s:%d are neither HTTP nor TLS; closed", self._host, self._port)
@@ -119,4 +119,4 @@ class TransparentLayer(Choosing):
         if (yield commands.OpenConnection(self.context.server)):
             yield from self.end()
             return
-        yield from self.become(Tunnel(self.context, self._roads.others), bytes(self._received))
+        yield from self.become(Tunnel(self.context, self._dispatcher.other_hosts), bytes(self._received))

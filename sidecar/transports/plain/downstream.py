@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from sidecar import limits
 from sidecar.decode.http1 import Fields, Head, Unusual, head_bytes, request_head
-from sidecar.exchange.state import Answer, Exchange
+from sidecar.exchange.state import Exchange, Reply
 from sidecar.settings import Server
-from sidecar.transports.http_policy import EventStream, Passage, place_of, plain_reason
-from sidecar.transports.plain.upstream import Asked
+from sidecar.transports.http_policy import EventStream, HttpPolicy, place_of, plain_reason
+from sidecar.transports.plain.upstream import UpstreamConnection
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -27,25 +27,25 @@ _TOO_LARGE: Final = f"its response is larger than {limits.RESPONSE_BYTES_MAX // 
 _CUT: Final = "it closed the connection in the middle of its answer"
 
 
-class PlainFront:
+class PlainListener:
     """One listener's connections. ``unusual`` takes over a connection as a pair of streams."""
 
     def __init__(
         self,
-        passage: Passage,
+        http_policy: HttpPolicy,
         server: Server,
         unusual: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     ) -> None:
-        self.passage = passage
+        self.http_policy = http_policy
         self.server = server
         self.unusual = unusual
         parts = urlsplit(server.upstream)
         self.upstream = (parts.hostname or "", parts.port or 80)
-        self.connections: set[PlainClient] = set()
+        self.connections: set[ClientConnection] = set()
 
-    def __call__(self) -> "PlainClient":
+    def __call__(self) -> "ClientConnection":
         """The protocol of a new connection."""
-        return PlainClient(self)
+        return ClientConnection(self)
 
     def cut(self) -> None:
         """Cut every connection; what was open ends as the waist says."""
@@ -53,12 +53,12 @@ class PlainFront:
             connection.cut()
 
 
-class PlainClient(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection of a client: one exchange after the other, and at most one connection to the server."""
 
-    def __init__(self, front: PlainFront) -> None:
+    def __init__(self, front: PlainListener) -> None:
         self._front = front
-        self._passage = front.passage
+        self._http_policy = front.http_policy
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._address = self._local = ""
@@ -66,7 +66,7 @@ class PlainClient(asyncio.Protocol):
         self._seen = (0.0, 0.0)
         self._head: Head | None = None
         self._exchange: Exchange | None = None
-        self._asked: Asked | None = None
+        self._upstream: UpstreamConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._is_incomplete = self._is_unread = False
@@ -86,8 +86,8 @@ class PlainClient(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. While an exchange is under way, they wait."""
         if self._exchange is None and not self._buffer:
-            ground = self._passage.waist.ground
-            self._seen = (ground.clock(), ground.timer())
+            services = self._http_policy.pipeline.services
+            self._seen = (services.clock(), services.timer())
         self._buffer += data
         if self._exchange is None:
             self._next_if_free()
@@ -100,20 +100,20 @@ class PlainClient(asyncio.Protocol):
         self._forget_timer()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            self._passage.closed(exchange, "client")
+            self._http_policy.closed(exchange, "client")
         self._leave_server()
 
     def pause_writing(self) -> None:
         """The client reads slowly, so the server is read slowly too, and no further request is taken."""
         self._is_unread = True
-        if self._asked is not None:
-            self._asked.pause()
+        if self._upstream is not None:
+            self._upstream.pause()
 
     def resume_writing(self) -> None:
         """The client has read what waited."""
         self._is_unread = False
-        if self._asked is not None:
-            self._asked.resume()
+        if self._upstream is not None:
+            self._upstream.resume()
         self._loop.call_soon(self._next_if_free)
 
     def cut(self) -> None:
@@ -155,12 +155,12 @@ class PlainClient(asyncio.Protocol):
             started=started,
         )
         self._exchange = exchange
-        self._passage.enter(exchange, head.fields, self._local)
+        self._http_policy.enter(exchange, head.fields, self._local)
         if exchange.answer is not None:
-            self._passage.over(exchange)
+            self._http_policy.over(exchange)
             self._answer(exchange.answer, exchange.headers.get("mcp-session-id", ""))
             return
-        fields = self._passage.to_server(exchange, head.fields, exchange.body is not body)
+        fields = self._http_policy.to_server(exchange, head.fields, exchange.body is not body)
         self._ask(head_bytes(f"{head.method} {head.path} HTTP/1.1", fields) + exchange.body)
         if exchange.server.answer_within and exchange.open_calls():
             self._patience = self._loop.call_later(exchange.server.answer_within, self._time_out, exchange)
@@ -180,24 +180,24 @@ class PlainClient(asyncio.Protocol):
         self._buffer.clear()
 
     def _ask(self, data: bytes) -> None:
-        if self._asked is not None and self._asked.is_kept():
-            self._asked.ask(data)
+        if self._upstream is not None and self._upstream.is_kept():
+            self._upstream.ask(data)
         else:
-            if self._asked is not None:
-                self._asked.leave()
+            if self._upstream is not None:
+                self._upstream.leave()
             self._connecting = self._loop.create_task(self._connect(data))
 
     async def _connect(self, data: bytes) -> None:
         try:
             async with asyncio.timeout(limits.CONNECT_TIMEOUT_S):
-                _, asked = await self._loop.create_connection(lambda: Asked(self), *self._front.upstream)
+                _, upstream = await self._loop.create_connection(lambda: UpstreamConnection(self), *self._front.upstream)
         except TimeoutError:
             self.server_failed(f"no connection within {limits.CONNECT_TIMEOUT_S:.0f} s")
         except OSError as error:
             self.server_failed(plain_reason(str(error)))
         else:
-            self._asked = asked
-            asked.ask(data)
+            self._upstream = upstream
+            upstream.ask(data)
 
     def _time_out(self, exchange: Exchange) -> None:
         if exchange is self._exchange and not exchange.status:
@@ -213,15 +213,15 @@ class PlainClient(asyncio.Protocol):
             return
         exchange.status, exchange.response_headers = status, headers
         length = headers.get("content-length", "")
-        if said := self._passage.began(exchange):
+        if said := self._http_policy.began(exchange):
             exchange.failure = said
             self.server_failed(said)
         elif length.isdecimal() and int(length) > limits.RESPONSE_BYTES_MAX and not exchange.is_event_stream:
             self.server_failed(_TOO_LARGE)
         elif exchange.is_event_stream:
-            self._stream = self._passage.stream(exchange, functools.partial(self._inject, exchange))
-            assert self._asked is not None
-            fields = self._passage.to_client(exchange, self._asked.fields, False)
+            self._stream = self._http_policy.stream(exchange, functools.partial(self._inject, exchange))
+            assert self._upstream is not None
+            fields = self._http_policy.to_client(exchange, self._upstream.fields, False)
             fields.append(("transfer-encoding", "chunked"))
             self._write_head(status, reason, fields)
 
@@ -246,12 +246,12 @@ class PlainClient(asyncio.Protocol):
             self._end_stream("")
             return
         raw = b"".join(self._body)
-        is_changed = self._passage.whole(exchange, raw)
+        is_changed = self._http_policy.whole(exchange, raw)
         if exchange.answer is not None:
             self._answer(exchange.answer)
             return
-        assert self._asked is not None
-        fields = self._passage.to_client(exchange, self._asked.fields, is_changed)
+        assert self._upstream is not None
+        fields = self._http_policy.to_client(exchange, self._upstream.fields, is_changed)
         body = exchange.response_body if is_changed else raw
         if exchange.status not in (204, 304):
             fields.append(("content-length", str(len(body))))
@@ -267,8 +267,8 @@ class PlainClient(asyncio.Protocol):
         if self._stream is not None:
             self._end_stream(reason or _CUT)
             return
-        self._passage.failed(exchange, reason or _CUT)
-        self._answer(exchange.answer or Answer(502))
+        self._http_policy.failed(exchange, reason or _CUT)
+        self._answer(exchange.answer or Reply(502))
 
     def _end_stream(self, reason: str) -> None:
         assert self._stream is not None
@@ -287,7 +287,7 @@ class PlainClient(asyncio.Protocol):
         if exchange is self._exchange and self._stream is not None:
             self._send_chunk(data)
 
-    def _answer(self, answer: Answer, session: str = "") -> None:
+    def _answer(self, answer: Reply, session: str = "") -> None:
         """A response of ours."""
         fields = [("content-type", answer.content_type)] if answer.body else []
         if session:
@@ -314,8 +314,8 @@ class PlainClient(asyncio.Protocol):
         if len(self._buffer) <= limits.HEADER_BYTES_MAX:
             self._transport.resume_reading()
         if self._buffer:
-            ground = self._passage.waist.ground
-            self._seen = (ground.clock(), ground.timer())
+            services = self._http_policy.pipeline.services
+            self._seen = (services.clock(), services.timer())
             self._loop.call_soon(self._next_if_free)
 
     def _next_if_free(self) -> None:
@@ -335,6 +335,6 @@ class PlainClient(asyncio.Protocol):
     def _leave_server(self) -> None:
         if self._connecting is not None and not self._connecting.done() and self._connecting is not asyncio.current_task():
             self._connecting.cancel()
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.leave()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.leave()

@@ -12,7 +12,7 @@ from sidecar.decode.http1 import Fields, by_name, is_sound
 _NONSENSE = "it does not speak HTTP as it should"
 
 
-class Asker(Protocol):
+class ResponseHandler(Protocol):
     """Whoever waits for the responses."""
 
     def response_began(self, status: int, reason: str, headers: dict[str, str]) -> None:
@@ -28,11 +28,11 @@ class Asker(Protocol):
         """It will not become whole; an empty reason means that the server closed the connection."""
 
 
-class Asked(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """Asks one request at a time; ``fields`` are the response's, in the spelling of the server."""
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, handler: ResponseHandler) -> None:
+        self._handler = handler
         self._transport: Any = None
         self._parser: Any = None
         self._reason = ""
@@ -62,7 +62,7 @@ class Asked(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close the connection; nothing is told any more."""
-        self._asker = _NOBODY
+        self._handler = _NOBODY
         self.is_usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -113,7 +113,7 @@ class Asked(asyncio.Protocol):
             return
         if self._has_head and self._ends_with_connection and error is None:
             self._is_done = True
-            self._asker.response_done(self._reason)
+            self._handler.response_done(self._reason)
         else:
             self._fail("")
 
@@ -159,7 +159,7 @@ class Asked(asyncio.Protocol):
 
     def _tell(self, had_head: bool) -> None:
         """Tell the asker what one read has brought."""
-        asker = self._asker
+        handler = self._handler
         if self._has_head and not had_head:
             headers = by_name(self.fields)
             coding = headers.get("transfer-encoding", "").lower()
@@ -167,20 +167,20 @@ class Asked(asyncio.Protocol):
                 self._fail(_NONSENSE)
                 return
             self._ends_with_connection = not coding and "content-length" not in headers
-            asker.response_began(self._status, self._reason, headers)
-        if self._chunks and self._asker is asker:
+            handler.response_began(self._status, self._reason, headers)
+        if self._chunks and self._handler is handler:
             chunks, self._chunks = self._chunks, []
-            asker.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-        if self._is_done and self._asker is asker:
+            handler.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if self._is_done and self._handler is handler:
             self.is_usable = self._keeps_alive and not self._has_more
             if not self.is_usable:
                 self._transport.close()
-            asker.response_done(self._reason)
+            handler.response_done(self._reason)
 
     def _fail(self, reason: str) -> None:
-        asker = self._asker
+        handler = self._handler
         self.leave()
-        asker.server_failed(reason)
+        handler.server_failed(reason)
 
 
 class _Nobody:

@@ -16,9 +16,9 @@ from typing import cast
 
 from sidecar import limits
 from sidecar.errors import SettingsError
-from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.pipeline import Pipeline
 from sidecar.settings import Server
-from sidecar.transports.stdio.session import Wrapped
+from sidecar.transports.stdio.session import StdioSession
 from sidecar.wrap import frames
 from sidecar.wrap.socket_path import base_of, hold, holder, let_go, open_run_folder
 
@@ -28,17 +28,17 @@ _FRAME_BYTES_MAX = limits.STDIO_LINE_BYTES_MAX + limits.MIB
 _BACKLOG = 1024
 
 
-class Gate:
+class JudgeSocket:
     """The socket of one settings file and the wrap processes that came through it."""
 
-    def __init__(self, waist: Waist, servers: Mapping[str, Server], file: str) -> None:
-        self._waist = waist
+    def __init__(self, pipeline: Pipeline, servers: Mapping[str, Server], file: str) -> None:
+        self._pipeline = pipeline
         self._servers = servers
         self._file = file
         self._base = base_of(file)
         self._lock: int | None = None
         self._listener: asyncio.Server | None = None
-        self._wraps: dict[str, tuple[Wrapped, list[Connection]]] = {}
+        self._wraps: dict[str, tuple[StdioSession, list[WrapConnection]]] = {}
 
     async def open(self) -> None:
         """Listen. Where no socket can be made (a read-only home, say) there is no gate, and HTTP goes on without it.
@@ -55,7 +55,7 @@ class Gate:
                 raise SettingsError(f"{self._file}: error[running]: {text}")
             listening = self._bound()
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_unix_server(lambda: Connection(self), sock=listening, cleanup_socket=False)
+            self._listener = await loop.create_unix_server(lambda: WrapConnection(self), sock=listening, cleanup_socket=False)
         except OSError as error:
             log.warning("servers over stdio cannot be served: %s", error)
 
@@ -69,7 +69,7 @@ class Gate:
 
     def open_calls(self) -> int:
         """How many calls wait for their answer."""
-        return sum(wrapped.open_calls() for wrapped, _ in self._wraps.values())
+        return sum(session.open_calls() for session, _ in self._wraps.values())
 
     def cut(self) -> None:
         """Part from every wrap process; each looks for the next proxy when it has something to ask."""
@@ -83,36 +83,36 @@ class Gate:
             let_go(self._base + ".lock", self._lock)
             self._lock = None
 
-    def enter(self, connection: "Connection", hello: bytes, user: str) -> tuple[Wrapped, str]:
+    def enter(self, connection: "WrapConnection", hello: bytes, user: str) -> tuple[StdioSession, str]:
         """The wrap process a new connection belongs to, and its way. Raises ``ValueError`` when it may not enter."""
         version, wrap_id, server, given_way, notes = hello.split(b"\0", 4)
         if version != frames.VERSION:
             raise ValueError("the sidecar that runs is of another version; restart it")
         wrap, name, way = wrap_id.decode(), server.decode(), given_way.decode()
         if way == frames.OUT:
-            wrapped, connections = self._wraps[wrap]
+            session, connections = self._wraps[wrap]
             connections.append(connection)
-            return wrapped, way
+            return session, way
         if wrap in self._wraps:
             for each in [*self._wraps[wrap][1]]:
                 each.drop()
-        wrapped = Wrapped(self._waist, self._servers.get(name) or Server(name=name), wrap, user)
-        wrapped.restore([content for _, content in frames.notes_in(memoryview(notes))])
-        self._wraps[wrap] = (wrapped, [connection])
-        return wrapped, way
+        session = StdioSession(self._pipeline, self._servers.get(name) or Server(name=name), wrap, user)
+        session.restore([content for _, content in frames.notes_in(memoryview(notes))])
+        self._wraps[wrap] = (session, [connection])
+        return session, way
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "WrapConnection") -> None:
         """A connection is lost, and with it the wrap process it belonged to: one way alone is none."""
-        for wrap, (wrapped, connections) in [*self._wraps.items()]:
+        for wrap, (session, connections) in [*self._wraps.items()]:
             if connection in connections:
                 del self._wraps[wrap]
-                wrapped.lost()
+                session.lost()
                 for each in connections:
                     each.drop()
 
     def turned_away(self) -> None:
         """Somebody else's process asked."""
-        self._waist.turned_away("another-user", "a process of another user asked at the gate for stdio")
+        self._pipeline.turned_away("another-user", "a process of another user asked at the gate for stdio")
 
     def _bound(self) -> socket.socket:
         """A listening socket under its name, from its first moment on: a stale one of a killed proxy is replaced."""
@@ -132,23 +132,23 @@ class Gate:
         return listening
 
 
-class Connection(asyncio.Protocol):
+class WrapConnection(asyncio.Protocol):
     """One way of one wrap process."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, judge_socket: JudgeSocket) -> None:
+        self._judge_socket = judge_socket
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._user = ""
         self._way = ""
-        self._wrapped: Wrapped | None = None
+        self._session: StdioSession | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Nobody is listened to whom the kernel does not know as this user."""
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if not frames.is_ours(sock):
-            self._gate.turned_away()
+            self._judge_socket.turned_away()
             self._transport.abort()
             return
         self._user = _user_name(frames.user_of(sock))
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The wrap process, or one way of it, is gone."""
         self._transport = None
-        self._gate.leave(self)
+        self._judge_socket.leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a frame, or of several."""
@@ -186,17 +186,17 @@ class Connection(asyncio.Protocol):
         if kind == frames.HELLO:
             self._greet(bytes(payload))
             return
-        wrapped = self._wrapped
-        if wrapped is None:
+        session = self._session
+        if session is None:
             raise ValueError("it did not greet")
         if kind == frames.LINES:
-            judge: Callable[[bytes], bytes] = wrapped.from_client if self._way == frames.IN else wrapped.from_server
+            judge: Callable[[bytes], bytes] = session.from_client if self._way == frames.IN else session.from_server
             said = b"".join([judge(line) for line in frames.lines_in(payload)])
         elif kind == frames.LONG:
             (head,) = frames.COUNT.unpack_from(payload)
-            said = wrapped.too_long(self._way, bytes(payload[4 : 4 + head]), bytes(payload[4 + head :]))
+            said = session.too_long(self._way, bytes(payload[4 : 4 + head]), bytes(payload[4 + head :]))
         elif kind == frames.END:
-            said = wrapped.end(bytes(payload).decode()[: limits.NAME_CHARS_MAX])
+            said = session.end(bytes(payload).decode()[: limits.NAME_CHARS_MAX])
         else:
             raise ValueError("an unknown frame")
         self._send(frames.frame(frames.VERDICT, said))
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
     def _greet(self, hello: bytes) -> None:
         said = ""
         try:
-            self._wrapped, self._way = self._gate.enter(self, hello, self._user)
+            self._session, self._way = self._judge_socket.enter(self, hello, self._user)
         except ValueError as error:
             said = str(error)
         self._send(frames.frame(frames.HELLO, said.encode()))

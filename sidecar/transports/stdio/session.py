@@ -15,7 +15,7 @@ from sidecar import limits
 from sidecar.decode import jsonrpc, lines, lossless
 from sidecar.events import Caller
 from sidecar.exchange import replies
-from sidecar.exchange.pipeline import Waist
+from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
 from sidecar.exchange.state import EVENT_STREAM, Exchange
 from sidecar.record.ledger import Call, new_id
@@ -34,12 +34,12 @@ _NOTED = (
 _CLIENT_NOTE = b"client"
 
 
-class Wrapped:
+class StdioSession:
     """One wrap process. ``user`` is the operating system's user it runs as."""
 
-    def __init__(self, waist: Waist, server: Server, wrap: str, user: str) -> None:
-        self._waist = waist
-        self._ground = waist.ground
+    def __init__(self, pipeline: Pipeline, server: Server, wrap: str, user: str) -> None:
+        self._pipeline = pipeline
+        self._services = pipeline.services
         self._listening = self._exchange(server, wrap, user, b"")
         self._listening.method = "GET"
         self._listening.is_mcp = True
@@ -63,11 +63,11 @@ class Wrapped:
         exchange = self._exchange(listening.server, listening.peer, listening.user, lines.one_line(body))
         before = exchange.body
         try:
-            self._waist.request(exchange)
+            self._pipeline.request(exchange)
             if exchange.answer is None:
                 if exchange.calls:
                     listening.era, listening.protocol = exchange.era, exchange.protocol
-                self._waist.passed_on(exchange, listening)
+                self._pipeline.passed_on(exchange, listening)
                 self._expect_no_answer()
         except Exception as error:
             self._failed(error, exchange)
@@ -87,9 +87,9 @@ class Wrapped:
         sent: bytes | None
         try:
             if read.kind == "unreadable":
-                sent = self._waist.unreadable(self._listening)
+                sent = self._pipeline.unreadable(self._listening)
             else:
-                sent = self._waist.message(self._listening, read.value, whole := lines.one_line(body))
+                sent = self._pipeline.message(self._listening, read.value, whole := lines.one_line(body))
                 if sent is whole and whole is body:
                     return frames.verdict(is_passed=True, notes=self._notes())
         except Exception as error:
@@ -100,7 +100,7 @@ class Wrapped:
         """The VERDICT on a line over its bound, of which only both ends are known: it cannot be judged."""
         rpc_id = lines.id_of(head, tail)
         text = f"a line is longer than {limits.STDIO_LINE_BYTES_MAX // limits.MIB} MiB"
-        self._waist.turned_away("too-large", text)
+        self._pipeline.turned_away("too-large", text)
         if way == frames.IN:
             refused = replies.unread(jsonrpc.Refusal(jsonrpc.INVALID_REQUEST, "too-large", text), rpc_id)
             return frames.verdict(is_passed=False, back=lossless.canonical(refused) + b"\n")
@@ -114,19 +114,19 @@ class Wrapped:
     def end(self, reason: str) -> bytes:
         """The VERDICT on the end of the server's output: errors for what a client still waits for, if it does."""
         self._is_over = True
-        sent = self._waist.closed(self._listening, reason)
+        sent = self._pipeline.closed(self._listening, reason)
         self._forget()
         return frames.verdict(is_passed=False, onward=sent)
 
     def lost(self) -> None:
         """The wrap process is gone, whether it said so or not."""
-        stopping = "sidecar_stopped" if self._ground.is_stopping else "wrap_gone"
+        stopping = "sidecar_stopped" if self._services.is_stopping else "wrap_gone"
         for call in self._listening.open_calls():
-            self._ground.end(call, "no_response", error_type="server_ended" if self._is_over else stopping)
+            self._services.end(call, "no_response", error_type="server_ended" if self._is_over else stopping)
         self._forget()
         if self._stray_lines:
             detail = f"lines of {self._listening.server.name} that are no messages"
-            self._ground.ledger.health("stray_lines", self._stray_lines, detail, self._ground.clock())
+            self._services.ledger.health("stray_lines", self._stray_lines, detail, self._services.clock())
 
     def restore(self, notes: list[bytes]) -> None:
         """Take up what another proxy knew of this process: its client, and calls whose answer is still to come."""
@@ -135,7 +135,7 @@ class Wrapped:
             if "row" not in said:
                 self._listening.era, self._listening.protocol = said["era"], said["protocol"]
                 if said["client"]:
-                    self._ground.links.clients[peer_of(self._listening)] = tuple(said["client"])
+                    self._services.correlation.clients[peer_of(self._listening)] = tuple(said["client"])
                 continue
             row = said["row"] | {"call_id": new_id(), "attrs": {"resumes": said["id"]}, "request": "", "truncated": 0}
             call = Call(
@@ -153,7 +153,7 @@ class Wrapped:
                 is_streamed=True,
             )
             self._listening.calls[jsonrpc.id_key(call.rpc_id)] = call
-            self._ground.links.opened(self._listening, call)
+            self._services.correlation.opened(self._listening, call)
             self._noted[call.id] = said["id"]
 
     def _exchange(self, server: Server, wrap: str, user: str, body: bytes) -> Exchange:
@@ -164,8 +164,8 @@ class Wrapped:
             headers={},
             body=body,
             address="",
-            seen_at=self._ground.clock(),
-            started=self._ground.timer(),
+            seen_at=self._services.clock(),
+            started=self._services.timer(),
             peer=wrap,
             user=user,
             era=self._listening.era if body else "handshake",
@@ -181,7 +181,7 @@ class Wrapped:
     def _give_up(self, call: Call) -> None:
         self._given_up.discard(call.id)
         if not call.is_ended:
-            self._ground.end(call, "cancelled", error_type="cancelled")
+            self._services.end(call, "cancelled", error_type="cancelled")
 
     def _stray(self) -> bytes:
         self._stray_lines += 1
@@ -198,7 +198,7 @@ class Wrapped:
             del listening.calls[key]
             if (name := self._noted.pop(call.id, None)) is not None:
                 notes.append(frames.note(name.encode(), b""))
-        client = self._ground.links.clients.get(peer_of(listening))
+        client = self._services.correlation.clients.get(peer_of(listening))
         if (said := (client, listening.era, listening.protocol)) != self._said:
             self._said = said
             facts = {"client": client, "era": listening.era, "protocol": listening.protocol}
@@ -207,20 +207,20 @@ class Wrapped:
 
     def _forget(self) -> None:
         peer = peer_of(self._listening)
-        self._ground.links.clients.pop(peer)
-        for call in self._ground.links.waiting_of(peer):
-            self._ground.end(call, "no_response", error_type="session_ended")
+        self._services.correlation.clients.pop(peer)
+        for call in self._services.correlation.waiting_of(peer):
+            self._services.end(call, "no_response", error_type="session_ended")
 
     def _refused(self, call: Call, status: str, error_type: str, text: str) -> bytes:
-        self._ground.end(call, status, error_type=error_type, error_message=text)
+        self._services.end(call, status, error_type=error_type, error_message=text)
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
     def _failed(self, error: Exception, exchange: Exchange) -> None:
-        self._waist.internal_failure(exchange, _said_of(error))
+        self._pipeline.internal_failure(exchange, _said_of(error))
 
     def _withheld(self, error: Exception, payload: Any) -> bytes | None:
         where = _said_of(error)
-        self._ground.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
+        self._services.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
         rpc_id = payload.get("id") if isinstance(payload, dict) else None
         call = self._listening.calls.get(jsonrpc.id_key(rpc_id))
         if call is None or call.is_ended:

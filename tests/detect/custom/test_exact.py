@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.detect.custom.exact import Table, table_of
+from sidecar.detect.custom.exact import ExactTable, table_of
 from sidecar.detect.custom.exact_form import form
 from sidecar.detect.custom.exact_list import DIGEST_BYTES, Damaged, Header, digest, key_id, key_of, parsed
 from sidecar.exact import build
@@ -98,7 +98,7 @@ def test_a_long_list_is_searched_right() -> None:
     known, others = [each for each in forms[::2] if each], [each for each in forms[1::2] if each]
     body = b"".join(sorted(digest(key, each) for each in known))
     header = Header("name", len(known), 0, (2,), (), True, key_id(key), hashlib.sha256(body).hexdigest())
-    table = Table(header, body, key)
+    table = ExactTable(header, body, key)
     assert all(map(table.has, known)) and not any(map(table.has, others))
 
 
@@ -124,7 +124,7 @@ def test_a_replaced_list_leaves_memory_at_once() -> None:
     """Lists are built anew every night; an old one does not wait for the garbage collector."""
     body = bytes(DIGEST_BYTES)
     before = sys.getrefcount(body)
-    table = Table(Header("name", 1, 0, (2,), (), True, "", ""), body, b"k")
+    table = ExactTable(Header("name", 1, 0, (2,), (), True, "", ""), body, b"k")
     assert table.find("grace hopper") == ([], False)
     del table
     assert sys.getrefcount(body) == before

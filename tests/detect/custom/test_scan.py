@@ -16,23 +16,23 @@ from sidecar.act.redact import mask_value
 from sidecar.detect.custom.exact import table_of
 from sidecar.detect.custom.keywords import words_parts
 from sidecar.detect.custom.regex_prefilter import gate_of_regex
-from sidecar.detect.custom.scan import NO_OWN, Own, OwnKind, regex_parts
+from sidecar.detect.custom.scan import NO_OWN, CustomKind, CustomKinds, regex_parts
 from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import mark, walk
 
 ENGINE = Engine([each for each in DETECTORS if each.kind == "pii.email"])
 
 
-def regex(pattern: str, **more: Any) -> OwnKind:
-    return OwnKind("own", 0.9, *regex_parts(pattern), **more)
+def regex(pattern: str, **more: Any) -> CustomKind:
+    return CustomKind("own", 0.9, *regex_parts(pattern), **more)
 
 
-def keywords(*words: str, **more: Any) -> OwnKind:
-    return OwnKind("own", 0.9, *words_parts(words), is_word=True, **more)
+def keywords(*words: str, **more: Any) -> CustomKind:
+    return CustomKind("own", 0.9, *words_parts(words), is_word=True, **more)
 
 
-def found(kind: OwnKind, payload: Any) -> list[str]:
-    return [span.value for span in ENGINE.scan(walk(payload), Own([kind])).spans if span.kind == "own"]
+def found(kind: CustomKind, payload: Any) -> list[str]:
+    return [span.value for span in ENGINE.scan(walk(payload), CustomKinds([kind])).spans if span.kind == "own"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_quick_look_misses_nothing(pattern: str, texts: list[str]) -> None:
         assume(False)
     assume(not made.search(b"") and gate_of_regex(pattern) is not None)
     kind = regex(pattern)
-    assert Own([kind]).found(walk(texts)) == Own([replace(kind, gates=())]).found(walk(texts))
+    assert CustomKinds([kind]).found(walk(texts)) == CustomKinds([replace(kind, gates=())]).found(walk(texts))
 
 
 DISGUISES = {
@@ -142,11 +142,11 @@ DISGUISES = {
 @pytest.mark.parametrize("name", DISGUISES)
 def test_own_kinds_are_seen_through_disguises(name: str) -> None:
     """What is undone for the built-in detectors is read by own kinds too, and masked in the record."""
-    own = Own(
+    own = CustomKinds(
         [
             regex(r"OC-\d{6}"),
             replace(keywords("Operation Lantern"), kind="words"),
-            OwnKind("list", 0.99, table=table_of(["Grace Hopper"])),
+            CustomKind("list", 0.99, table=table_of(["Grace Hopper"])),
         ]
     )
     payload = {"text": DISGUISES[name]("see Grace Hopper about OC-123456 and Operation Lantern today")}
@@ -158,7 +158,7 @@ def test_own_kinds_are_seen_through_disguises(name: str) -> None:
 
 def test_no_kind_takes_the_finding_of_another_away() -> None:
     """A rule about e-mail still holds where an own kind is surer of the same letters, and the other way round."""
-    own = Own([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
+    own = CustomKinds([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
     spans = ENGINE.scan(walk("to ada@corp.example"), own).spans
     assert {(span.kind, span.value) for span in spans} == {
         ("pii.email", "ada@corp.example"),
@@ -170,7 +170,7 @@ def test_no_kind_takes_the_finding_of_another_away() -> None:
 def test_the_scan_says_which_own_kinds_looked() -> None:
     """The number of detectors and their version tell one set of own kinds from another, whether they find anything or not."""
     plain = ENGINE.scan(walk("hello"))
-    one, other = (ENGINE.scan(walk("hello"), Own([regex(pattern)])) for pattern in ("abc", "abd"))
+    one, other = (ENGINE.scan(walk("hello"), CustomKinds([regex(pattern)])) for pattern in ("abc", "abd"))
     assert one.detectors == other.detectors == plain.detectors + 1
     assert len({plain.version, one.version, other.version}) == 3
     assert ENGINE.scan(walk("hello"), NO_OWN).version == plain.version
@@ -178,7 +178,7 @@ def test_the_scan_says_which_own_kinds_looked() -> None:
 
 def test_hostile_text_is_bounded_and_that_is_said() -> None:
     """A pattern that looks far ahead for each of a million letters ends soon, with what was found and a recorded gap."""
-    scan = ENGINE.scan(walk("a" * limits.MIB), Own([regex("a[^z]*z|a")]))
+    scan = ENGINE.scan(walk("a" * limits.MIB), CustomKinds([regex("a[^z]*z|a")]))
     assert len(scan.spans) == limits.OWN_SPANS_MAX
     assert scan.skipped == ("spans",) and scan.kinds_cut == {"own"}
 

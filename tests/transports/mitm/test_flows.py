@@ -14,8 +14,8 @@ import pytest
 
 from sidecar import limits
 from sidecar.settings import Server
-from sidecar.transports.http_policy import Passage
-from sidecar.transports.mitm.flows import HttpCarrier
+from sidecar.transports.http_policy import HttpPolicy
+from sidecar.transports.mitm.flows import MitmTransport
 from sidecar.transports.mitm.listener import SidecarMaster
 from sidecar.transports.mitm.tls import SidecarTls
 from tests.play import SECRETS, Play, aws_key
@@ -68,9 +68,9 @@ async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]
     behind = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{behind.sockets[0].getsockname()[1]}"
     play.server = Server(name="crm", listen=f"127.0.0.1:{port}", upstream=address)
-    passage = Passage(play.waist, [play.server])
-    carrier = HttpCarrier(passage)
-    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, passage, SidecarTls(None, {}))
+    http_policy = HttpPolicy(play.pipeline, [play.server])
+    carrier = MitmTransport(http_policy)
+    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, http_policy, SidecarTls(None, {}))
     assert await master.start_listeners() == []
     assert master.options.tcp_timeout == limits.IDLE_CONNECTION_S
     try:
@@ -112,14 +112,14 @@ def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: s
 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
-            real = play.waist.ground.judging.judged
+            real = play.pipeline.services.judging.judged
 
             def judged(message: Any, raw: bytes, now: float) -> Any:
                 if message.direction == broken:
                     raise RuntimeError("unforeseen")
                 return real(message, raw, now)
 
-            play.waist.ground.judging.judged = judged  # type: ignore[method-assign]
+            play.pipeline.services.judging.judged = judged  # type: ignore[method-assign]
             reader, writer = await ask(port)
             if broken == "response":
                 await asyncio.wait_for(upstream.arrived.wait(), 30)

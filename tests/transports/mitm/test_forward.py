@@ -13,14 +13,14 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from sidecar.settings import Server
-from sidecar.transports.http_policy import Passage
-from sidecar.transports.mitm.dispatch import Roads
-from sidecar.transports.mitm.flows import HttpCarrier
+from sidecar.transports.http_policy import HttpPolicy
+from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.mitm.flows import MitmTransport
 from sidecar.transports.mitm.forward import forward_spec
 from sidecar.transports.mitm.listener import SidecarMaster, this_master
-from sidecar.transports.mitm.passthrough import Passing
+from sidecar.transports.mitm.passthrough import Passthrough
 from sidecar.transports.mitm.tls import SidecarTls
-from sidecar.transports.routing import Others
+from sidecar.transports.routing import OtherHosts
 from tests.play import SECRETS, Play, aws_key
 from tests.ports import free_port
 
@@ -57,17 +57,17 @@ async def listening(
     sockets = [await asyncio.start_server(host.serve, "127.0.0.1", 0) for host in (crm, other)]
     crm.port, other.port = (each.sockets[0].getsockname()[1] for each in sockets)
     play.server = Server(name="crm", upstream=make(crm.port))
-    passage = Passage(play.waist, [play.server])
-    carrier = HttpCarrier(passage)
-    others = Others(lambda *row: play.waist.ground.ledger.health(*row, play.now))
-    roads = Roads(passage.routes, others, own=[("127.0.0.1", port)], passes_others=passes_others)
-    hooks, specs = Passing(roads, carrier.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
-    master = carrier.master = SidecarMaster((play.server,), hooks, passage, SidecarTls(None, {}), roads, specs)
+    http_policy = HttpPolicy(play.pipeline, [play.server])
+    carrier = MitmTransport(http_policy)
+    other_hosts = OtherHosts(lambda *row: play.pipeline.services.ledger.health(*row, play.now))
+    dispatcher = Dispatcher(http_policy.routing, other_hosts, own=[("127.0.0.1", port)], passes_others=passes_others)
+    hooks, specs = Passthrough(dispatcher, carrier.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
+    master = carrier.master = SidecarMaster((play.server,), hooks, http_policy, SidecarTls(None, {}), dispatcher, specs)
     assert await master.start_listeners() == []
     try:
         yield play, crm, other, port
     finally:
-        others.write()
+        other_hosts.write()
         await master.stop_listeners()
         master.cut_connections()
         while not master.is_idle:
