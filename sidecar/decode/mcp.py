@@ -1,4 +1,4 @@
-"""What a message means: the methods of every MCP revision, and where a message says who and what it is about.
+"""What a message means: where it says who sent it and what it is about, and what its answer says.
 
 Revisions: 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25 (``handshake`` era) and 2026-07-28 (``modern`` era, stateless).
 """
@@ -8,36 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sidecar.methods import INITIALIZE, METHODS, MODERN_REVISION, Method, method_of
+
 Era = Literal["handshake", "modern"]
 
 HANDSHAKE_REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-MODERN_REVISION: Final = "2026-07-28"
 
 REVISION: Final = re.compile(r"\d{4}-\d\d-\d\d")
 """The form of every revision's name, those to come included."""
 
 _META: Final = "io.modelcontextprotocol/"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
-_LISTS: Final = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources"}
-
-METHODS: Final = frozenset(
-    """
-    initialize ping server/discover tools/list tools/call resources/list resources/templates/list resources/read
-    resources/subscribe resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel
-    sampling/createMessage elicitation/create roots/list subscriptions/listen
-    tasks/get tasks/result tasks/list tasks/cancel tasks/update
-    notifications/initialized notifications/cancelled notifications/progress notifications/message
-    notifications/tools/list_changed notifications/prompts/list_changed notifications/resources/list_changed
-    notifications/resources/updated notifications/roots/list_changed notifications/elicitation/complete
-    notifications/tasks/status notifications/tasks notifications/subscriptions/acknowledged
-    """.split()
-)
-"""Every method of every revision; another one is passed on, judged like any, and recorded under its own name."""
-
-HANDSHAKES: Final = frozenset({"initialize", "server/discover"})
-"""Methods by which peers find a common revision: a JSON-RPC error to one of them changes the era the client speaks."""
-
-LISTS: Final = frozenset(_LISTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +35,18 @@ class MessageFields:
 
 
 def facts(message: Mapping[str, Any]) -> MessageFields:
-    """The facts of a request or notification; anything missing or of the wrong type is empty."""
-    method = message.get("method", "")
+    """What a request or notification says of itself; anything missing or of the wrong type is empty."""
+    method = _text(message.get("method"))
+    known = method_of(method)
     params = _mapping(message.get("params"))
     meta = _mapping(params.get("_meta"))
-    info = _mapping(params.get("clientInfo") if method == "initialize" else meta.get(_META + "clientInfo"))
-    protocol = params.get("protocolVersion") if method == "initialize" else meta.get(_META + "protocolVersion")
+    info = _mapping(params.get("clientInfo") if method == INITIALIZE else meta.get(_META + "clientInfo"))
+    protocol = params.get("protocolVersion") if method == INITIALIZE else meta.get(_META + "protocolVersion")
     trace = _TRACEPARENT.match(_text(meta.get("traceparent")))
     return MessageFields(
         method=method,
-        tool=_subject(method, params),
-        args=_arguments(method, params),
+        tool=_subject(known, params),
+        args=_mapping(params.get(known.arguments)) if known.arguments else params,
         trace_id=trace.group(1) if trace else "",
         protocol=_text(protocol)[:40],
         client=_text(info.get("name"))[:100],
@@ -72,22 +54,14 @@ def facts(message: Mapping[str, Any]) -> MessageFields:
     )
 
 
-def _subject(method: str, params: Mapping[str, Any]) -> str:
-    """The tool, prompt, resource or task a request is about."""
-    if method in ("tools/call", "prompts/get"):
-        return _text(params.get("name"))
-    if method.startswith(("resources/", "notifications/resources/")):
-        return _text(params.get("uri"))
-    if method.startswith("tasks/"):
-        return _text(params.get("taskId"))
-    if method == "completion/complete":
-        reference = _mapping(params.get("ref"))
-        return _text(reference.get("name") or reference.get("uri"))
-    return ""
-
-
-def _arguments(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(params.get("arguments")) if method in ("tools/call", "prompts/get") else params
+def _subject(method: Method, params: Mapping[str, Any]) -> str:
+    """The tool, prompt, resource, task or reference a message is about."""
+    if not method.subject:
+        return ""
+    value = params.get(method.subject)
+    if isinstance(value, dict):
+        return _text(value.get("name") or value.get("uri"))
+    return _text(value)
 
 
 def era_of(header: str, protocol: str) -> Era:
@@ -102,7 +76,8 @@ def era_of(header: str, protocol: str) -> Era:
 
 def listed(method: str, payload: Any) -> tuple[str, list[Any]]:
     """The key and the entries of a list result: ``("tools", [...])``; an empty key when the payload is no such list."""
-    key = _LISTS.get(method, "")
+    known = METHODS.get(method)
+    key = known.lists if known is not None else ""
     entries = _mapping(_mapping(payload).get("result")).get(key) if key else None
     return (key, entries) if isinstance(entries, list) else ("", [])
 

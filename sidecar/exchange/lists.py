@@ -11,12 +11,7 @@ from sidecar import limits
 from sidecar.act.redact import Replace, marked
 from sidecar.decode import lossless, mcp
 from sidecar.events import Message, Span
-
-CALLED_BY: Final = {
-    "tools": ("tools/call", "name"),
-    "prompts": ("prompts/get", "name"),
-    "resources": ("resources/read", "uri"),
-}
+from sidecar.methods import MEMBER_METHODS
 
 _SENTINEL: Final = ("=?base64?", "?=")
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/=]*)\?=")
@@ -41,11 +36,11 @@ def without_denied(
     key, entries = mcp.listed(message.method, message.payload)
     if not key:
         return raw, 0
-    method, field = CALLED_BY[key]
+    method = MEMBER_METHODS[key]
 
     def may_use(entry: Any) -> bool:
-        subject = entry.get(field) if isinstance(entry, dict) else None
-        asked = replace(message, direction="request", kind="request", method=method, args={}, payload=None, size=0)
+        subject = entry.get(method.subject) if isinstance(entry, dict) else None
+        asked = replace(message, direction="request", kind="request", method=method.name, args={}, payload=None, size=0)
         return is_listed(replace(asked, tool=subject if isinstance(subject, str) else ""))
 
     kept = [index for index, entry in enumerate(entries) if index not in withheld and may_use(entry)]

@@ -6,9 +6,10 @@ a tool result with ``isError`` reaches the model; positive error codes carry no 
 
 from typing import Any, Final
 
-from sidecar.decode import jsonrpc, lossless, mcp
+from sidecar.decode import jsonrpc, lossless
 from sidecar.decode.sse import message_event
 from sidecar.exchange.state import EVENT_STREAM, Exchange, Reply
+from sidecar.methods import HANDSHAKES, method_of
 
 REFUSED: Final = 1403
 """Our code for a policy's refusal, outside of every range JSON-RPC and MCP reserve."""
@@ -28,7 +29,7 @@ def refusal_text(message: str, rule: str) -> str:
 def refusal(rpc_id: Any, method: str, era: str, text: str, *, rule: str, call_id: str) -> dict[str, Any]:
     """The JSON-RPC answer that refuses a request: a failed tool result where there can be one, else an error."""
     decision = {"call_id": call_id, "rule": rule}
-    if method != "tools/call":
+    if not method_of(method).is_tool_call:
         error = {"code": REFUSED, "message": text, "data": decision}
         return {"jsonrpc": "2.0", "id": rpc_id, "error": error}
     result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {_DECISION: decision}}
@@ -42,7 +43,7 @@ def refused(exchange: Exchange, methods: list[str], payload: Any) -> Reply:
 
     A refused handshake is a 403: a JSON-RPC error would only make the client fall back to an older revision.
     """
-    status = 403 if any(method in mcp.HANDSHAKES for method in methods) else 200
+    status = 403 if any(method in HANDSHAKES for method in methods) else 200
     return in_accepted_form(exchange, status, lossless.canonical(payload))
 
 

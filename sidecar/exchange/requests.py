@@ -16,6 +16,7 @@ from sidecar.exchange import lists, replies
 from sidecar.exchange.services import Services, wire_finding
 from sidecar.exchange.state import EVENT_STREAM, JSON, Exchange, Reply
 from sidecar.judging.message_judge import redacted, with_finding
+from sidecar.methods import CANCELLED, INITIALIZE, is_of_tasks, method_of
 from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
@@ -161,7 +162,7 @@ class Requests:
         for member in members:
             params = member.get("params")
             name = params.get("name", "") if isinstance(params, dict) else ""
-            is_named = member.get("method") in ("tools/call", "prompts/get")
+            is_named = method_of(member.get("method", "")).subject == "name"
             if is_named and not isinstance(name, str):
                 raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "not-a-name", "the name of a tool or prompt is a string")
             if any(len(str(each)) > limits.NAME_CHARS_MAX for each in (member.get("method", ""), name, member.get("id"))):
@@ -245,11 +246,7 @@ class Requests:
             if asked is not None:
                 return self._answer(asked, value, kind, raw, now), asked
         facts = mcp.facts(value)
-        task = (
-            self._services.continuations.task("server", exchange.server.name, value)
-            if facts.method.startswith("tasks/")
-            else None
-        )
+        task = self._services.continuations.task("server", exchange.server.name, value) if is_of_tasks(facts.method) else None
         message, known = self._message(exchange, facts, value, kind, len(raw), now)
         if task is not None:
             message = replace(message, tool=task.tool)
@@ -317,7 +314,7 @@ class Requests:
             session=session.id,
         )
         known: dict[str, Any] = {"session_kind": session.kind, **self._services.carried(exchange)}
-        if header and facts.protocol and facts.protocol != header and facts.method != "initialize":
+        if header and facts.protocol and facts.protocol != header and facts.method != INITIALIZE:
             known["anomalies"] = ["version-mismatch"]
         return message, known
 
@@ -339,7 +336,7 @@ class Requests:
             exchange.notifications.append(call)
             self._services.ledger.begin(call)
             call.spent_s += self._services.timer() - exchange.began
-            if call.method == "notifications/cancelled":
+            if call.method == CANCELLED:
                 self._cancelled(exchange, call)
         else:
             known = self._services.correlation.settle(exchange, call.rpc_id)

@@ -12,6 +12,7 @@ from sidecar.exchange.server_messages import ServerMessages
 from sidecar.exchange.services import Services, wire_finding
 from sidecar.exchange.state import Exchange, Reply, session_in
 from sidecar.judging.message_judge import redacted
+from sidecar.methods import ACKNOWLEDGED, HANDSHAKES, INITIALIZE, TOOLS_CALL, method_of
 from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.catalogue import Catalogue
@@ -156,7 +157,7 @@ class Responses:
         if kind == "request":
             return self._server_messages.question(exchange, payload, raw, began, is_replay)
         if kind == "notification":
-            if payload["method"] == "notifications/subscriptions/acknowledged" and isinstance(payload.get("params"), dict):
+            if payload["method"] == ACKNOWLEDGED and isinstance(payload.get("params"), dict):
                 self._catalogue.subscribed(exchange, payload["params"])
             return self._server_messages.notification(exchange, payload, raw, began, is_replay)
         call, is_open = self._answered(exchange, payload, kind, is_replay)
@@ -166,10 +167,10 @@ class Responses:
         now = self._services.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
         judged = self._services.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
-        if call.method == "initialize" and kind == "result" and is_open:
+        if call.method == INITIALIZE and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
         sent, is_refused = self._acted(exchange, call, judged, now)
-        if is_refused and call.method in mcp.HANDSHAKES and not exchange.is_event_stream:
+        if is_refused and call.method in HANDSHAKES and not exchange.is_event_stream:
             # An error on 200 would only make the client fall back to another revision.
             exchange.answer = Reply(403, sent)
         if not is_open:
@@ -261,7 +262,7 @@ class Responses:
     def _valid_redaction(self, call: Call, judged: Judgement) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
         message = judged.message
-        schema = self._correlation.schema(call.server.name, message.tool) if message.method == "tools/call" else None
+        schema = self._correlation.schema(call.server.name, message.tool) if message.method == TOOLS_CALL else None
         try:
             sent = redacted(judged, True if schema is None else schema)
         except ValueError:
@@ -271,7 +272,7 @@ class Responses:
         return None if has_outgrown else sent
 
     def _listed(self, exchange: Exchange, call: Call, judged: Judgement, sent: bytes, now: float) -> bytes:
-        if call.method not in mcp.LISTS:
+        if not method_of(call.method).lists:
             return sent
         message = judged.message
         self._catalogue.seen(exchange, call, message)

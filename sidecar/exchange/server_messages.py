@@ -10,6 +10,7 @@ from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
 from sidecar.judging.carry_over import CarryOver
 from sidecar.judging.message_judge import redacted
+from sidecar.methods import CANCELLED, PROGRESS, is_of_tasks
 from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
@@ -57,7 +58,7 @@ class ServerMessages:
         # A replay is of what was said before, and joins nothing.
         carry_over = None if is_replay else _tails(parent or exchange)
         judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, carry_over)
-        if facts.method == "notifications/cancelled":
+        if facts.method == CANCELLED:
             self._withdrawn(exchange, facts)
         verdict = judged.verdict
         is_blocked = verdict.action == "block"
@@ -107,7 +108,7 @@ class ServerMessages:
     def _parent(self, exchange: Exchange, payload: Any) -> Call | None:
         """The open call a message of the server belongs to: by its progress token, else the one whose stream it is on."""
         method = payload.get("method") if isinstance(payload, dict) else ""
-        if method == "notifications/progress":
+        if method == PROGRESS:
             call = self._services.continuations.progressing(exchange, payload)
             if call is not None and not call.is_ended:
                 return call
@@ -126,7 +127,7 @@ class ServerMessages:
         caller = parent.caller if parent else stranger
         session = self._services.session_of(exchange, caller, now)
         task = self._services.continuations.task("server", exchange.server.name, payload)
-        is_of_task = task is not None and facts.method.startswith("notifications/tasks")
+        is_of_task = task is not None and is_of_tasks(facts.method)
         message = Message(
             server=exchange.server.name,
             direction="response",

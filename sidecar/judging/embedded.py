@@ -12,6 +12,7 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.decode import lossless
 from sidecar.events import ACTIONS, Message, Path, Scan, Span, Verdict
+from sidecar.methods import ELICIT, LIST_ROOTS, SAMPLE
 from sidecar.policy.spans import merged
 
 _DECLINE: Final = {"action": "decline"}
@@ -39,7 +40,7 @@ class EmbeddedMessage:
     @property
     def can_be_declined(self) -> bool:
         """Whether it is an answer that can be replaced by a person's no."""
-        return self.message.direction == "request" and self.message.method == "elicitation/create"
+        return self.message.direction == "request" and self.message.method == ELICIT
 
 
 def parts(message: Message) -> list[EmbeddedMessage]:
@@ -107,11 +108,11 @@ def _question(message: Message, root: Path, value: Mapping[str, Any]) -> Embedde
 
 def _answer(message: Message, root: Path, value: Mapping[str, Any]) -> EmbeddedMessage:
     """An answer does not say what it answers, but no two of the three questions have answers of the same form."""
-    method = "sampling/createMessage"
+    method = SAMPLE
     if "action" in value:
-        method = "elicitation/create"
+        method = ELICIT
     elif "roots" in value:
-        method = "roots/list"
+        method = LIST_ROOTS
     return EmbeddedMessage(
         replace(message, kind="result", method=method, tool="", args={}, payload={"result": value}), root, ("result",)
     )

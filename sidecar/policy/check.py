@@ -6,11 +6,11 @@ from typing import Final
 
 import re2
 
-from sidecar.decode.mcp import METHODS
 from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
 from sidecar.inventory.definition import LISTED
+from sidecar.methods import METHODS
 from sidecar.policy import fakes, fields, model
 from sidecar.policy.build import Source
 from sidecar.policy.match import is_glob

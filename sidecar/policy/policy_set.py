@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from sidecar.decode.mcp import METHODS
 from sidecar.detect.custom.scan import NO_OWN, CustomKinds
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
+from sidecar.methods import METHODS
 from sidecar.policy.expr import Expression
 from sidecar.policy.match import Match
 from sidecar.policy.model import Case, Profile

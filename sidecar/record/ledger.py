@@ -16,6 +16,7 @@ from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
 from sidecar.judging.carry_over import CarryOver
+from sidecar.methods import TASK_RESULT
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.replacements import Replacements
 from sidecar.record import peer_info
@@ -120,7 +121,7 @@ class Call:
     @property
     def answers_as(self) -> str:
         """The method whose form of result answers it: what a task of a tool brings is that tool's result."""
-        return self.origin.method if self.origin is not None and self.method == "tasks/result" else self.method
+        return self.origin.method if self.origin is not None and self.method == TASK_RESULT else self.method
 
     def mark(self, anomaly: str) -> None:
         """Something about its messages that a well-behaved peer does not do, as one word for the record."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.decode import mcp
+from sidecar.methods import HANDSHAKES, INITIALIZE
 
 _META: Final = "io.modelcontextprotocol/"
 _NOTHING: Final[dict[str, str]] = {}
@@ -19,7 +19,7 @@ def of_request(method: str, said: Any) -> dict[str, str]:
     params = said.get("params") if isinstance(said, dict) else None
     if not isinstance(params, dict):
         return _NOTHING
-    if method == "initialize":
+    if method == INITIALIZE:
         able = params.get("capabilities")
     else:
         meta = params.get("_meta")
@@ -39,7 +39,7 @@ def of_answer(method: str, said: Any) -> tuple[dict[str, Any], dict[str, str]]:
         columns["result_type"] = kind[: limits.WORD_CHARS_MAX]
     meta = result.get("_meta")
     info = meta.get(_META + "serverInfo") if isinstance(meta, dict) else None
-    if method in mcp.HANDSHAKES:
+    if method in HANDSHAKES:
         info = info or result.get("serverInfo")
         if text := _capabilities(result.get("capabilities")):
             attributes["server_capabilities"] = text

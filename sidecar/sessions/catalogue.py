@@ -10,9 +10,9 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.decode import lossless, mcp, sse
 from sidecar.events import Caller, Message
-from sidecar.exchange.lists import CALLED_BY
 from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
+from sidecar.methods import LISTEN, MEMBER_METHODS
 from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import Bounded, Peer, peer_of
@@ -36,7 +36,7 @@ class Catalogue:
         names = self._names.setdefault((message.server, kind), set())
         if "cursor" not in call.args:
             names.clear()
-        field = CALLED_BY[kind][1]
+        field = MEMBER_METHODS[kind].subject
         names |= {name for each in entries if isinstance(each, dict) and isinstance(name := each.get(field), str)}
         while len(names) > limits.LISTED_NAMES_MAX:
             names.pop()
@@ -48,7 +48,7 @@ class Catalogue:
         """A server acknowledged a subscription: what its stream will tell of, as far as it is about lists."""
         honoured = params.get("notifications")
         if isinstance(honoured, dict):
-            exchange.subscribed = frozenset(kind for kind in CALLED_BY if honoured.get(f"{kind}ListChanged") is True)
+            exchange.subscribed = frozenset(kind for kind in MEMBER_METHODS if honoured.get(f"{kind}ListChanged") is True)
 
     def changed(self, old: PolicySet, new: PolicySet) -> None:
         """Other policies are in force: tell every client that listens and whose list is another one now."""
@@ -72,16 +72,16 @@ class Catalogue:
         """The kinds of list this stream's client wants to be told of, for which caller, and what marks the notice as its."""
         if stream.method == "GET":
             listed = self._listers.get(peer_of(stream)) or {}
-            return [(kind, listed[kind], {}) for kind in CALLED_BY if kind in listed]
-        call = next((call for call in stream.open_calls() if call.method == "subscriptions/listen"), None)
+            return [(kind, listed[kind], {}) for kind in MEMBER_METHODS if kind in listed]
+        call = next((call for call in stream.open_calls() if call.method == LISTEN), None)
         if call is None:
             return []
         meta = {"_meta": {_SUBSCRIPTION_ID: call.rpc_id}}
-        return [(kind, call.caller, meta) for kind in CALLED_BY if kind in stream.subscribed]
+        return [(kind, call.caller, meta) for kind in MEMBER_METHODS if kind in stream.subscribed]
 
     def _differs(self, old: PolicySet, new: PolicySet, server: str, kind: str, caller: Caller) -> bool:
         now, judging, definitions = self._services.clock(), self._services.judging, self._services.definitions
-        method = CALLED_BY[kind][0]
+        method = MEMBER_METHODS[kind].name
         for name in self._names.get((server, kind), ()):
             asked = Message(server, "request", "request", method, tool=name, caller=caller)
             before, after = (

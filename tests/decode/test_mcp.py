@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.decode import lossless, mcp
+from sidecar.methods import METHODS
 from sidecar.sessions.identity import Sessions
 
 KEY = b"k" * 32
@@ -78,7 +79,7 @@ def test_recorded_traffic_of_every_revision_is_understood() -> None:
         if isinstance(value, dict):
             if isinstance(value.get("method"), str) and value.get("jsonrpc") == "2.0":
                 seen += 1
-                if value["method"] not in mcp.METHODS:
+                if value["method"] not in METHODS:
                     unknown.add(value["method"])
             for inner in value.values():
                 visit(inner)
