@@ -24,7 +24,7 @@ ORDER = [
     ["settings"],
     ["document"],
     ["wrap"],
-    ["addresses", "events", "methods", "limits", "errors"],
+    ["addresses", "events", "methods", "outcomes", "limits", "errors"],
 ]
 """Left to right: each may import those after it, and its own."""
 

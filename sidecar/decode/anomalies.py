@@ -7,15 +7,16 @@ a lone surrogate), so bytes that were judged in one reading must not be passed o
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
 from sidecar.decode import jsonrpc, lossless
+from sidecar.outcomes import Anomaly
 
-TEXTS: Final = {
+TEXTS: Final[Mapping[Anomaly, str]] = {
     "encoded": "the body has a content coding, which some servers undo and others do not",
     "charset": "the Content-Type names a charset, which some servers follow and others do not",
     "byte-order-mark": "the body begins with a byte order mark, which some parsers refuse and others skip",
@@ -39,7 +40,7 @@ class Settled:
 
     value: Any
     body: bytes
-    anomalies: tuple[str, ...]
+    anomalies: tuple[Anomaly, ...]
 
 
 def settle(data: bytes, charset: str = "") -> Settled:
@@ -74,7 +75,7 @@ def settle(data: bytes, charset: str = "") -> Settled:
     return Settled(value, body, tuple(anomalies))
 
 
-def in_answer(data: bytes) -> tuple[str, ...]:
+def in_answer(data: bytes) -> tuple[Anomaly, ...]:
     """The anomalies of a JSON text that a server sent, but for equal keys. Costs next to nothing where there is none."""
     has_escape = b"\\u" in data
     if data.isascii() and not has_escape and b"NaN" not in data and b"Infinity" not in data:
@@ -82,7 +83,7 @@ def in_answer(data: bytes) -> tuple[str, ...]:
     return tuple(_in_answer(data, has_escape))
 
 
-def _in_answer(data: bytes, has_escape: bool) -> Iterator[str]:
+def _in_answer(data: bytes, has_escape: bool) -> Iterator[Anomaly]:
     if data.startswith(BOM_UTF8):
         yield "byte-order-mark"
     if not data.isascii() and not _is_utf8(data):
@@ -93,11 +94,13 @@ def _in_answer(data: bytes, has_escape: bool) -> Iterator[str]:
         yield "lone-surrogate"
 
 
-def _text(data: bytes, charset: str) -> tuple[str, list[str]]:
+def _text(data: bytes, charset: str) -> tuple[str, list[Anomaly]]:
     """The text in its own encoding, and what is odd about that."""
-    anomalies: list[str] = []
+    anomalies: list[Anomaly] = []
     codec = json.detect_encoding(data)
-    family = "utf-8" if codec.startswith("utf-8") else codec[:6]
+    family: Literal["utf-8", "utf-16", "utf-32"] = "utf-8"
+    if not codec.startswith("utf-8"):
+        family = "utf-16" if codec.startswith("utf-16") else "utf-32"
     if charset:
         # Some servers follow the label and others the bytes, so the two must say the same.
         if _LABELS.get(charset) != family:

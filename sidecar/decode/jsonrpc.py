@@ -9,13 +9,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
 from sidecar import limits
 from sidecar.decode import lossless
 from sidecar.events import Kind
+from sidecar.outcomes import Anomaly
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -41,21 +42,25 @@ _KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
 
 Id = str | int | None
 
+Reason = Anomaly | Literal["refused", "failed"]
+"""One word for why bytes are refused: what is odd about them, or that the sidecar or the server says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why bytes are not a message that may be passed on: a JSON-RPC error code, a stable word, and a sentence."""
 
     code: int
-    reason: str
+    reason: Reason
     text: str
 
 
 class NotAMessage(Exception):
     """The bytes cannot be passed on as a JSON-RPC message; ``refusal`` says why."""
 
-    def __init__(self, code: int, reason: str, text: str) -> None:
-        self.refusal = Refusal(code, reason, text)
+    def __init__(self, code: int, anomaly: Anomaly, text: str) -> None:
+        self.anomaly = anomaly
+        self.refusal = Refusal(code, anomaly, text)
         super().__init__(text)
 
 

@@ -4,8 +4,8 @@ from sidecar.decode import lossless, sse
 from sidecar.exchange import replies
 from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
-from sidecar.record.ledger import Call
-from sidecar.sessions.correlation import peer_of
+from sidecar.outcomes import ErrorType, Status
+from sidecar.sessions.call import Call, CallState
 
 
 class Completion:
@@ -34,8 +34,7 @@ class Completion:
             if self._services.is_stopping:
                 self._services.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
             elif reason == "client" or call.is_cancelled:
-                error_type = "client_left" if reason == "client" else "cancelled"
-                self._services.end_on(exchange, call, "cancelled", error_type=error_type)
+                self._services.end_on(exchange, call, "cancelled", error_type=_why_cancelled(reason))
             elif exchange.is_resumable:
                 self.wait_elsewhere(exchange)
             else:
@@ -48,17 +47,17 @@ class Completion:
         calls = exchange.open_calls()
         exchange.answer = self._services.failure(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
-            error_type = "timeout" if exchange.is_timed_out else "unreachable"
+            error_type: ErrorType = "timeout" if exchange.is_timed_out else "unreachable"
             self._services.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
 
     def wait_elsewhere(self, exchange: Exchange) -> None:
         """The answer is expected on another exchange; the table of open calls knows what it will answer."""
         is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._services.open_streams.of(exchange) is None
         for call in exchange.open_calls():
-            call.is_waiting = True
+            call.move(CallState.WAITING)
             if is_over:
                 self._services.end_on(exchange, call, "no_response", error_type="session_ended")
-            elif self._correlation.open.get(call.link) is not call:
+            elif call.key is None or self._correlation.open.get(call.key) is not call:
                 # A later request took its id, so an answer on another stream would be the later one's.
                 self._services.end_on(exchange, call, "no_response", error_type="duplicate_id")
         exchange.calls.clear()
@@ -66,7 +65,8 @@ class Completion:
     def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
         """The error a client reads in an open stream whose server will not answer any more."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
-        status, error_type = ("upstream_error", "stream_broken") if reason else ("no_response", "stream_ended")
+        status: Status = "upstream_error" if reason else "no_response"
+        error_type: ErrorType = "stream_broken" if reason else "stream_ended"
         if exchange.transport == "stdio":
             error_type = "server_ended"
         self._services.end_on(exchange, call, status, error_type=error_type, error_message=text)
@@ -76,14 +76,18 @@ class Completion:
     def _session_over(self, exchange: Exchange, reason: str) -> bytes:
         """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
         tail = b""
-        peer = peer_of(exchange)
+        peer = exchange.peer
         self._correlation.clients.pop(peer)
         for call in self._correlation.waiting_of(peer):
             if reason == "client" or call.is_cancelled:
-                self._services.end(call, "cancelled", error_type="client_left" if reason == "client" else "cancelled")
-            elif self._services.is_stopping or call.row["direction"] == "response":
-                error_type = "sidecar_stopped" if self._services.is_stopping else "session_ended"
+                self._services.end(call, "cancelled", error_type=_why_cancelled(reason))
+            elif self._services.is_stopping or call.row.direction == "response":
+                error_type: ErrorType = "sidecar_stopped" if self._services.is_stopping else "session_ended"
                 self._services.end(call, "no_response", error_type=error_type)
             else:
                 tail += self._unanswered(exchange, call, reason)
         return tail
+
+
+def _why_cancelled(reason: str) -> ErrorType:
+    return "client_left" if reason == "client" else "cancelled"

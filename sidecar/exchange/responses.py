@@ -13,14 +13,18 @@ from sidecar.exchange.services import Services, wire_finding
 from sidecar.exchange.state import Exchange, Reply, session_in
 from sidecar.judging.message_judge import redacted
 from sidecar.methods import ACKNOWLEDGED, HANDSHAKES, INITIALIZE, TOOLS_CALL, method_of
+from sidecar.outcomes import Anomaly, ErrorType, Status, http_error, rpc_error
 from sidecar.policy.judgement import Judgement
-from sidecar.record.ledger import Call
+from sidecar.sessions.call import Call
 from sidecar.sessions.catalogue import Catalogue
-from sidecar.sessions.correlation import peer_of
 from sidecar.sessions.open_streams import own_endpoint
 
 _CANCELLED: Final = "-32800"
 """The code by which servers of the Python SDK answer a request that its client cancelled."""
+
+Outcome = tuple[Status, ErrorType]
+
+_REFUSED: Final[Outcome] = ("blocked", "policy")
 
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
 
@@ -64,7 +68,7 @@ class Responses:
             self._completion.wait_elsewhere(exchange)
             return
         for call in open_calls:
-            self._services.end_on(exchange, call, "error", error_type=f"http_{exchange.status}")
+            self._services.end_on(exchange, call, "error", error_type=http_error(exchange.status))
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
@@ -91,7 +95,7 @@ class Responses:
         if not event.data:
             return raw
         payload = jsonrpc.read_leniently(event.data)
-        is_replay = event.id is not None and self._correlation.is_replay(exchange, event.id, event.data)
+        is_replay = event.id is not None and self._correlation.is_replay(exchange.peer, event.id, event.data)
         take = self._batch if isinstance(payload, list) else self._message
         data = take(exchange, payload, event.data, began, is_replay)
         if data is None:
@@ -169,45 +173,46 @@ class Responses:
         judged = self._services.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
         if call.method == INITIALIZE and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
-        sent, is_refused = self._acted(exchange, call, judged, now)
-        if is_refused and call.method in HANDSHAKES and not exchange.is_event_stream:
+        sent, refusal = self._act(exchange, call, judged, now)
+        if refusal and call.method in HANDSHAKES and not exchange.is_event_stream:
             # An error on 200 would only make the client fall back to another revision.
             exchange.answer = Reply(403, sent)
         if not is_open:
             if call.is_ended:
                 self._services.replayed(call)
             elif payload:
-                call.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
+                call.row.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
             return sent
-        if not is_refused:
+        if not refusal:
             self._services.continuations.learn(call, payload, "server")
         self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
-        self._ledger.note(call, judged, now)
-        call.spent_s += self._services.timer() - began
-        status, error_type = ("blocked", "policy") if is_refused else _outcome(payload, kind, exchange.status)
+        self._ledger.note(call.record, judged, now)
+        call.spend(self._services.timer() - began)
+        status, error_type = _REFUSED if refusal else _outcome(payload, kind, exchange.status)
         if call.is_cancelled:
-            call.attribute("cancelled", "before its answer")
+            call.row.describe("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
-        self._services.end_on(exchange, call, status, answer=judged, error_type=error_type)
+        text = self._judging.masked_text(refusal, judged) if refusal else ""
+        self._services.end_on(exchange, call, status, response=judged, error_type=error_type, error_message=text)
         return sent
 
     def _remark(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
         """What is remarkable about an answer beside what it says; ``payload`` is None for what is no message."""
         if changed_to:
-            call.attribute("response_sent_bytes", str(changed_to))
+            call.row.describe("response_sent_bytes", str(changed_to))
         if exchange.event_id:
-            call.attribute("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
+            call.row.describe("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
         rpc_id = payload.get("id") if payload is not None else None
         if payload is None:
-            call.mark("not-jsonrpc")
+            call.row.mark("not-jsonrpc")
         elif rpc_id is None:
-            call.mark("no-id")
+            call.row.mark("no-id")
         elif rpc_id != call.rpc_id or type(rpc_id) is not type(call.rpc_id):
-            call.mark("id-in-other-form")
+            call.row.mark("id-in-other-form")
         if exchange.response_headers.get("content-encoding", "identity") != "identity":
-            call.mark("encoded")
+            call.row.mark("encoded")
 
-    def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[str, ...]]:
+    def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[Anomaly, ...]]:
         """The bytes to judge and pass on, and what was odd about those that came.
 
         Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
@@ -224,12 +229,12 @@ class Responses:
                 return anomalies.settle(raw).body, odd
         return single, odd
 
-    def _tell(self, exchange: Exchange, odd: tuple[str, ...]) -> None:
+    def _tell(self, exchange: Exchange, odd: tuple[Anomaly, ...]) -> None:
         """Record what was odd: with the call that waits here, else by itself."""
         call = next(iter(exchange.open_calls()), None)
         for name in odd:
             if call is not None:
-                call.mark(name)
+                call.row.mark(name)
             else:
                 self._services.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
 
@@ -245,8 +250,8 @@ class Responses:
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
-    def _acted(self, exchange: Exchange, call: Call, judged: Judgement, now: float) -> tuple[bytes, bool]:
-        """The bytes to send for an answer after its verdict, and whether it was refused."""
+    def _act(self, exchange: Exchange, call: Call, judged: Judgement, now: float) -> tuple[bytes, str]:
+        """The bytes to send for an answer after its verdict, and where it is refused what its client reads."""
         verdict = judged.verdict
         text = replies.refusal_text(verdict.message, verdict.rule)
         if verdict.action != "block":
@@ -254,10 +259,10 @@ class Responses:
             if sent is not None:
                 listed = self._listed(exchange, call, judged, sent, now)
                 is_changed = listed is not judged.raw
-                return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), False
+                return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), ""
             text = replies.refusal_text(_CANNOT_REDACT, verdict.rule)
         refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
-        return lossless.canonical(refused), True
+        return lossless.canonical(refused), text
 
     def _valid_redaction(self, call: Call, judged: Judgement) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
@@ -283,9 +288,9 @@ class Responses:
         withheld = judged.withheld
         sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now), withheld)
         if hidden and not call.is_ended:
-            call.attribute("hidden", str(hidden))
+            call.row.describe("hidden", str(hidden))
             if judged.withheld:
-                call.attribute("withheld", str(len(judged.withheld)))
+                call.row.describe("withheld", str(len(judged.withheld)))
         return sent
 
     def _answered(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:
@@ -298,7 +303,7 @@ class Responses:
             call = exchange.calls.get(jsonrpc.id_key(rpc_id))
             if call is not None and not call.is_ended:
                 return call, True
-            key = (peer_of(exchange), jsonrpc.loose_key(rpc_id))
+            key = (exchange.peer, jsonrpc.loose_key(rpc_id))
             loose = [each for each in exchange.open_calls() if jsonrpc.loose_key(each.rpc_id) == key[1]]
             before = self._correlation.answered.get(key)
             if not loose and is_replay and before is not None:
@@ -322,22 +327,22 @@ class Responses:
         """
         result = payload.get("result")
         negotiated = result.get("protocolVersion") if isinstance(result, dict) else None
-        if isinstance(negotiated, str) and mcp.REVISION.fullmatch(negotiated) and negotiated != call.row["protocol"]:
-            call.attribute("protocol_asked", call.row["protocol"])
-            call.row["protocol"] = negotiated
-        if exchange.mcp_session or exchange.path_session or exchange.peer:
-            known = (call.row["client"], call.row["client_version"], call.row.get("protocol", ""))
-            self._correlation.clients[peer_of(exchange)] = known
+        if isinstance(negotiated, str) and mcp.REVISION.fullmatch(negotiated) and negotiated != call.row.protocol:
+            call.row.describe("protocol_asked", call.row.protocol)
+            call.row.protocol = negotiated
+        if exchange.mcp_session or exchange.path_session or exchange.wrap:
+            known = (call.row.client, call.row.client_version, call.row.protocol)
+            self._correlation.clients[exchange.peer] = known
         session = self._services.session_of(exchange, call.caller, self._services.clock())
-        call.session = call.row["session"] = session.id
-        call.row |= self._services.carried(exchange, call.row["protocol"])
-        call.row["session_kind"] = session.kind
+        call.session = call.row.session = session.id
+        call.row.session_kind = session.kind
+        call.row.mcp_session = self._services.wire_session_of(exchange)
 
 
-def _outcome(payload: Any, kind: Any, http_status: int) -> tuple[str, str]:
+def _outcome(payload: Any, kind: Any, http_status: int) -> Outcome:
     """The status of a call and what kind of error it is, from its answer."""
     if kind == "error":
-        return "error", str(mcp.error_of(payload)[0])
+        return "error", rpc_error(mcp.error_of(payload)[0])
     if kind == "result":
         return ("tool_error", "tool_error") if mcp.is_tool_error(payload) else ("ok", "")
-    return "error", f"http_{http_status}" if http_status >= 400 else "not_jsonrpc"
+    return "error", http_error(http_status) if http_status >= 400 else "not_jsonrpc"

@@ -1,19 +1,32 @@
 """What servers send that answers nothing we asked for them: their own requests, their notifications, and loose answers."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar import limits
 from sidecar.decode import jsonrpc, mcp, sse
-from sidecar.events import Caller, Message
+from sidecar.events import Caller, Kind, Message
 from sidecar.exchange import replies
 from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
 from sidecar.judging.carry_over import CarryOver
 from sidecar.judging.message_judge import redacted
 from sidecar.methods import CANCELLED, PROGRESS, is_of_tasks
+from sidecar.outcomes import Anomaly
 from sidecar.policy.judgement import Judgement
-from sidecar.record.ledger import Call
-from sidecar.sessions.correlation import peer_of
+from sidecar.sessions.call import Call, open_call
+
+
+class _Heard(NamedTuple):
+    """A message of a server, judged, and what its row would say beside it."""
+
+    judgement: Judgement
+    about: mcp.MessageFields
+    session_kind: str
+    protocol: str
+    parent_id: str
+    """The row of the call it belongs to."""
+    tool: str
+    """As recorded, where it is about the task of a call."""
 
 
 class ServerMessages:
@@ -29,65 +42,67 @@ class ServerMessages:
 
         The same one again, from a resumed stream or from a server that repeats itself, is the same call.
         """
-        key = (peer_of(exchange), jsonrpc.id_key(payload.get("id")))
-        judged, facts, known = self._judged(exchange, payload, raw, "request", self._parent(exchange, payload))
-        verdict = judged.verdict
+        key = (exchange.peer, jsonrpc.id_key(payload.get("id")))
+        heard = self._judge(exchange, payload, raw, "request", self._parent(exchange, payload))
+        verdict = heard.judgement.verdict
         call = self._correlation.asked.get(key) or (self._correlation.settled.get(key) if is_replay else None)
-        if call is not None and call.raw_hash == hash(raw):
+        if call is not None and call.request_hash == hash(raw):
             self._services.replayed(call)
         else:
-            if call is not None:
-                known["anomalies"] = ["duplicate-id"]
-            call = self._opened(exchange, judged, facts, payload, known)
-            call.raw_hash = hash(raw)
+            anomaly: Anomaly | None = "duplicate-id" if call is not None else None
+            call = self._open(exchange, heard, payload, anomaly)
+            call.request_hash = hash(raw)
             call.origin = self._services.continuations.task("client", exchange.server.name, payload)
-            call.spent_s += self._services.timer() - began
+            call.spend(self._services.timer() - began)
             if verdict.action == "block":
                 call.substituted = replies.refusal_text(verdict.message, verdict.rule)
-            self._ledger.begin(call)
+            self._ledger.begin(call.record)
             self._correlation.asked[key] = call
         if verdict.action == "block":
             call.substituted = call.substituted or replies.refusal_text(verdict.message, verdict.rule)
         if call.substituted:
             return replies.ping(call.rpc_id)
-        return redacted(judged) if verdict.redactions else raw
+        return redacted(heard.judgement) if verdict.redactions else raw
 
     def notification(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes | None:
         """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
         parent = self._parent(exchange, payload)
         # A replay is of what was said before, and joins nothing.
-        carry_over = None if is_replay else _tails(parent or exchange)
-        judged, facts, known = self._judged(exchange, payload, raw, "notification", parent, carry_over)
-        if facts.method == CANCELLED:
-            self._withdrawn(exchange, facts)
+        carry_over = None if is_replay else _carry_over_of(parent or exchange)
+        heard = self._judge(exchange, payload, raw, "notification", parent, carry_over)
+        judged = heard.judgement
+        if heard.about.method == CANCELLED:
+            self._withdrawn(exchange, heard.about)
         verdict = judged.verdict
         is_blocked = verdict.action == "block"
         sent = None if is_blocked else (redacted(judged) if verdict.redactions else raw)
         if is_replay:
             return sent
         if parent is not None:
-            parent.row["events"] = parent.row.get("events", 0) + 1
+            parent.row.events += 1
             if not verdict.findings:
-                parent.row["bytes_scanned"] = parent.row.get("bytes_scanned", 0) + judged.scan.bytes_scanned
-                parent.spent_s += self._services.timer() - began
+                parent.row.bytes_scanned += judged.scan.bytes_scanned
+                parent.spend(self._services.timer() - began)
                 return sent
         if self._has_room(exchange, judged):
-            call = self._opened(exchange, judged, facts, payload, known)
-            call.spent_s += self._services.timer() - began
-            self._services.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+            call = self._open(exchange, heard, payload)
+            call.spend(self._services.timer() - began)
+            self._end_notification(call, is_blocked)
         return sent
 
     def unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, is_replay: bool = False) -> bytes | None:
         """An answer to nothing we know, or text that is no message: judged all the same, and recorded."""
         if not payload:
             return raw
-        judged, facts, known = self._judged(exchange, payload, raw, kind, self._parent(exchange, payload))
+        heard = self._judge(exchange, payload, raw, kind, self._parent(exchange, payload))
+        judged = heard.judgement
         is_blocked = judged.verdict.action == "block"
         if not is_replay and self._has_room(exchange, judged):
-            known["anomalies"] = ["unknown-id" if isinstance(payload, dict) else "not-jsonrpc"]
-            call = self._opened(exchange, judged, facts, payload, known)
-            status, error_type = ("blocked", "policy") if is_blocked else ("ok", "answer_to_nothing")
-            self._services.end(call, status, error_type=error_type)
+            call = self._open(exchange, heard, payload, "unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
+            if is_blocked:
+                self._services.end(call, "blocked", error_type="policy")
+            else:
+                self._services.end(call, "ok", error_type="answer_to_nothing")
         if is_blocked:
             return None
         return redacted(judged) if judged.verdict.redactions else raw
@@ -98,31 +113,33 @@ class ServerMessages:
 
     def may_not_pass(self, exchange: Exchange, raw: bytes, text: str) -> bool:
         """Judge text that is no message; it passes whole or not at all."""
-        judged, facts, known = self._judged(exchange, text, raw, "notification", self._parent(exchange, text))
-        is_blocked = judged.verdict.action == "block" or bool(judged.verdict.redactions)
-        if judged.verdict.findings and self._has_room(exchange, judged):
-            call = self._opened(exchange, judged, facts, text, known)
-            self._services.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
+        heard = self._judge(exchange, text, raw, "notification", self._parent(exchange, text))
+        verdict = heard.judgement.verdict
+        is_blocked = verdict.action == "block" or bool(verdict.redactions)
+        if verdict.findings and self._has_room(exchange, heard.judgement):
+            self._end_notification(self._open(exchange, heard, text), is_blocked)
         return is_blocked
+
+    def _end_notification(self, call: Call, is_blocked: bool) -> None:
+        self._services.end(call, "blocked" if is_blocked else "notification", error_type="policy" if is_blocked else "")
 
     def _parent(self, exchange: Exchange, payload: Any) -> Call | None:
         """The open call a message of the server belongs to: by its progress token, else the one whose stream it is on."""
         method = payload.get("method") if isinstance(payload, dict) else ""
         if method == PROGRESS:
-            call = self._services.continuations.progressing(exchange, payload)
+            call = self._services.continuations.progressing(exchange.peer, payload)
             if call is not None and not call.is_ended:
                 return call
         calls = exchange.open_calls()
         # Over stdio all calls share one stream, so that with several open nobody can tell.
-        return calls[0] if calls and (len(calls) == 1 or not exchange.peer) else None
+        return calls[0] if calls and (len(calls) == 1 or not exchange.wrap) else None
 
-    def _judged(
-        self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, parent: Call | None, carry_over: CarryOver | None = None
-    ) -> tuple[Judgement, mcp.MessageFields, dict[str, Any]]:
-        """The message with its verdict, what it says of itself, and the columns its row would have."""
+    def _judge(
+        self, exchange: Exchange, payload: Any, raw: bytes, kind: Kind, parent: Call | None, carry_over: CarryOver | None = None
+    ) -> _Heard:
         now = self._services.clock()
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
-        client, version, protocol = self._correlation.clients.get(peer_of(exchange)) or ("", "", "")
+        client, version, protocol = self._correlation.clients.get(exchange.peer) or ("", "", "")
         stranger = Caller(user=exchange.user, client=client, client_version=version, address=exchange.address)
         caller = parent.caller if parent else stranger
         session = self._services.session_of(exchange, caller, now)
@@ -140,26 +157,36 @@ class ServerMessages:
             caller=caller,
             session=parent.session if parent else session.id,
         )
-        known: dict[str, Any] = self._services.carried(exchange, exchange.protocol or protocol)
-        known["session_kind"] = parent.row["session_kind"] if parent else session.kind
-        if task is not None:
-            known["attrs"] = {"parent": task.call_id}
-            if is_of_task:
-                known["tool"] = task.recorded_tool
-        elif parent is not None:
-            known["attrs"] = {"parent": parent.id}
-        return self._services.judging.judged(message, raw, now, carry_over), facts, known
+        return _Heard(
+            judgement=self._services.judging.judged(message, raw, now, carry_over),
+            about=facts,
+            session_kind=parent.row.session_kind if parent else session.kind,
+            protocol=exchange.protocol or protocol,
+            parent_id=task.call_id if task is not None else parent.id if parent is not None else "",
+            tool=task.recorded_tool if task is not None and is_of_task else "",
+        )
 
-    def _opened(
-        self, exchange: Exchange, judged: Judgement, facts: mcp.MessageFields, payload: Any, known: dict[str, Any]
-    ) -> Call:
-        rpc_id = payload.get("id") if isinstance(payload, dict) else None
-        now, started = self._services.clock(), self._services.timer()
-        return self._ledger.open(judged, facts, rpc_id=rpc_id, now=now, started=started, server=exchange.server, **known)
+    def _open(self, exchange: Exchange, heard: _Heard, payload: Any, anomaly: Anomaly | None = None) -> Call:
+        row = self._services.row_of(exchange, heard.session_kind, heard.protocol)
+        row.tool = heard.tool
+        if heard.parent_id:
+            row.describe("parent", heard.parent_id)
+        if anomaly is not None:
+            row.mark(anomaly)
+        return open_call(
+            self._ledger,
+            heard.judgement,
+            heard.about,
+            row,
+            rpc_id=payload.get("id") if isinstance(payload, dict) else None,
+            now=self._services.clock(),
+            started=self._services.timer(),
+            server=exchange.server,
+        )
 
     def _withdrawn(self, exchange: Exchange, facts: mcp.MessageFields) -> None:
         """The server no longer wants an answer to a request of its own; a late one is tolerated."""
-        call = self._correlation.settle(exchange, facts.args.get("requestId"))
+        call = self._correlation.settle(exchange.peer, facts.args.get("requestId"))
         if call is not None:
             self._services.end(call, "cancelled", error_type="cancelled")
 
@@ -179,7 +206,7 @@ class ServerMessages:
         return False
 
 
-def _tails(speaker: Call | Exchange) -> CarryOver:
+def _carry_over_of(speaker: Call | Exchange) -> CarryOver:
     """What the notifications of a call, or of a stream, ended with so far."""
     if speaker.carry_over is None:
         speaker.carry_over = CarryOver()

@@ -9,7 +9,12 @@ from sidecar.exchange.state import Exchange, Reply
 from sidecar.inventory.tracking import Inventory
 from sidecar.judging.definitions import ListedDefinitions
 from sidecar.judging.message_judge import MessageJudge
-from sidecar.record.ledger import Call, Ledger
+from sidecar.outcomes import ErrorType, Status
+from sidecar.policy.judgement import Judgement
+from sidecar.record.call_row import WrittenRow
+from sidecar.record.ids import microseconds
+from sidecar.record.ledger import Ledger
+from sidecar.sessions.call import Call, CallState
 from sidecar.sessions.continuations import Continuations
 from sidecar.sessions.correlation import Correlation
 from sidecar.sessions.identity import Session, Sessions
@@ -39,20 +44,61 @@ class Services:
         self.is_stopping = False
         self._sessions = sessions
 
-    def end(self, call: Call, status: str, **known: Any) -> None:
+    def end(
+        self,
+        call: Call,
+        status: Status,
+        *,
+        response: Judgement | None = None,
+        error_type: ErrorType = "",
+        error_message: str = "",
+        error_code: int = 0,
+        http_status: int = 0,
+    ) -> None:
         """Write a call's end, once, and remember it for a replay of its answer."""
-        self.ledger.end(call, status, now_s=self.timer(), **known)
-        self.correlation.ended(call)
+        if call.is_ended:
+            return
+        was_waiting = call.is_waiting
+        call.move(CallState.ENDED)
+        call.carry_over = None
+        self.ledger.end(
+            call.record,
+            status,
+            now_s=self.timer(),
+            response=response,
+            error_type=error_type,
+            error_message=error_message,
+            error_code=error_code,
+            http_status=http_status,
+        )
+        self.correlation.ended(call, was_waiting=was_waiting)
 
-    def end_on(self, exchange: Exchange, call: Call, status: str, **known: Any) -> None:
+    def end_on(
+        self,
+        exchange: Exchange,
+        call: Call,
+        status: Status,
+        *,
+        response: Judgement | None = None,
+        error_type: ErrorType = "",
+        error_message: str = "",
+    ) -> None:
         """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
-        if exchange.started == call.started:
-            came = [max(0, int((at - call.started) * 1e6)) for at in (exchange.headers_at or call.started, *exchange.events_at)]
-            call.row["headers_us"] = came[0]
+        row, started = call.row, call.record.started
+        if exchange.started == started and not call.is_ended:
+            row.headers_us = microseconds((exchange.headers_at or started) - started)
             if exchange.events_at:
-                call.row["first_us"] = came[1]
-                call.row["attrs"] = {**call.row.get("attrs", {}), "events_us": ",".join(map(str, came[1:]))}
-        self.end(call, status, http_status=exchange.status, **known)
+                times = [microseconds(at - started) for at in exchange.events_at]
+                row.first_us = times[0]
+                row.describe("events_us", ",".join(map(str, times)))
+        self.end(
+            call,
+            status,
+            response=response,
+            error_type=error_type,
+            error_message=error_message,
+            http_status=exchange.status,
+        )
 
     def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Reply:
         """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""
@@ -74,18 +120,26 @@ class Services:
         """Something that is recorded came once more: told in the call's row while it is open, after that as a finding of it."""
         call.replays += 1
         if not call.is_ended:
-            call.attribute("replayed", str(call.replays))
+            call.row.describe("replayed", str(call.replays))
         elif call.replays == 1:
             title = "A message of this call was sent again"
             finding = Finding("wire.replayed", "", "info", "enforce", "log", "match", title=title)
             self.ledger.own_finding(finding, self.clock(), call.id)
 
-    def carried(self, exchange: Exchange, protocol: str = "") -> dict[str, str]:
-        """The columns that say by what a message came; ``protocol`` where it is known better than by the exchange."""
-        known = {"transport": exchange.transport, "protocol": protocol or exchange.protocol, "era": exchange.era}
-        if (wire := exchange.wire_session) and not exchange.peer:
-            known["mcp_session"] = self._sessions.of_wire(exchange.server.name, wire)
-        return known
+    def row_of(self, exchange: Exchange, session_kind: str, protocol: str = "") -> WrittenRow:
+        """A row that says by what a message came; ``protocol`` where it is known better than by the exchange."""
+        return WrittenRow(
+            transport=exchange.transport,
+            protocol=protocol or exchange.protocol,
+            era=exchange.era,
+            session_kind=session_kind,
+            mcp_session=self.wire_session_of(exchange),
+        )
+
+    def wire_session_of(self, exchange: Exchange) -> str:
+        """The keyed hash of the session id that the server gave, which is a secret of its peers."""
+        wire = exchange.wire_session
+        return self._sessions.of_wire(exchange.server.name, wire) if wire and not exchange.wrap else ""
 
     def session_of(self, exchange: Exchange, caller: Caller, now: float, trace_id: str = "") -> Session:
         """The session of a message, from what is known of who sent it."""
@@ -97,7 +151,7 @@ class Services:
             server=exchange.server.name,
             mcp_session=exchange.wire_session,
             now=now,
-            wrap=exchange.peer,
+            wrap=exchange.wrap,
         )
 
 

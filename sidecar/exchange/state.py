@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from sidecar.judging.carry_over import CarryOver
-from sidecar.record.ledger import Call
+from sidecar.outcomes import Anomaly
+from sidecar.sessions.call import Call, Peer
 from sidecar.settings import Server
 
 JSON: Final = "application/json"
@@ -46,7 +47,7 @@ class Exchange:
     status: int = 0
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: bytes = b""
-    anomalies: tuple[str, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
     """What two parsers might have read differently in its body, before that was settled (``decode.anomalies``)."""
     set_headers: dict[str, str] = field(default_factory=dict)
     """Request headers to replace, where they mirror a value that was redacted in the body."""
@@ -54,7 +55,7 @@ class Exchange:
     """The calls this exchange's request opened, by id."""
     notifications: list[Call] = field(default_factory=list)
     """The notifications it carries, until it is known whether they arrived."""
-    peer: str = ""
+    wrap: str = ""
     """The wrap process a line came through, which is then the whole id space; empty over HTTP."""
     user: str = ""
     """Who sent it, where that is verified: over stdio the user of the operating system."""
@@ -98,12 +99,17 @@ class Exchange:
     def wire_session(self) -> str:
         """What the peers of this transport have as a session: its id on the wire, as much a secret, or the wrap process."""
         said = self.endpoint or self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
-        return said or self.path_session or self.peer
+        return said or self.path_session or self.wrap
+
+    @property
+    def peer(self) -> Peer:
+        """Who is on the other side, as the two ends of one id space."""
+        return self.server.name, self.wire_session or f"address {self.address}"
 
     @property
     def transport(self) -> str:
         """``sse`` for the two endpoints of 2024-11-05, ``http`` for the one of every later revision, or ``stdio``."""
-        if self.peer:
+        if self.wrap:
             return "stdio"
         return "sse" if self.endpoint else "http"
 

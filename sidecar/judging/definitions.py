@@ -22,7 +22,8 @@ from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.policy.spans import merged
-from sidecar.record.ledger import Ledger, timestamp
+from sidecar.record.ids import timestamp
+from sidecar.record.ledger import Ledger
 from sidecar.settings import Server
 
 

@@ -145,6 +145,12 @@ class MessageJudge:
             # The text is not strict JSON (a server sent NaN, say), so it is kept as it was understood.
             return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), said
 
+    def masked_text(self, text: str, judgement: Judgement) -> str:
+        """A text of ours about a message as it is kept: without the values found there, which a tool's name may hold."""
+        for span in values(judgement.scan.spans):
+            text = text.replace(span.stretch, self._recorded_mark(span))
+        return text
+
     def masked(self, payload: Any, spans: Iterable[Span]) -> Any:
         """The same for a value without bytes of its own."""
         return mask_value(payload, values(spans), self._recorded_mark)

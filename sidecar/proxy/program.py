@@ -20,8 +20,9 @@ from sidecar.policy.load import PolicySet
 from sidecar.proxy.detector_cache import ready_engine
 from sidecar.proxy.inventory_store import InventoryStore
 from sidecar.proxy.policy_reloader import PolicyReloader, load_tested
+from sidecar.record.ids import new_id, timestamp
 from sidecar.record.inventory_file import open_inventory
-from sidecar.record.ledger import Ledger, new_id, timestamp
+from sidecar.record.ledger import Ledger
 from sidecar.record.outbox import Outbox
 from sidecar.secret_values import registered_secrets
 from sidecar.sessions.identity import Sessions

@@ -28,15 +28,14 @@ def of_request(method: str, said: Any) -> dict[str, str]:
     return {"client_capabilities": text} if text else _NOTHING
 
 
-def of_answer(method: str, said: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Columns and attributes from an answer: its ``resultType``, and who the server says it is and what it can do."""
+def of_answer(method: str, said: Any) -> tuple[str, dict[str, str]]:
+    """From an answer: its ``resultType``, and as attributes who the server says it is and what it can do."""
     result = said.get("result") if isinstance(said, dict) else None
     if not isinstance(result, dict):
-        return {}, _NOTHING
-    columns: dict[str, Any] = {}
+        return "", _NOTHING
     attributes: dict[str, str] = {}
-    if isinstance(kind := result.get("resultType"), str):
-        columns["result_type"] = kind[: limits.WORD_CHARS_MAX]
+    kind = result.get("resultType")
+    result_type = kind[: limits.WORD_CHARS_MAX] if isinstance(kind, str) else ""
     meta = result.get("_meta")
     info = meta.get(_META + "serverInfo") if isinstance(meta, dict) else None
     if method in HANDSHAKES:
@@ -45,7 +44,7 @@ def of_answer(method: str, said: Any) -> tuple[dict[str, Any], dict[str, str]]:
             attributes["server_capabilities"] = text
     if isinstance(info, dict):
         attributes["server_info"] = f"{info.get('name', '')} {info.get('version', '')}"[: limits.WORD_CHARS_MAX].strip()
-    return columns, attributes
+    return result_type, attributes
 
 
 def _capabilities(able: Any) -> str:

@@ -1,4 +1,4 @@
--- Every table of the record. Placeholders in {braces} are filled by store.py; statements end with a line of only ';'.
+-- Every table of the record. Placeholders in braces are filled by store.py; statements end with a line of only ';'.
 -- Engines: ReplacingMergeTree with the row's own id last in the key is the second net under the insert tokens
 -- (what a token cannot cover, power loss and expired windows, a merge removes). The deduplication window is off by
 -- default in ClickHouse and therefore set on every table that receives inserts.
@@ -6,39 +6,10 @@
 CREATE DATABASE IF NOT EXISTS {database}
 ;
 
--- One row per call: a request and its answer, whatever became of it. Payloads are as recorded (see `payloads` in
+-- One row per call: a request and its answer, whatever became of it. Its columns stand in call_row.py. Payloads are as recorded (see `payloads` in
 -- sidecar.yaml): detected values are replaced by their kind and fingerprint. Lists never select request and response.
 CREATE TABLE IF NOT EXISTS {database}.calls (
-    ts DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)),     -- when the request was seen
-    call_id UUID,                                            -- uuid7 made by the proxy
-    node LowCardinality(String),
-    transport LowCardinality(String),                        -- http, sse (2024-11-05), stdio
-    session String CODEC(ZSTD(1)),                           -- ours, spans servers; a keyed hash
-    session_kind LowCardinality(String),                     -- how sure: wrap, trace, user, mcp-session, client
-    trace_id String CODEC(ZSTD(1)),
-    client LowCardinality(String), client_version LowCardinality(String),   -- self-declared
-    client_address LowCardinality(String),
-    user LowCardinality(String),                             -- verified, or empty
-    server LowCardinality(String),
-    protocol LowCardinality(String), era LowCardinality(String),
-    direction LowCardinality(String),                        -- who asked: request = the client, response = the server
-    kind LowCardinality(String),                             -- request, notification
-    method LowCardinality(String), tool LowCardinality(String),
-    rpc_id String CODEC(ZSTD(1)),
-    status LowCardinality(String),     -- ok, error, tool_error, blocked, cancelled, no_response, upstream_error, notification
-    error_type LowCardinality(String), error_code Int32, error_message String CODEC(ZSTD(3)),
-    http_status UInt16,
-    verdict LowCardinality(String), rule LowCardinality(String), policy_version LowCardinality(String),
-    duration_us UInt64 CODEC(T64, ZSTD(1)),                  -- request seen to answer passed on
-    overhead_us UInt64 CODEC(T64, ZSTD(1)),                  -- of which ours: decode, judge, act, record
-    request_bytes UInt64 CODEC(T64, ZSTD(1)), response_bytes UInt64 CODEC(T64, ZSTD(1)),
-    request String CODEC(ZSTD(3)), response String CODEC(ZSTD(3)),
-    truncated UInt8,
-    events UInt32,                                           -- messages on the call's stream besides the answer
-    findings UInt32, max_severity UInt8,                     -- 0 none, 1 info ... 5 critical
-    bytes_scanned UInt64 CODEC(T64, ZSTD(1)), bytes_skipped UInt64 CODEC(T64, ZSTD(1)),
-    skipped Array(LowCardinality(String)),                   -- why bytes were not looked at
-    attrs Map(LowCardinality(String), String),
+{calls_columns}
     INDEX ix_call call_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX ix_session session TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX ix_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -48,19 +19,9 @@ TTL toDateTime(ts) + INTERVAL {keep_days} DAY DELETE
 SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 ;
 
--- Columns that came later; a store that exists gets them when its collector starts, and keeps its rows.
+-- A store of an earlier version gets the columns it lacks when its collector starts, and keeps its rows.
 ALTER TABLE {database}.calls
-    ADD COLUMN IF NOT EXISTS mcp_session String CODEC(ZSTD(1)),           -- keyed hash of the server's own session id
-    ADD COLUMN IF NOT EXISTS headers_us UInt64 CODEC(T64, ZSTD(1)),       -- request seen to head of the response
-    ADD COLUMN IF NOT EXISTS first_us UInt64 CODEC(T64, ZSTD(1)),         -- request seen to first event of its stream
-    ADD COLUMN IF NOT EXISTS decision_us UInt64 CODEC(T64, ZSTD(1)),      -- of overhead_us: detectors and rules
-    ADD COLUMN IF NOT EXISTS result_type LowCardinality(String),          -- complete, input_required, task, ... (2026-07-28)
-    ADD COLUMN IF NOT EXISTS ended LowCardinality(String),                -- answer, refused, client_left, stream_ended, timeout ...
-    ADD COLUMN IF NOT EXISTS anomalies Array(LowCardinality(String)),     -- what a well-behaved peer does not do
-    ADD COLUMN IF NOT EXISTS detectors UInt16,                            -- how many looked; 0: nothing was looked at
-    ADD COLUMN IF NOT EXISTS detectors_version LowCardinality(String),    -- which ones, and what they look for
-    ADD COLUMN IF NOT EXISTS bytes_unwrapped UInt64 CODEC(T64, ZSTD(1)),  -- made of encoded stretches, and looked at too
-    ADD COLUMN IF NOT EXISTS rules Array(LowCardinality(String))          -- those asked about its messages; they need not hold
+{calls_additions}
 ;
 
 -- One row per rule, message, kind and distinct value. No value: only its kind, place, keyed fingerprint and masked preview.

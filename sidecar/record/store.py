@@ -22,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sidecar import limits
 from sidecar.errors import StoreError
+from sidecar.record import call_row
 from sidecar.record.connect import (
     FAILURES,
     USER_CODES,
@@ -240,7 +241,13 @@ def _raise_file_limit() -> None:
 
 def _prepare(client: Client, database: str, keep_days: int) -> None:
     """Create what ``schema.sql`` describes and is missing, and let ``keep_days`` be what the settings say now."""
-    text = _SCHEMA.read_text("utf-8").replace("{database}", f"`{database}`").replace("{keep_days}", str(keep_days))
+    filled = {
+        "database": f"`{database}`",
+        "keep_days": str(keep_days),
+        "calls_columns": call_row.definitions(),
+        "calls_additions": call_row.additions(),
+    }
+    text = re.sub(r"\{(\w+)\}", lambda found: filled[found[1]], _SCHEMA.read_text("utf-8"))
     for statement in re.split(r"^;\s*$", text, flags=re.MULTILINE):
         if re.sub(r"^\s*--.*$", "", statement, flags=re.MULTILINE).strip():
             client.command(statement.strip())

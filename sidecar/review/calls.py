@@ -2,81 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
 
 from sidecar.limits import CHOICES_MAX
+from sidecar.outcomes import FAILED
+from sidecar.record.call_row import LISTED, CallRow
 from sidecar.review.filters import CALL_COLUMNS, Filters, conditions
 from sidecar.review.findings import AlertRow, FindingRow, alerts_of, findings_of
 from sidecar.review.read import columns, fetch, newest
 
-FAILED: Final = ("error", "tool_error", "upstream_error", "no_response")
-"""The statuses that count as an error: the call did not do what was asked, and no policy wanted that."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedCall:
-    """A call as lists show it: no payload, no text of unbounded length. Times in microseconds, sizes in bytes."""
-
-    ts: datetime
-    call_id: UUID
-    node: str
-    session: str
-    user: str
-    client: str
-    server: str
-    direction: str
-    kind: str
-    method: str
-    tool: str
-    status: str
-    error_type: str
-    error_code: int
-    verdict: str
-    rule: str
-    duration_us: int
-    overhead_us: int
-    request_bytes: int
-    response_bytes: int
-    findings: int
-    max_severity: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedCall(ListedCall):
-    """Every column of a call, with both payloads as recorded."""
-
-    transport: str
-    session_kind: str
-    trace_id: str
-    client_version: str
-    client_address: str
-    protocol: str
-    era: str
-    rpc_id: str
-    error_message: str
-    http_status: int
-    policy_version: str
-    request: str
-    response: str
-    truncated: int
-    events: int
-    bytes_scanned: int
-    bytes_skipped: int
-    skipped: list[str]
-    bytes_unwrapped: int
-    detectors: int
-    detectors_version: str
-    rules: list[str]
-    headers_us: int
-    first_us: int
-    decision_us: int
-    result_type: str
-    ended: str
-    anomalies: list[str]
-    attrs: dict[str, str]
+ReadCall = CallRow[datetime, UUID]
+"""A call as it is read. Lists fill the columns of ``call_row.LISTED`` only: no payload, no text of unbounded length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +30,7 @@ class PolicyFile:
 class CallInFull:
     """A call with all that is known about it."""
 
-    call: RecordedCall
+    call: ReadCall
     findings: list[FindingRow]
     alerts: list[AlertRow]
     policies: list[PolicyFile]
@@ -125,27 +64,26 @@ class _Pair:
     tool: str
 
 
-def calls(client: Client, filters: Filters) -> list[ListedCall]:
+def calls(client: Client, filters: Filters) -> list[ReadCall]:
     """The newest calls that fit, newest first, ``filters.limit`` at most."""
     where, bound = conditions(filters, CALL_COLUMNS)
-    return fetch(client, newest("calls", ListedCall, where, "call_id"), bound, ListedCall)
+    return fetch(client, newest("calls", ", ".join(LISTED), where, "call_id"), bound, ReadCall, LISTED)
 
 
-def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[ListedCall]:
+def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[ReadCall]:
     """The calls with these ids, oldest first; ``since`` is not later than the oldest of them."""
     sql = (
-        f"SELECT {columns(ListedCall)} FROM calls "
+        f"SELECT {', '.join(LISTED)} FROM calls "
         "WHERE ts >= {since:DateTime64(6, 'UTC')} AND call_id IN {ids:Array(UUID)} "
         "ORDER BY ts, call_id LIMIT 1 BY call_id"
     )
-    return fetch(client, sql, {"since": since, "ids": ids}, ListedCall)
+    return fetch(client, sql, {"since": since, "ids": ids}, ReadCall, LISTED)
 
 
 def call(client: Client, call_id: UUID) -> CallInFull | None:
     """One call in full, or nothing when it is not in the record: unknown, too old, or still under way."""
-    found = fetch(
-        client, f"SELECT {columns(RecordedCall)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, RecordedCall
-    )
+    sql = f"SELECT {columns(ReadCall)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1"
+    found = fetch(client, sql, {"id": call_id}, ReadCall)
     if not found:
         return None
     return CallInFull(

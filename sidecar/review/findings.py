@@ -73,7 +73,7 @@ class RuleCount:
 def findings(client: Client, filters: Filters) -> list[FindingRow]:
     """The newest findings that fit, newest first, ``filters.limit`` at most."""
     where, bound = conditions(filters, FINDING_COLUMNS)
-    return fetch(client, newest("findings", FindingRow, where, "finding_id"), bound, FindingRow)
+    return fetch(client, newest("findings", columns(FindingRow), where, "finding_id"), bound, FindingRow)
 
 
 def findings_of(client: Client, call_id: UUID) -> list[FindingRow]:

@@ -15,7 +15,7 @@ from uuid import UUID
 from clickhouse_connect.driver.client import Client
 
 from sidecar.limits import FOLLOW_LOOKBACK_S, FOLLOW_ROWS_MAX, FOLLOW_SLACK_S
-from sidecar.review.calls import ListedCall, calls, calls_by_id
+from sidecar.review.calls import ReadCall, calls, calls_by_id
 from sidecar.review.filters import CALL_COLUMNS, Filters, conditions
 from sidecar.review.read import fetch
 
@@ -49,7 +49,7 @@ class Follow:
         self._newest: dict[str, datetime] = {}
         self._seen: dict[UUID, _End] = {}
 
-    def first(self, client: Client, now: datetime) -> list[ListedCall]:
+    def first(self, client: Client, now: datetime) -> list[ReadCall]:
         """The calls already in the record, oldest first, ``filters.limit`` at most; the others are passed over.
 
         Raises:
@@ -66,14 +66,14 @@ class Follow:
         self._remember([_end_of(row) for row in listed])
         return listed[::-1]
 
-    def poll(self, client: Client, now: datetime) -> list[ListedCall]:
+    def poll(self, client: Client, now: datetime) -> list[ReadCall]:
         """The calls that arrived since the last look, by their beginning; while it gives any, there may be more.
 
         Raises:
             StoreError: the record cannot be read; nothing is lost by calling again.
         """
         ends = self._unseen(client, now)
-        rows: list[ListedCall] = []
+        rows: list[ReadCall] = []
         for at in range(0, len(ends), _IDS_AT_ONCE):
             some = ends[at : at + _IDS_AT_ONCE]
             rows += calls_by_id(client, [end.call_id for end in some], min(end.ts for end in some))
@@ -109,5 +109,5 @@ class Follow:
                 del self._seen[call_id]
 
 
-def _end_of(row: ListedCall) -> _End:
+def _end_of(row: ReadCall) -> _End:
     return _End(row.call_id, row.node, row.ts, row.ts + timedelta(microseconds=row.duration_us), row.status != "no_response")

@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-from sidecar.review.calls import FAILED, ListedCall
+from sidecar.outcomes import FAILED
+from sidecar.record.call_row import LISTED
+from sidecar.review.calls import ReadCall
 from sidecar.review.visible import visible
 from sidecar.review.wording import call_name, duration
 
@@ -25,10 +26,11 @@ def is_coloured(stream: TextIO) -> bool:
 class JsonLines:
     """Calls for programs: one object a line, times in ISO 8601 and UTC, everything but ASCII escaped."""
 
-    def of(self, rows: list[ListedCall]) -> Iterator[str]:
+    def of(self, rows: list[ReadCall]) -> Iterator[str]:
         """One line for each call."""
         for row in rows:
-            plain = asdict(row) | {"ts": row.ts.astimezone(UTC).isoformat(), "call_id": str(row.call_id)}
+            plain = {name: getattr(row, name) for name in LISTED}
+            plain |= {"ts": row.ts.astimezone(UTC).isoformat(), "call_id": str(row.call_id)}
             yield json.dumps(plain).replace("\x7f", "\\u007f")
 
 
@@ -41,7 +43,7 @@ class CallTable:
         self._is_coloured = is_coloured
         self._day = ""
 
-    def of(self, rows: list[ListedCall]) -> Iterator[str]:
+    def of(self, rows: list[ReadCall]) -> Iterator[str]:
         """The head before the first call, a line with the date when the day changes, one line for each call."""
         for row in rows:
             if not self._day:
@@ -53,7 +55,7 @@ class CallTable:
                 yield self._painted("head", f"-- {day} {local.strftime('%Z')}".rstrip())
             yield self._line(row, local)
 
-    def _line(self, row: ListedCall, local: datetime) -> str:
+    def _line(self, row: ReadCall, local: datetime) -> str:
         took = "" if row.status in ("no_response", "notification") else duration(row.duration_us)
         what = call_name(row.method, row.tool)
         cells = self._cells((local.strftime("%H:%M:%S"), row.server, what, row.status, row.verdict, took, row.rule))

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from sidecar.errors import StoreError
 from sidecar.limits import LIST_ROWS_MAX
 from sidecar.record.store import reader
-from sidecar.review.calls import ListedCall, calls
+from sidecar.review.calls import ReadCall, calls
 from sidecar.review.filters import Filters, parse_since
 from sidecar.review.follow import Follow
 from sidecar.review.lines import CallTable, JsonLines, Lines, is_coloured
@@ -142,7 +142,7 @@ def _ending() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _show(lines: Lines, rows: list[ListedCall]) -> None:
+def _show(lines: Lines, rows: list[ReadCall]) -> None:
     for line in lines.of(rows):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -14,8 +14,8 @@ from sidecar.exchange.services import Services
 from sidecar.exchange.state import Exchange
 from sidecar.methods import LISTEN, MEMBER_METHODS
 from sidecar.policy.load import PolicySet
-from sidecar.record.ledger import Call
-from sidecar.sessions.correlation import Bounded, Peer, peer_of
+from sidecar.sessions.call import Call, Peer, open_call
+from sidecar.sessions.correlation import Bounded
 
 _SUBSCRIPTION_ID: Final = "io.modelcontextprotocol/subscriptionId"
 
@@ -41,7 +41,7 @@ class Catalogue:
         while len(names) > limits.LISTED_NAMES_MAX:
             names.pop()
         if exchange.wire_session:
-            peer = peer_of(exchange)
+            peer = exchange.peer
             self._listers[peer] = {**(self._listers.get(peer) or {}), kind: call.caller}
 
     def subscribed(self, exchange: Exchange, params: Any) -> None:
@@ -71,7 +71,7 @@ class Catalogue:
     def _wanted(self, stream: Exchange) -> list[tuple[str, Caller, dict[str, Any]]]:
         """The kinds of list this stream's client wants to be told of, for which caller, and what marks the notice as its."""
         if stream.method == "GET":
-            listed = self._listers.get(peer_of(stream)) or {}
+            listed = self._listers.get(stream.peer) or {}
             return [(kind, listed[kind], {}) for kind in MEMBER_METHODS if kind in listed]
         call = next((call for call in stream.open_calls() if call.method == LISTEN), None)
         if call is None:
@@ -103,10 +103,10 @@ class Catalogue:
             stream.server.name, "response", "notification", str(notice["method"]), payload=notice, size=len(raw), caller=caller,
             session=session.id,
         )  # fmt: skip
-        known: dict[str, Any] = {"session_kind": session.kind, "attrs": {"sent_by": "sidecar"}}
-        known |= self._services.carried(stream)
+        row = self._services.row_of(stream, session.kind)
+        row.describe("sent_by", "sidecar")
         judged = self._services.judging.unjudged(message, raw)
         facts = mcp.facts(notice)
         started = self._services.timer()
-        call = self._services.ledger.open(judged, facts, rpc_id=None, now=now, started=started, server=stream.server, **known)
+        call = open_call(self._services.ledger, judged, facts, row, rpc_id=None, now=now, started=started, server=stream.server)
         self._services.end(call, "notification")

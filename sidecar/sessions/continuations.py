@@ -13,9 +13,8 @@ import orjson
 
 from sidecar import limits
 from sidecar.decode.jsonrpc import id_key
-from sidecar.exchange.state import Exchange
-from sidecar.record.ledger import Call, Round, TaskOrigin
-from sidecar.sessions.correlation import Bounded, Peer, peer_of
+from sidecar.sessions.call import Call, Peer, Round, TaskOrigin
+from sidecar.sessions.correlation import Bounded
 
 Host = Literal["server", "client"]
 """Who runs a task: whoever was asked for it."""
@@ -59,16 +58,16 @@ class Continuations:
                 return Round(before.call_id, before.number + 1)
         return None
 
-    def began(self, exchange: Exchange, call: Call, payload: Any) -> None:
+    def began(self, peer: Peer, call: Call, payload: Any) -> None:
         """A request is passed on that may be told of its progress."""
         params = payload.get("params")
         meta = params.get("_meta") if isinstance(params, dict) else None
         if isinstance(meta, dict) and (token := meta.get("progressToken")) is not None:
-            self._progress[peer_of(exchange), id_key(token)] = call
+            self._progress[peer, id_key(token)] = call
 
-    def progressing(self, exchange: Exchange, payload: Any) -> Call | None:
+    def progressing(self, peer: Peer, payload: Any) -> Call | None:
         """The call a progress notification is about, on whichever stream of its session it comes."""
-        return self._progress.get((peer_of(exchange), id_key(_mapping(_mapping(payload).get("params")).get("progressToken"))))
+        return self._progress.get((peer, id_key(_mapping(_mapping(payload).get("params")).get("progressToken"))))
 
 
 def _round_keys(server: str, tool: str, args: Any, state: Any) -> list[tuple[str, ...]]:

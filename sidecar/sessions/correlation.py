@@ -12,11 +12,7 @@ from typing import Any
 from sidecar import limits
 from sidecar.decode import lossless
 from sidecar.decode.jsonrpc import id_key, loose_key
-from sidecar.exchange.state import Exchange
-from sidecar.record.ledger import Call
-
-Peer = tuple[str, str]
-Key = tuple[Peer, tuple[str, object]]
+from sidecar.sessions.call import Call, Key, Peer
 
 
 class Bounded[K, V]:
@@ -57,11 +53,6 @@ class Bounded[K, V]:
         return iter(self._entries.values())
 
 
-def peer_of(exchange: Exchange) -> Peer:
-    """Who is on the other side, as the two ends of one id space."""
-    return exchange.server.name, exchange.wire_session or f"address {exchange.address}"
-
-
 class Correlation:
     """The tables. ``abandoned`` is told of calls that are pushed out and will never be answered here."""
 
@@ -80,24 +71,24 @@ class Correlation:
         self._schemas: Bounded[tuple[str, str], Any] = Bounded(limits.SCHEMAS_MAX)
         self._abandoned = abandoned
 
-    def opened(self, exchange: Exchange, call: Call) -> None:
-        """A request is passed on."""
-        call.link = (peer_of(exchange), loose_key(call.rpc_id))
-        if exchange.wire_session and self.open.get(call.link) is not None:
-            call.mark("duplicate-id")
-        self.open[call.link] = call
+    def opened(self, peer: Peer, call: Call, *, has_session: bool) -> None:
+        """A request is passed on. Only in a session must its id be unused."""
+        call.key = (peer, loose_key(call.rpc_id))
+        if has_session and self.open.get(call.key) is not None:
+            call.row.mark("duplicate-id")
+        self.open[call.key] = call
 
-    def ended(self, call: Call) -> None:
+    def ended(self, call: Call, *, was_waiting: bool) -> None:
         """A call is over; its answer may still be replayed."""
-        if call.link is not None:
-            if self.open.get(call.link) is call:
-                self.open.pop(call.link)
-            if call.is_streamed or call.is_waiting:
-                self.answered[call.link] = call.without_payload()
+        if call.key is not None:
+            if self.open.get(call.key) is call:
+                self.open.pop(call.key)
+            if call.is_streamed or was_waiting:
+                self.answered[call.key] = call.remembered()
 
-    def is_replay(self, exchange: Exchange, event_id: bytes, data: bytes) -> bool:
+    def is_replay(self, peer: Peer, event_id: bytes, data: bytes) -> bool:
         """Whether an event came before in this session. An id that comes again with other data is no replay."""
-        key, value = hash((peer_of(exchange), event_id)), hash(data)
+        key, value = hash((peer, event_id)), hash(data)
         if self._seen_events.get(key) == value:
             return True
         self._seen_events[key] = value
@@ -105,13 +96,12 @@ class Correlation:
             self._seen_events.popitem(last=False)
         return False
 
-    def settle(self, exchange: Exchange, rpc_id: Any) -> Call | None:
+    def settle(self, peer: Peer, rpc_id: Any) -> Call | None:
         """The request of a server that an answer of its client closes; it is remembered for a second answer."""
-        key = (peer_of(exchange), id_key(rpc_id))
+        key = (peer, id_key(rpc_id))
         call = self.asked.pop(key)
         if call is not None:
-            settled = self.settled[key] = call.without_payload()
-            settled.is_ended = True
+            self.settled[key] = call.remembered()
         return call
 
     def remember_schema(self, server: str, tool: str, schema: Any) -> None:
@@ -129,7 +119,7 @@ class Correlation:
     def waiting_of(self, peer: Peer) -> list[Call]:
         """The calls of one peer that still wait on no exchange of their own, which are then forgotten."""
         asked = self.asked.take(lambda key: key[0] == peer)
-        return asked + [call for call in self.open.values() if call.is_waiting and call.link[0] == peer]
+        return asked + [call for call in self.open.values() if call.is_waiting and call.key is not None and call.key[0] == peer]
 
     def _pushed_out(self, call: Call) -> None:
         # A call whose own exchange goes on is found there; only one that waits elsewhere is lost by being forgotten.

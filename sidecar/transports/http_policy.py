@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sidecar import limits
 from sidecar.decode.encodings import NotInItsCoding, decoded, undo
 from sidecar.decode.http1 import HOP_BY_HOP, Fields
-from sidecar.decode.jsonrpc import INVALID_REQUEST, Refusal, parsed_bytes
+from sidecar.decode.jsonrpc import INVALID_REQUEST, Reason, Refusal, parsed_bytes
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.replies import unreadable
@@ -260,7 +260,7 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else type(error).__name__
 
 
-def refusal(text: str, reason: str = "refused") -> Refusal:
+def refusal(text: str, reason: Reason = "refused") -> Refusal:
     """A refusal of what is no message, in JSON-RPC's terms."""
     return Refusal(INVALID_REQUEST, reason, text)
 

@@ -129,7 +129,7 @@ def test_an_id_in_use_is_marked(play: Any) -> None:
     first, second = sidecar.post(call("a"), mcp_session_id="s"), sidecar.post(call("b"), mcp_session_id="s")
     sidecar.answer(first, result())
     sidecar.answer(second, result())
-    assert [row.get("anomalies") for row in sidecar.calls] == [None, ["duplicate-id"]]
+    assert [row["anomalies"] for row in sidecar.calls] == [[], ["duplicate-id"]]
 
 
 def test_how_each_call_ended_is_told(play: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.exchange import replies
 from tests.play import ACCESS, SECRETS, aws_key
 
 
@@ -46,7 +47,7 @@ def test_the_record_says_who_looked_and_what_was_not_looked_at(play: Any) -> Non
     whole, partly = sidecar.calls
     assert [row["rules"] for row in (whole, partly)] == [["secrets.in", "secrets.out"]] * 2
     assert whole["detectors"] == partly["detectors"] > 300 and len(whole["detectors_version"]) == 12
-    assert "skipped" not in whole and partly["skipped"] == ["depth"]
+    assert whole["skipped"] == [] and partly["skipped"] == ["depth"]
 
 
 def test_a_secret_in_arguments_never_leaves(play: Any) -> None:
@@ -348,3 +349,19 @@ def test_what_still_waits_at_the_end_is_not_silently_absent(play: Any) -> None:
     sidecar.stream(exchange)({"jsonrpc": "2.0", "id": 0, "method": "roots/list"})
     sidecar.pipeline.stop()
     assert sidecar.calls[0]["status"] == "no_response"
+
+
+def test_the_record_keeps_what_a_refused_client_was_sent(play: Any) -> None:
+    """Who looks at a blocked call reads the text its client read, both ways, and no value that a tool's name may hold."""
+    policy = SECRETS.replace("message: It contains a credential.", "message: '{tool} holds a credential.'")
+    sidecar = play(policy.replace("action: redact", "action: block").replace("verdict: redact", "verdict: block"))
+    sidecar.post(call(aws_key()))
+    sidecar.answer(sidecar.post(call("hello")), result(aws_key()))
+    out, back = sidecar.calls
+    assert (out["status"], back["status"]) == ("blocked", "blocked")
+    assert out["error_message"] == replies.refusal_text("get holds a credential.", "secrets.out")
+    assert back["error_message"] == replies.refusal_text("A credential arrives.", "secrets.in")
+    hidden = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": aws_key(), "arguments": {}}}
+    sidecar.post(hidden)
+    assert "[secrets.aws-key #" in sidecar.calls[-1]["error_message"]
+    assert aws_key().encode() not in sidecar.everything

@@ -167,10 +167,10 @@ def test_a_blocked_part_is_not_what_the_client_read(play: Callable[..., Play]) -
 
 def test_over_stdio_parts_are_joined(shared: Play) -> None:
     """One process, one stream for all its calls: the progress token tells which texts belong together."""
-    listening = Exchange(shared.server, "GET", "/", {}, b"", "", shared.now, shared.now, peer="wrap-1")
+    listening = Exchange(shared.server, "GET", "/", {}, b"", "", shared.now, shared.now, wrap="wrap-1")
     for number in (1, 2):
         asked = Exchange(shared.server, "POST", "/", {}, line(call(number, f"s{number}")), "", shared.now, shared.now)
-        asked.peer = "wrap-1"
+        asked.wrap = "wrap-1"
         shared.pipeline.request(asked)
         shared.pipeline.passed_on(asked, listening)
     earlier = len(shared.findings)

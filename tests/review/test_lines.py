@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.review.calls import ListedCall
+from sidecar.review.calls import ReadCall
 from sidecar.review.lines import CallTable, JsonLines
 from tests.seed import HOSTILE_TEXT
 
 
-def row(**columns: object) -> ListedCall:
+def row(**columns: object) -> ReadCall:
     """A call as the record gives it."""
     # fmt: off
     plain: dict[str, object] = {
@@ -25,7 +25,7 @@ def row(**columns: object) -> ListedCall:
         "response_bytes": 2, "findings": 0, "max_severity": 0,
     }
     # fmt: on
-    return ListedCall(**plain | columns)  # type: ignore[arg-type]
+    return ReadCall(**plain | columns)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from sidecar.review import terminal
-from sidecar.review.calls import ListedCall
+from sidecar.review.calls import ReadCall
 from sidecar.review.follow import Follow
 from tests import seed
 from tests.ports import free_port
@@ -113,7 +113,7 @@ def test_ctrl_c_waits_for_the_look_that_is_under_way(empty_record: Record, monke
     """An interrupted client may hold a lock for ever, so it is not interrupted; the command ends right after."""
     looked = []
 
-    def poll(follow: Follow, client: Client, now: datetime) -> list[ListedCall]:
+    def poll(follow: Follow, client: Client, now: datetime) -> list[ReadCall]:
         signal.raise_signal(signal.SIGINT)
         looked.append(now)
         return []

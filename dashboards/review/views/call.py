@@ -54,7 +54,7 @@ def _facts(facts: list[tuple[str, str]], width: int = 4) -> None:
                 st.text(visible(value).strip() or "–")
 
 
-def _verdict(call: calls.RecordedCall) -> None:
+def _verdict(call: calls.ReadCall) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.badge(call.verdict)
@@ -68,7 +68,7 @@ def _verdict(call: calls.RecordedCall) -> None:
             parts.plain(visible_lines(call.error_message))
 
 
-def _timing(call: calls.RecordedCall) -> list[tuple[str, str]]:
+def _timing(call: calls.ReadCall) -> list[tuple[str, str]]:
     share = f" ({call.overhead_us / call.duration_us:.1%})" if call.duration_us else ""
     return [
         ("Took", duration(call.duration_us) if call.duration_us else "unknown"),
@@ -78,7 +78,7 @@ def _timing(call: calls.RecordedCall) -> list[tuple[str, str]]:
     ]
 
 
-def _details(call: calls.RecordedCall) -> list[tuple[str, str]]:
+def _details(call: calls.ReadCall) -> list[tuple[str, str]]:
     return [
         ("Server", call.server),
         ("Method", call.method),
@@ -118,7 +118,7 @@ def _payload(title: str, text: str, size_bytes: int) -> None:
     st.code(shown, language=language, wrap_lines=True, height=460 if shown.count("\n") > 18 else "content")
 
 
-def _coverage(call: calls.RecordedCall) -> None:
+def _coverage(call: calls.ReadCall) -> None:
     if call.truncated:
         st.caption("A payload was longer than the record keeps; its end is missing here. Its size is the true one.")
     if call.skipped:

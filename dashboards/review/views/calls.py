@@ -83,7 +83,7 @@ def _chart(buckets: list[calls.Bucket], step: timedelta, since: timedelta) -> No
     st.altair_chart(bars.properties(height=190))
 
 
-def _row(row: calls.ListedCall) -> Row:
+def _row(row: calls.ReadCall) -> Row:
     cells = (
         parts.clock(row.ts),
         row.verdict,

@@ -18,18 +18,15 @@ from sidecar.exchange import replies
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
 from sidecar.exchange.state import EVENT_STREAM, Exchange
-from sidecar.record.ledger import Call, new_id
-from sidecar.sessions.correlation import peer_of
+from sidecar.outcomes import ErrorType, Status
+from sidecar.record.call_row import NOTED, WrittenRow
+from sidecar.record.ids import new_id
+from sidecar.record.ledger import CallRecord
+from sidecar.sessions.call import Call
 from sidecar.settings import Server
 from sidecar.wrap import frames
 
 log = logging.getLogger("sidecar.proxy")
-
-_NOTED = (
-    "ts node transport session session_kind trace_id client client_version client_address user server "
-    "protocol era direction kind method tool rpc_id request_bytes"
-).split()
-"""What a call's row keeps when its proxy dies before its answer."""
 
 _CLIENT_NOTE = b"client"
 
@@ -60,7 +57,7 @@ class StdioSession:
         if body[:1] != b"{" and lines.is_stray_to_server(body):
             return self._stray()
         listening = self._listening
-        exchange = self._exchange(listening.server, listening.peer, listening.user, lines.one_line(body))
+        exchange = self._exchange(listening.server, listening.wrap, listening.user, lines.one_line(body))
         before = exchange.body
         try:
             self._pipeline.request(exchange)
@@ -120,7 +117,7 @@ class StdioSession:
 
     def lost(self) -> None:
         """The wrap process is gone, whether it said so or not."""
-        stopping = "sidecar_stopped" if self._services.is_stopping else "wrap_gone"
+        stopping: ErrorType = "sidecar_stopped" if self._services.is_stopping else "wrap_gone"
         for call in self._listening.open_calls():
             self._services.end(call, "no_response", error_type="server_ended" if self._is_over else stopping)
         self._forget()
@@ -135,25 +132,24 @@ class StdioSession:
             if "row" not in said:
                 self._listening.era, self._listening.protocol = said["era"], said["protocol"]
                 if said["client"]:
-                    self._services.correlation.clients[peer_of(self._listening)] = tuple(said["client"])
+                    self._services.correlation.clients[self._listening.peer] = tuple(said["client"])
                 continue
-            row = said["row"] | {"call_id": new_id(), "attrs": {"resumes": said["id"]}, "request": "", "truncated": 0}
+            row = WrittenRow(**said["row"])
+            row.call_id = new_id()
+            row.describe("resumes", said["id"])
             call = Call(
-                id=row["call_id"],
+                record=CallRecord(row, self._listening.server, row.method, said["started"]),
                 rpc_id=said["rpc_id"],
-                server=self._listening.server,
-                method=row["method"],
-                tool=row["tool"],
+                method=row.method,
+                tool=row.tool,
                 args=said["args"],
                 caller=Caller(**said["caller"]),
-                session=row["session"],
-                era=row["era"],
-                started=said["started"],
-                row=row,
+                session=row.session,
+                era=row.era,
                 is_streamed=True,
             )
             self._listening.calls[jsonrpc.id_key(call.rpc_id)] = call
-            self._services.correlation.opened(self._listening, call)
+            self._services.correlation.opened(self._listening.peer, call, has_session=bool(self._listening.wire_session))
             self._noted[call.id] = said["id"]
 
     def _exchange(self, server: Server, wrap: str, user: str, body: bytes) -> Exchange:
@@ -166,7 +162,7 @@ class StdioSession:
             address="",
             seen_at=self._services.clock(),
             started=self._services.timer(),
-            peer=wrap,
+            wrap=wrap,
             user=user,
             era=self._listening.era if body else "handshake",
         )
@@ -198,7 +194,7 @@ class StdioSession:
             del listening.calls[key]
             if (name := self._noted.pop(call.id, None)) is not None:
                 notes.append(frames.note(name.encode(), b""))
-        client = self._services.correlation.clients.get(peer_of(listening))
+        client = self._services.correlation.clients.get(listening.peer)
         if (said := (client, listening.era, listening.protocol)) != self._said:
             self._said = said
             facts = {"client": client, "era": listening.era, "protocol": listening.protocol}
@@ -206,12 +202,12 @@ class StdioSession:
         return b"".join(notes)
 
     def _forget(self) -> None:
-        peer = peer_of(self._listening)
+        peer = self._listening.peer
         self._services.correlation.clients.pop(peer)
         for call in self._services.correlation.waiting_of(peer):
             self._services.end(call, "no_response", error_type="session_ended")
 
-    def _refused(self, call: Call, status: str, error_type: str, text: str) -> bytes:
+    def _refused(self, call: Call, status: Status, error_type: ErrorType, text: str) -> bytes:
         self._services.end(call, status, error_type=error_type, error_message=text)
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
@@ -247,9 +243,16 @@ def _as_line(exchange: Exchange) -> bytes:
 
 
 def _note_of(call: Call) -> bytes:
-    row = {name: call.row[name] for name in _NOTED if name in call.row}
+    row = {name: getattr(call.row, name) for name in NOTED}
     caller = {name: getattr(call.caller, name) for name in ("user", "client", "client_version", "address")}
-    said = {"id": call.id, "rpc_id": call.rpc_id, "args": call.args, "caller": caller, "started": call.started, "row": row}
-    if call.row.get("request_bytes", 0) > limits.GATE_NOTE_BYTES_MAX:
+    said = {
+        "id": call.id,
+        "rpc_id": call.rpc_id,
+        "args": call.args,
+        "caller": caller,
+        "started": call.record.started,
+        "row": row,
+    }
+    if call.row.request_bytes > limits.GATE_NOTE_BYTES_MAX:
         said["args"] = {}
     return lossless.canonical(said)
