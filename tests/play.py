@@ -11,13 +11,13 @@ import pytest
 
 from sidecar.events import Mode
 from sidecar.exchange.pipeline import Pipeline
-from sidecar.exchange.state import Exchange
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.proxy.policy_reloader import load_tested
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.identity import Sessions
 from sidecar.settings import Server
+from sidecar.state.exchange import Exchange
 from tests import compiled
 
 with warnings.catch_warnings():

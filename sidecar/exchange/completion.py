@@ -3,9 +3,9 @@
 from sidecar.decode import lossless, sse
 from sidecar.exchange import replies
 from sidecar.exchange.services import Services
-from sidecar.exchange.state import Exchange
 from sidecar.outcomes import ErrorType, Status
-from sidecar.sessions.call import Call, CallState
+from sidecar.state.call import Call, CallState
+from sidecar.state.exchange import Exchange
 
 
 class Completion:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.decode import jsonrpc
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 
 log = logging.getLogger("sidecar.proxy")
 

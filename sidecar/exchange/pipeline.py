@@ -1,4 +1,4 @@
-"""The narrow waist: whatever carries the bytes hands over an exchange by five calls, and from here on all is the same.
+"""The pipeline: every transport hands over an exchange by five calls, and from here on all is the same.
 
 ``request`` and ``response`` may replace a body or answer in its place, ``opened`` says that an event stream begins, ``event``
 returns what to send for one of its events, ``closed`` ends what is still open. A message is recorded before it is passed on,
@@ -8,25 +8,27 @@ and judged before it is recorded.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sidecar.decode.jsonrpc import ids_in
 from sidecar.exchange.completion import Completion
+from sidecar.exchange.notices import send_notice
 from sidecar.exchange.oauth import OAuthWatch, is_oauth
 from sidecar.exchange.requests import Requests
 from sidecar.exchange.responses import Responses
 from sidecar.exchange.services import Services, wire_finding
-from sidecar.exchange.state import Exchange
 from sidecar.inventory.tracking import Inventory
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.identity import Sessions
+from sidecar.state.exchange import Exchange
 
 
 class Pipeline:
-    """Decodes, judges, acts and records, for every carrier. ``clock`` gives unix seconds, ``timer`` a steady clock."""
+    """Decodes, judges, acts and records, for every transport. ``clock`` gives unix seconds, ``timer`` a steady clock."""
 
     def __init__(
         self,
@@ -40,7 +42,7 @@ class Pipeline:
     ) -> None:
         self.services = Services(judging, ledger, sessions, inventory or Inventory(), clock, timer)
         self._requests = Requests(self.services)
-        self._catalogue = Catalogue(self.services)
+        self._catalogue = Catalogue(self.services.open_streams, self.services.is_listed, partial(send_notice, self.services))
         self._completion = Completion(self.services)
         self._responses = Responses(self.services, self._catalogue, self._completion)
         self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
@@ -103,7 +105,7 @@ class Pipeline:
 
     def policies_changed(self, old: PolicySet, new: PolicySet) -> None:
         """Other policies are in force. Clients that listen are told when what they may list is not the same any more."""
-        self._catalogue.changed(old, new)
+        self._catalogue.policies_changed(old, new, self.services.clock())
 
     def definition_approved(self, server: str, kind: str) -> None:
         """A person accepted a definition. Clients that listen are told, because a list may hold more now."""

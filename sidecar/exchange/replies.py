@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sidecar.decode import jsonrpc, lossless
 from sidecar.decode.sse import message_event
-from sidecar.exchange.state import EVENT_STREAM, Exchange, Reply
 from sidecar.methods import HANDSHAKES, method_of
+from sidecar.state.exchange import EVENT_STREAM, Exchange, Reply
 
 REFUSED: Final = 1403
 """Our code for a policy's refusal, outside of every range JSON-RPC and MCP reserve."""

@@ -12,13 +12,13 @@ from sidecar.events import Caller, Message
 from sidecar.exchange import replies
 from sidecar.exchange.mirrored_headers import is_mismatched, mirrored_headers, unmirrored
 from sidecar.exchange.services import Services, wire_finding
-from sidecar.exchange.state import EVENT_STREAM, JSON, Exchange, Reply
 from sidecar.judging.message_judge import redacted, with_finding
 from sidecar.methods import CANCELLED, INITIALIZE, is_of_tasks
 from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
 from sidecar.record.call_row import WrittenRow
-from sidecar.sessions.call import Call, open_call
+from sidecar.state.call import Call, open_call
+from sidecar.state.exchange import EVENT_STREAM, JSON, Exchange, Reply
 
 log = logging.getLogger("sidecar.proxy")
 

@@ -10,14 +10,14 @@ from sidecar.exchange import lists, replies
 from sidecar.exchange.completion import Completion
 from sidecar.exchange.server_messages import ServerMessages
 from sidecar.exchange.services import Services, wire_finding
-from sidecar.exchange.state import Exchange, Reply, session_in
 from sidecar.judging.message_judge import redacted
 from sidecar.methods import ACKNOWLEDGED, HANDSHAKES, INITIALIZE, TOOLS_CALL, method_of
 from sidecar.outcomes import Anomaly, ErrorType, Status, http_error, rpc_error
 from sidecar.policy.judgement import Judgement
-from sidecar.sessions.call import Call
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.open_streams import own_endpoint
+from sidecar.state.call import Call
+from sidecar.state.exchange import Exchange, Reply, session_in
 
 _CANCELLED: Final = "-32800"
 """The code by which servers of the Python SDK answer a request that its client cancelled."""
@@ -162,7 +162,7 @@ class Responses:
             return self._server_messages.question(exchange, payload, raw, began, is_replay)
         if kind == "notification":
             if payload["method"] == ACKNOWLEDGED and isinstance(payload.get("params"), dict):
-                self._catalogue.subscribed(exchange, payload["params"])
+                self._catalogue.acknowledge(exchange, payload["params"])
             return self._server_messages.notification(exchange, payload, raw, began, is_replay)
         call, is_open = self._answered(exchange, payload, kind, is_replay)
         if call is None:
@@ -280,7 +280,7 @@ class Responses:
         if not method_of(call.method).lists:
             return sent
         message = judged.message
-        self._catalogue.seen(exchange, call, message)
+        self._catalogue.remember(exchange, call, message)
         for tool, schema in lists.output_schemas(call.method, message.payload):
             self._correlation.remember_schema(call.server.name, tool, schema)
         if not self._judging.is_hiding and not judged.withheld:

@@ -7,13 +7,13 @@ from sidecar.decode import jsonrpc, mcp, sse
 from sidecar.events import Caller, Kind, Message
 from sidecar.exchange import replies
 from sidecar.exchange.services import Services
-from sidecar.exchange.state import Exchange
 from sidecar.judging.carry_over import CarryOver
 from sidecar.judging.message_judge import redacted
 from sidecar.methods import CANCELLED, PROGRESS, is_of_tasks
 from sidecar.outcomes import Anomaly
 from sidecar.policy.judgement import Judgement
-from sidecar.sessions.call import Call, open_call
+from sidecar.state.call import Call, open_call
+from sidecar.state.exchange import Exchange
 
 
 class _Heard(NamedTuple):

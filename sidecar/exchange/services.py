@@ -1,24 +1,25 @@
-"""What both ways of an exchange stand on: the judge, the record, what is remembered between exchanges, and the clocks."""
+"""What requests and responses share: the judge, the record, what is remembered between exchanges, and the clocks."""
 
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.events import Caller, Finding
+from sidecar.events import Caller, Finding, Message
 from sidecar.exchange import replies
-from sidecar.exchange.state import Exchange, Reply
 from sidecar.inventory.tracking import Inventory
 from sidecar.judging.definitions import ListedDefinitions
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
+from sidecar.policy.load import PolicySet
 from sidecar.record.call_row import WrittenRow
 from sidecar.record.ids import microseconds
 from sidecar.record.ledger import Ledger
-from sidecar.sessions.call import Call, CallState
 from sidecar.sessions.continuations import Continuations
 from sidecar.sessions.correlation import Correlation
 from sidecar.sessions.identity import Session, Sessions
 from sidecar.sessions.open_streams import OpenStreams
+from sidecar.state.call import Call, CallState
+from sidecar.state.exchange import Exchange, Reply
 
 
 class Services:
@@ -99,6 +100,10 @@ class Services:
             error_message=error_message,
             http_status=exchange.status,
         )
+
+    def is_listed(self, policies: PolicySet, message: Message, now: float) -> bool:
+        """Whether a caller sees under these policies what it could call by ``message``."""
+        return self.judging.lists(policies, message, now) and not self.definitions.is_withheld(policies, message, now)
 
     def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Reply:
         """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""

@@ -5,30 +5,42 @@ listens on (MCP 2024-11-05 to 2025-11-25), or on an open ``subscriptions/listen`
 (MCP 2026-07-28, subscriptions). Only what access allows or hides alters a list; what a rule redacts in it does not.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.decode import lossless, mcp, sse
+from sidecar.decode import mcp
 from sidecar.events import Caller, Message
-from sidecar.exchange.services import Services
-from sidecar.exchange.state import Exchange
 from sidecar.methods import LISTEN, MEMBER_METHODS
 from sidecar.policy.load import PolicySet
-from sidecar.sessions.call import Call, Peer, open_call
 from sidecar.sessions.correlation import Bounded
+from sidecar.sessions.open_streams import OpenStreams
+from sidecar.state.call import Call, Peer
+from sidecar.state.exchange import Exchange
 
 _SUBSCRIPTION_ID: Final = "io.modelcontextprotocol/subscriptionId"
 
 
 class Catalogue:
-    """Names by server and kind, and what each session has listed."""
+    """Names by server and kind, and what each session has listed.
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    ``is_listed(policies, message, now)`` tells whether a caller sees what it could call by the message, and
+    ``notify(stream, notice, caller)`` sends a notification on an open stream.
+    """
+
+    def __init__(
+        self,
+        open_streams: OpenStreams,
+        is_listed: Callable[[PolicySet, Message, float], bool],
+        notify: Callable[[Exchange, Mapping[str, Any], Caller], None],
+    ) -> None:
+        self._open_streams = open_streams
+        self._is_listed = is_listed
+        self._notify = notify
         self._names: dict[tuple[str, str], set[str]] = {}
         self._listers: Bounded[Peer, dict[str, Caller]] = Bounded(limits.SESSIONS_MAX)
 
-    def seen(self, exchange: Exchange, call: Call, message: Message) -> None:
+    def remember(self, exchange: Exchange, call: Call, message: Message) -> None:
         """A list arrived, one page or all of it; what the server names, before anything is hidden of it."""
         kind, entries = mcp.listed(message.method, message.payload)
         if not kind:
@@ -44,26 +56,26 @@ class Catalogue:
             peer = exchange.peer
             self._listers[peer] = {**(self._listers.get(peer) or {}), kind: call.caller}
 
-    def subscribed(self, exchange: Exchange, params: Any) -> None:
+    def acknowledge(self, exchange: Exchange, params: Any) -> None:
         """A server acknowledged a subscription: what its stream will tell of, as far as it is about lists."""
         honoured = params.get("notifications")
         if isinstance(honoured, dict):
             exchange.subscribed = frozenset(kind for kind in MEMBER_METHODS if honoured.get(f"{kind}ListChanged") is True)
 
-    def changed(self, old: PolicySet, new: PolicySet) -> None:
+    def policies_changed(self, old: PolicySet, new: PolicySet, now: float) -> None:
         """Other policies are in force: tell every client that listens and whose list is another one now."""
         answers: dict[tuple[str, str, Caller], bool] = {}
-        for stream in self._services.open_streams:
+        for stream in self._open_streams:
             for kind, caller, meta in self._wanted(stream):
                 key = (stream.server.name, kind, caller)
                 if key not in answers:
-                    answers[key] = self._differs(old, new, *key)
+                    answers[key] = self._differs(old, new, now, *key)
                 if answers[key]:
                     self._tell(stream, kind, caller, meta)
 
     def grew(self, server: str, kind: str) -> None:
         """A list of a server may hold more than before: tell every client that listens."""
-        for stream in self._services.open_streams:
+        for stream in self._open_streams:
             for wanted, caller, meta in self._wanted(stream) if stream.server.name == server else ():
                 if wanted == kind:
                     self._tell(stream, kind, caller, meta)
@@ -79,34 +91,14 @@ class Catalogue:
         meta = {"_meta": {_SUBSCRIPTION_ID: call.rpc_id}}
         return [(kind, call.caller, meta) for kind in MEMBER_METHODS if kind in stream.subscribed]
 
-    def _differs(self, old: PolicySet, new: PolicySet, server: str, kind: str, caller: Caller) -> bool:
-        now, judging, definitions = self._services.clock(), self._services.judging, self._services.definitions
+    def _differs(self, old: PolicySet, new: PolicySet, now: float, server: str, kind: str, caller: Caller) -> bool:
         method = MEMBER_METHODS[kind].name
         for name in self._names.get((server, kind), ()):
             asked = Message(server, "request", "request", method, tool=name, caller=caller)
-            before, after = (
-                judging.lists(policies, asked, now) and not definitions.is_withheld(policies, asked, now)
-                for policies in (old, new)
-            )
-            if before is not after:
+            if self._is_listed(old, asked, now) is not self._is_listed(new, asked, now):
                 return True
         return False
 
     def _tell(self, stream: Exchange, kind: str, caller: Caller, params: dict[str, Any]) -> None:
-        if stream.inject is None:
-            return
         notice = {"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed", **({"params": params} if params else {})}
-        raw, now = lossless.canonical(notice), self._services.clock()
-        stream.inject(sse.message_event(raw))
-        session = self._services.session_of(stream, caller, now)
-        message = Message(
-            stream.server.name, "response", "notification", str(notice["method"]), payload=notice, size=len(raw), caller=caller,
-            session=session.id,
-        )  # fmt: skip
-        row = self._services.row_of(stream, session.kind)
-        row.describe("sent_by", "sidecar")
-        judged = self._services.judging.unjudged(message, raw)
-        facts = mcp.facts(notice)
-        started = self._services.timer()
-        call = open_call(self._services.ledger, judged, facts, row, rpc_id=None, now=now, started=started, server=stream.server)
-        self._services.end(call, "notification")
+        self._notify(stream, notice, caller)

@@ -13,8 +13,8 @@ import orjson
 
 from sidecar import limits
 from sidecar.decode.jsonrpc import id_key
-from sidecar.sessions.call import Call, Peer, Round, TaskOrigin
 from sidecar.sessions.correlation import Bounded
+from sidecar.state.call import Call, Peer, Round, TaskOrigin
 
 Host = Literal["server", "client"]
 """Who runs a task: whoever was asked for it."""

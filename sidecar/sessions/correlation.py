@@ -12,7 +12,7 @@ from typing import Any
 from sidecar import limits
 from sidecar.decode import lossless
 from sidecar.decode.jsonrpc import id_key, loose_key
-from sidecar.sessions.call import Call, Key, Peer
+from sidecar.state.call import Call, Key, Peer
 
 
 class Bounded[K, V]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from sidecar.decode import lossless, sse
-from sidecar.exchange.state import Exchange, session_in
+from sidecar.state.exchange import Exchange, session_in
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -17,8 +17,8 @@ from sidecar.decode.jsonrpc import INVALID_REQUEST, Reason, Refusal, parsed_byte
 from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.replies import unreadable
-from sidecar.exchange.state import EVENT_STREAM, Exchange, Reply
 from sidecar.settings import Server
+from sidecar.state.exchange import EVENT_STREAM, Exchange, Reply
 from sidecar.transports.origin_check import OriginCheck, TargetOriginCheck
 from sidecar.transports.routing import FOR_THE_PROXY, ServerRouting
 

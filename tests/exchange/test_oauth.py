@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 from tests.play import Play, aws_key
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"x": aws_key()}}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.decode.sse import Splitter
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 from tests.play import SECRETS
 
 EXCERPTS = Path(__file__).parents[1] / "wire" / "transcripts"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar.exchange.pipeline import Pipeline
-from sidecar.exchange.state import Exchange
 from sidecar.sessions.identity import Sessions
+from sidecar.state.exchange import Exchange
 from sidecar.transports.http_policy import EventStream, HttpPolicy
 from tests.fuzz.peers import events
 from tests.play import SECRETS, Play, aws_key

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sidecar.detect.text import walk
 from sidecar.events import Mode
-from sidecar.exchange.state import Exchange
 from sidecar.judging.message_judge import _OPAQUE
+from sidecar.state.exchange import Exchange
 from sidecar.transports.http_policy import HttpPolicy
 from tests.fuzz import peers
 from tests.play import ENGINE, SECRETS, Play, aws_key

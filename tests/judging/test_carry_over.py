@@ -14,8 +14,8 @@ from sidecar import limits
 from sidecar.decode import sse
 from sidecar.decode.jsonrpc import read_leniently
 from sidecar.detect.text import walk
-from sidecar.exchange.state import Exchange
 from sidecar.judging.carry_over import VIA, CarryOver
+from sidecar.state.exchange import Exchange
 from tests.play import ENGINE, SECRETS, Play, aws_key
 
 KEY = aws_key()

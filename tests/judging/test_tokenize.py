@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.exchange.state import Exchange
 from sidecar.settings import Server
+from sidecar.state.exchange import Exchange
 from tests.play import SECRETS, Play, aws_key
 
 TOKENS = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 from tests.exchange.test_pipeline import call, data_of, result
 from tests.play import ACCESS, SECRETS, aws_key
 

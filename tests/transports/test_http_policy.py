@@ -2,8 +2,8 @@
 
 import pytest
 
-from sidecar.exchange.state import Exchange
 from sidecar.settings import Server
+from sidecar.state.exchange import Exchange
 from sidecar.transports.http_policy import here
 
 SERVER = Server(name="crm", listen="127.0.0.1:9001", upstream="https://crm.example")

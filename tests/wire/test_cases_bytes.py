@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 from sidecar.transports.http_policy import HttpPolicy
 from tests.exchange.test_pipeline import call, result
 from tests.play import SECRETS, Play, aws_key

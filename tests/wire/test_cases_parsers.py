@@ -11,7 +11,7 @@ import pytest
 
 from sidecar import limits
 from sidecar.decode.anomalies import TEXTS
-from sidecar.exchange.state import Exchange
+from sidecar.state.exchange import Exchange
 from tests.exchange.test_pipeline import call, data_of, result
 from tests.play import ACCESS, SECRETS, Play, aws_key
 

@@ -11,7 +11,7 @@ from mitmproxy.http import Headers, HTTPFlow, Response
 from sidecar import limits
 from sidecar.decode.http1 import Fields, by_name
 from sidecar.exchange.replies import unreadable
-from sidecar.exchange.state import Exchange, Reply
+from sidecar.state.exchange import Exchange, Reply
 from sidecar.transports.http_policy import DIGESTS, EventStream, HttpPolicy, here, in_utf8, plain_reason, refusal
 from sidecar.transports.mitm.http_layer import TAIL, Injected
 from sidecar.transports.mitm.listener import Hooks, SidecarHandler, SidecarMaster

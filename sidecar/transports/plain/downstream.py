@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from sidecar import limits
 from sidecar.decode.http1 import Fields, Head, Unusual, head_bytes, request_head
-from sidecar.exchange.state import Exchange, Reply
 from sidecar.settings import Server
+from sidecar.state.exchange import Exchange, Reply
 from sidecar.transports.http_policy import EventStream, HttpPolicy, place_of, plain_reason
 from sidecar.transports.plain.upstream import UpstreamConnection
 

@@ -17,13 +17,13 @@ from sidecar.events import Caller
 from sidecar.exchange import replies
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
-from sidecar.exchange.state import EVENT_STREAM, Exchange
 from sidecar.outcomes import ErrorType, Status
 from sidecar.record.call_row import NOTED, WrittenRow
 from sidecar.record.ids import new_id
 from sidecar.record.ledger import CallRecord
-from sidecar.sessions.call import Call
 from sidecar.settings import Server
+from sidecar.state.call import Call
+from sidecar.state.exchange import EVENT_STREAM, Exchange
 from sidecar.wrap import frames
 
 log = logging.getLogger("sidecar.proxy")

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from sidecar.judging.carry_over import CarryOver
 from sidecar.outcomes import Anomaly
-from sidecar.sessions.call import Call, Peer
 from sidecar.settings import Server
+from sidecar.state.call import Call, Peer
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
