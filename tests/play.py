@@ -17,7 +17,7 @@ from sidecar.proxy.policy_reloader import load_tested
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.identity import Sessions
 from sidecar.settings import Server
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from tests import compiled
 
 with warnings.catch_warnings():
@@ -130,42 +130,44 @@ class Play:
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         exchange = Exchange(
-            server=self.server,
-            method="POST",
-            path=path,
-            headers={"content-type": "application/json", "accept": "application/json, text/event-stream", **named},
-            body=body,
-            address="10.0.0.9",
-            seen_at=self.now,
-            started=self.now,
+            self.server,
+            Request(
+                method="POST",
+                path=path,
+                headers={"content-type": "application/json", "accept": "application/json, text/event-stream", **named},
+                body=body,
+                address="10.0.0.9",
+                seen_at=self.now,
+                started=self.now,
+            ),
         )
-        self.pipeline.request(exchange)
+        exchange.reply = self.pipeline.request(exchange)
         return exchange
 
     def get(self, path: str = "/mcp", **headers: str) -> Exchange:
         """The client opens a listening stream."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        exchange = Exchange(self.server, "GET", path, named, b"", "10.0.0.9", self.now, self.now)
-        self.pipeline.request(exchange)
+        exchange = Exchange(self.server, Request("GET", path, named, b"", "10.0.0.9", self.now, self.now))
+        exchange.reply = self.pipeline.request(exchange)
         return exchange
 
     def answer(self, exchange: Exchange, message: Any, status: int = 200, **headers: str) -> bytes:
         """The server answers with one JSON body; returns what the client gets."""
-        assert exchange.answer is None, "the server was never asked"
-        exchange.status = status
-        exchange.response_headers = {"content-type": "application/json"} | {
+        assert exchange.reply is None, "the server was never asked"
+        exchange.response.status = status
+        exchange.response.headers = {"content-type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        exchange.response_body = message if isinstance(message, bytes) else json.dumps(message).encode()
-        self.pipeline.response(exchange)
-        return exchange.response_body
+        exchange.response.body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        exchange.reply = self.pipeline.response(exchange)
+        return exchange.response.body
 
     def stream(self, exchange: Exchange) -> Callable[[Any], bytes]:
         """The server opens an event stream; the function sends one event and returns what the client gets."""
-        exchange.status = 200
-        exchange.response_headers = {**exchange.response_headers, "content-type": "text/event-stream"}
-        exchange.inject = lambda data: self.injected.append((exchange, data))
-        self.pipeline.opened(exchange)
+        exchange.response.status = 200
+        exchange.response.headers = {**exchange.response.headers, "content-type": "text/event-stream"}
+        exchange.stream.inject = lambda data: self.injected.append((exchange, data))
+        self.pipeline.open_stream(exchange)
 
         def send(message: Any) -> bytes:
             raw = (

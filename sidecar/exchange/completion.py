@@ -5,7 +5,7 @@ from sidecar.exchange import replies
 from sidecar.exchange.services import Services
 from sidecar.outcomes import ErrorType, Status
 from sidecar.state.call import Call, CallState
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Reply
 
 
 class Completion:
@@ -16,18 +16,18 @@ class Completion:
         self._correlation = services.correlation
         self._ledger = services.ledger
 
-    def closed(self, exchange: Exchange, reason: str) -> bytes:
+    def close(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
         self._services.open_streams.closed(exchange)
         for note in exchange.notifications:
             self._services.end_on(exchange, note, "notification")
-        if exchange.rows_left_out:
-            left_out, exchange.rows_left_out = exchange.rows_left_out, 0
+        if exchange.stream.rows_left_out:
+            left_out, exchange.stream.rows_left_out = exchange.stream.rows_left_out, 0
             self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._services.clock())
-        if exchange.method == "GET" and exchange.endpoint:
+        if exchange.request.method == "GET" and exchange.stream.endpoint:
             return self._session_over(exchange, reason)
-        if exchange.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
+        if exchange.stream.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
             self.wait_elsewhere(exchange)
             return tail
         for call in exchange.open_calls():
@@ -35,24 +35,29 @@ class Completion:
                 self._services.end_on(exchange, call, "no_response", error_type="sidecar_stopped")
             elif reason == "client" or call.is_cancelled:
                 self._services.end_on(exchange, call, "cancelled", error_type=_why_cancelled(reason))
-            elif exchange.is_resumable:
+            elif exchange.stream.is_resumable:
                 self.wait_elsewhere(exchange)
             else:
                 tail += self._unanswered(exchange, call, reason)
         return tail
 
-    def failed(self, exchange: Exchange, reason: str, status: int) -> None:
+    def fail(self, exchange: Exchange, reason: str, status: int) -> Reply:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
         calls = exchange.open_calls()
-        exchange.answer = self._services.failure(exchange, [call.rpc_id for call in calls], text, status)
+        reply = self._services.failure(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
-            error_type: ErrorType = "timeout" if exchange.is_timed_out else "unreachable"
+            error_type: ErrorType = "timeout" if exchange.response.is_timed_out else "unreachable"
             self._services.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
+        return reply
 
     def wait_elsewhere(self, exchange: Exchange) -> None:
         """The answer is expected on another exchange; the table of open calls knows what it will answer."""
-        is_over = bool(exchange.endpoint) and exchange.method == "POST" and self._services.open_streams.of(exchange) is None
+        is_over = (
+            bool(exchange.stream.endpoint)
+            and exchange.request.method == "POST"
+            and self._services.open_streams.of(exchange) is None
+        )
         for call in exchange.open_calls():
             call.move(CallState.WAITING)
             if is_over:

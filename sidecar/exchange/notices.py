@@ -12,10 +12,10 @@ from sidecar.state.exchange import Exchange
 
 def send_notice(services: Services, stream: Exchange, notice: Mapping[str, Any], caller: Caller) -> None:
     """Send a JSON-RPC notification on an open event stream, for ``caller``; nothing where the stream is over."""
-    if stream.inject is None:
+    if stream.stream.inject is None:
         return
     raw, now = lossless.canonical(notice), services.clock()
-    stream.inject(sse.message_event(raw))
+    stream.stream.inject(sse.message_event(raw))
     session = services.session_of(stream, caller, now)
     message = Message(
         server=stream.server.name,

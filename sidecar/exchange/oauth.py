@@ -31,15 +31,15 @@ def is_oauth(exchange: Exchange) -> bool:
 
     A JSON-RPC message is never one, wherever it is sent.
     """
-    path = exchange.path.partition("?")[0]
-    if exchange.method in ("GET", "HEAD"):
-        return not exchange.body and (_WELL_KNOWN in path or path.rpartition("/")[2] in _ENDPOINTS)
-    is_encoded = exchange.headers.get("content-encoding", "identity").lower() != "identity"
-    if exchange.method != "POST" or path.rpartition("/")[2] not in _ENDPOINTS or is_encoded:
+    path = exchange.request.path.partition("?")[0]
+    if exchange.request.method in ("GET", "HEAD"):
+        return not exchange.request.body and (_WELL_KNOWN in path or path.rpartition("/")[2] in _ENDPOINTS)
+    is_encoded = exchange.request.headers.get("content-encoding", "identity").lower() != "identity"
+    if exchange.request.method != "POST" or path.rpartition("/")[2] not in _ENDPOINTS or is_encoded:
         return False
-    if exchange.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
-        return not jsonrpc.looks_like_json(exchange.body)
-    value = jsonrpc.read_leniently(exchange.body)
+    if exchange.request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+        return not jsonrpc.looks_like_json(exchange.request.body)
+    value = jsonrpc.read_leniently(exchange.request.body)
     # Some servers take "Method" for "method", and some serve MCP under every path.
     return isinstance(value, dict) and value.keys().isdisjoint(("jsonrpc", "method")) and not jsonrpc.is_misspelt(value)
 
@@ -53,14 +53,14 @@ class OAuthWatch:
 
     def look(self, exchange: Exchange) -> None:
         """A response came from a server."""
-        is_challenge = exchange.status == 401
-        if exchange.is_forwarded or not (is_challenge or _PROTECTED_RESOURCE in exchange.path):
+        is_challenge = exchange.response.status == 401
+        if exchange.request.is_forwarded or not (is_challenge or _PROTECTED_RESOURCE in exchange.request.path):
             return
         if exchange.server.name in self._told:
             return
         address = _challenged(exchange) if is_challenge else _declared(exchange)
         named = _ORIGIN.match(address)
-        if named is None or named[1].lower() == exchange.headers.get("host", "").lower():
+        if named is None or named[1].lower() == exchange.request.headers.get("host", "").lower():
             return
         self._told.add(exchange.server.name)
         here = exchange.server.listen
@@ -74,12 +74,12 @@ class OAuthWatch:
 
 def _challenged(exchange: Exchange) -> str:
     """The metadata's address in a ``WWW-Authenticate`` header (RFC 9728 §5.1)."""
-    found = _METADATA.search(exchange.response_headers.get("www-authenticate", ""))
+    found = _METADATA.search(exchange.response.headers.get("www-authenticate", ""))
     return found[1] if found else ""
 
 
 def _declared(exchange: Exchange) -> str:
     """The ``resource`` a protected-resource document is about (RFC 9728 §2)."""
-    value = jsonrpc.read_leniently(exchange.response_body) if exchange.response_body else None
+    value = jsonrpc.read_leniently(exchange.response.body) if exchange.response.body else None
     resource = value.get("resource") if isinstance(value, dict) else None
     return resource if isinstance(resource, str) else ""

@@ -1,8 +1,8 @@
 """The pipeline: every transport hands over an exchange by five calls, and from here on all is the same.
 
-``request`` and ``response`` may replace a body or answer in its place, ``opened`` says that an event stream begins, ``event``
-returns what to send for one of its events, ``closed`` ends what is still open. A message is recorded before it is passed on,
-and judged before it is recorded.
+``request`` and ``response`` may replace a body or return a reply to send in its place, ``open_stream`` says that an event
+stream begins, ``event`` returns what to send for one of its events, ``close`` ends what is still open. A message is judged
+before it is recorded, and recorded before it is passed on.
 """
 
 import time
@@ -24,7 +24,7 @@ from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.identity import Sessions
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, ExchangeState, Reply
 
 
 class Pipeline:
@@ -47,60 +47,67 @@ class Pipeline:
         self._responses = Responses(self.services, self._catalogue, self._completion)
         self._oauth = OAuthWatch(lambda metric, value, text: ledger.health(metric, value, text, clock()))
 
-    def request(self, exchange: Exchange) -> None:
-        """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
+    def request(self, exchange: Exchange) -> Reply | None:
+        """A request arrived whole: what to answer in its place, or None when ``exchange.request`` goes on to the server."""
         exchange.is_oauth = is_oauth(exchange)
-        if not exchange.is_oauth:
-            self._requests.take(exchange)
+        reply = None if exchange.is_oauth else self._requests.judge(exchange)
+        exchange.move(ExchangeState.FORWARDED if reply is None else ExchangeState.ENDED)
+        return reply
 
-    def response(self, exchange: Exchange) -> None:
-        """The response arrived whole. May replace ``exchange.response_body`` and its status."""
+    def response(self, exchange: Exchange) -> Reply | None:
+        """The response arrived whole: what to answer in its place, or None when ``exchange.response`` goes back."""
         self._oauth.look(exchange)
-        self._responses.whole(exchange)
+        exchange.move(ExchangeState.ENDED)
+        return self._responses.judge(exchange)
 
-    def opened(self, exchange: Exchange) -> None:
-        """The response is an event stream and begins; ``exchange.inject`` is set until it is ``closed``."""
+    def open_stream(self, exchange: Exchange) -> None:
+        """The response is an event stream and begins; ``exchange.stream.inject`` is set until it is closed."""
+        exchange.move(ExchangeState.STREAMING)
         self.services.open_streams.opened(exchange)
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event of the response's stream; returns the bytes to send in its place, usually the same."""
-        return self._responses.event(exchange, raw)
+        return self._responses.judge_event(exchange, raw)
 
-    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+    def forward_line(self, exchange: Exchange, listening: Exchange) -> None:
         """A request over stdio goes on; what it opened is answered by messages of the exchange ``listening``."""
-        self._responses.passed_on(exchange, listening)
+        self._responses.forward(exchange, listening)
 
-    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+    def line(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One message of a server over stdio, parsed and as it came; returns what to send in its place, or None."""
-        return self._responses.message(exchange, payload, raw)
+        return self._responses.judge_line(exchange, payload, raw)
 
-    def unreadable(self, exchange: Exchange) -> bytes | None:
+    def unreadable_line(self, exchange: Exchange) -> bytes | None:
         """A line of a server over stdio that a client may read as we cannot: an error for the call it may answer, or None."""
-        return self._responses.unreadable(exchange)
+        return self._responses.withhold_line(exchange)
 
-    def closed(self, exchange: Exchange, reason: str) -> bytes:
+    def close(self, exchange: Exchange, reason: str) -> bytes:
         """The exchange is over: ``reason`` is empty for a clean end, ``client`` if the client left, else what went wrong.
 
         Returns what should still be sent on an open event stream.
         """
-        return self._completion.closed(exchange, reason)
+        exchange.move(ExchangeState.ENDED)
+        return self._completion.close(exchange, reason)
 
-    def failed(self, exchange: Exchange, reason: str, status: int) -> None:
-        """The server gave no usable response; sets the answer for the client and records why."""
-        self._completion.failed(exchange, reason, status)
+    def fail(self, exchange: Exchange, reason: str, status: int) -> Reply:
+        """The server gave no usable response: records why, and returns what the client is answered."""
+        exchange.move(ExchangeState.ENDED)
+        return self._completion.fail(exchange, reason, status)
 
-    def internal_failure(self, exchange: Exchange, where: str) -> None:
+    def fail_internally(self, exchange: Exchange, where: str) -> Reply:
         """A fault of the sidecar: refuse what is open, and record a finding of kind ``error`` that says where."""
+        exchange.state = ExchangeState.ENDED
         calls = exchange.open_calls()
         text = "The sidecar could not judge this message, so it was not passed on."
-        ids = [call.rpc_id for call in calls] or ids_in(exchange.body)
-        exchange.answer = self.services.failure(exchange, ids, text, 500)
+        ids = [call.rpc_id for call in calls] or ids_in(exchange.request.body)
+        reply = self.services.failure(exchange, ids, text, 500)
         self.services.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
         for call in calls:
             self.services.end(call, "blocked", error_type="internal", error_message=text)
+        return reply
 
-    def turned_away(self, reason: str, text: str) -> None:
-        """A request that was refused at the door: noted, and not alerted, because whoever knocks decides how often."""
+    def note_refusal(self, reason: str, text: str) -> None:
+        """A request was refused before it was read: noted, and not alerted, because its sender decides how often."""
         self.services.note(replace(wire_finding(reason, text), action="log"))
 
     def policies_changed(self, old: PolicySet, new: PolicySet) -> None:

@@ -49,7 +49,7 @@ def refused(exchange: Exchange, methods: list[str], payload: Any) -> Reply:
 
 def in_accepted_form(exchange: Exchange, status: int, body: bytes) -> Reply:
     """JSON where the client takes it, else the one event of a stream."""
-    accept = exchange.headers.get("accept", "*/*")
+    accept = exchange.request.headers.get("accept", "*/*")
     if status == 200 and EVENT_STREAM in accept and "application/json" not in accept and "*/*" not in accept:
         return Reply(status, message_event(body), EVENT_STREAM)
     return Reply(status, body)
@@ -99,4 +99,4 @@ def failure(exchange: Exchange, ids: list[Any], text: str, status: int) -> Reply
     if not ids:
         return unreadable(jsonrpc.Refusal(SERVER_FAILED, "failed", text), status)
     errors = [server_failed(each, text) for each in ids]
-    return Reply(status, lossless.canonical(errors if exchange.is_batch else errors[0]))
+    return Reply(status, lossless.canonical(errors if exchange.request.is_batch else errors[0]))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sidecar.decode import jsonrpc, lossless, mcp
 from sidecar.decode.request_bodies import RequestBody, read_body, require_line, require_messages
@@ -23,57 +23,62 @@ from sidecar.state.exchange import EVENT_STREAM, JSON, Exchange, Reply
 log = logging.getLogger("sidecar.proxy")
 
 
+_BODILESS: Final = frozenset(("GET", "DELETE", "HEAD", "OPTIONS"))
+"""Methods whose requests have no body in MCP."""
+
+
 class Requests:
     """What becomes of a request: judged, recorded, and passed on, changed or answered here."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def take(self, exchange: Exchange) -> None:
-        """A request arrived whole. Sets ``exchange.answer`` when it must not be passed on."""
-        exchange.began = self._services.timer()
-        if exchange.method in ("GET", "DELETE", "HEAD", "OPTIONS"):
-            if exchange.body and (refused := self._misplaced(exchange)):
-                self._refuse_unreadable(exchange, refused)
-                return
-            exchange.is_mcp = exchange.method in ("GET", "DELETE")
-            if exchange.method == "GET" and EVENT_STREAM in exchange.headers.get("accept", ""):
-                self._refuse_stream(exchange)
-            if exchange.method == "DELETE" and exchange.mcp_session:
-                self._end_session(exchange)
-            return
+    def judge(self, exchange: Exchange) -> Reply | None:
+        """A request arrived whole: what to answer in its place, or None when it goes on, perhaps changed."""
+        request = exchange.request
+        request.judged_from = self._services.timer()
+        if request.method in _BODILESS:
+            return self._judge_bodiless(exchange)
         if (stream := self._services.open_streams.of(exchange)) is not None:
-            exchange.endpoint = stream.endpoint
+            exchange.stream.endpoint = stream.stream.endpoint
         try:
             read = _read(exchange)
             if read.anomalies:
-                exchange.anomalies, exchange.body = read.anomalies, read.text
-                exchange.set_headers["content-type"] = JSON
+                request.anomalies = read.anomalies
+                request.replace_body(read.text)
+                request.set_headers["content-type"] = JSON
             value = read.value
             if exchange.wrap:
                 require_line(value)
             if value is None:
-                return
+                return None
             members = jsonrpc.messages(value)
             require_messages(members)
             self._require_mirrored(exchange, members)
         except jsonrpc.NotAMessage as error:
-            self._refuse_unreadable(exchange, error)
-            return
+            return self._refuse_unreadable(exchange, error)
         exchange.is_mcp = True
-        exchange.is_batch = isinstance(value, list)
+        request.is_batch = isinstance(value, list)
         try:
-            if exchange.is_batch:
-                self._batch(exchange, members)
-            else:
-                self._single(exchange, value)
+            return self._judge_batch(exchange, members) if request.is_batch else self._judge_single(exchange, value)
         except StoreError as error:
             log.error("a request was refused because it cannot be recorded: %s", error)
             ids = [member["id"] for member in jsonrpc.requests_in(members)]
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:
                 self._services.end(call, "blocked", error_type="not_recorded")
-            exchange.answer = self._services.failure(exchange, ids, text, 503)
+            return self._services.failure(exchange, ids, text, 503)
+
+    def _judge_bodiless(self, exchange: Exchange) -> Reply | None:
+        request = exchange.request
+        if request.body and (misplaced := self._misplaced(exchange)):
+            return self._refuse_unreadable(exchange, misplaced)
+        exchange.is_mcp = request.method in ("GET", "DELETE")
+        if request.method == "DELETE" and exchange.mcp_session:
+            self._end_session(exchange)
+        if request.method == "GET" and EVENT_STREAM in request.headers.get("accept", ""):
+            return self._refuse_stream(exchange)
+        return None
 
     def _misplaced(self, exchange: Exchange) -> jsonrpc.NotAMessage | None:
         """Why a body may not go with a method that has none in MCP: some servers would read it all the same."""
@@ -84,66 +89,54 @@ class Requests:
         text = "a message is sent by POST"
         return None if value is None else jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "method", text)
 
-    def _refuse_stream(self, exchange: Exchange) -> None:
+    def _refuse_stream(self, exchange: Exchange) -> Reply | None:
         """A caller to whom the whole server is denied does not listen to it either; clients take 405 for "has none"."""
         now = self._services.clock()
         client, version, _ = self._services.correlation.clients.get(exchange.peer) or ("", "", "")
-        caller = Caller(client=client, client_version=version, address=exchange.address)
+        caller = Caller(client=client, client_version=version, address=exchange.request.address)
         asked = Message(server=exchange.server.name, direction="request", kind="request", method="", caller=caller)
         if rule := self._services.judging.denial(asked, now):
             title = f"A stream of server '{exchange.server.name}' was refused to a caller it is denied to"
             self._services.note(replace(wire_finding("stream", title), rule=rule, kind="access"))
-            exchange.answer = Reply(405)
+            return Reply(405)
+        return None
 
     def _require_mirrored(self, exchange: Exchange, members: list[Any]) -> None:
         """Raises ``NotAMessage`` when a header that repeats the body holds a value that the body does not."""
-        if self._services.judging.finds_in(unmirrored(exchange.headers, members)):
+        if self._services.judging.finds_in(unmirrored(exchange.request.headers, members)):
             text = "a header that mirrors the body says what the body does not"
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "header-mismatch", text)
 
-    def _single(self, exchange: Exchange, value: dict[str, Any]) -> None:
-        judged, call = self._take(exchange, value, exchange.body)
-        action = judged.verdict.action
-        kind = judged.message.kind
-        if action == "block":
-            text = replies.refusal_text(judged.verdict.message, judged.verdict.rule)
-            self._blocked(exchange, call, judged, text)
+    def _judge_single(self, exchange: Exchange, value: dict[str, Any]) -> Reply | None:
+        request = exchange.request
+        judged, call = self._take(exchange, value, request.body)
+        verdict, kind = judged.verdict, judged.message.kind
+        if verdict.action == "block":
+            text = replies.refusal_text(verdict.message, verdict.rule)
+            self._block(exchange, call, judged, text)
             if kind == "request":
-                refused = replies.refusal(
-                    call.rpc_id, call.answers_as, call.era, text, rule=judged.verdict.rule, call_id=call.id
-                )
-                exchange.answer = self._services.refused(exchange, [call.method], refused)
-            elif kind == "notification":
-                exchange.answer = replies.swallowed()
-            else:
-                exchange.body = replies.declined(call.rpc_id, text)
-            return
+                refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
+                return self._services.refused(exchange, [call.method], refused)
+            if kind == "notification":
+                return replies.swallowed()
+            request.replace_body(replies.declined(call.rpc_id, text))
+            return None
         if call.substituted and kind in ("result", "error"):
-            exchange.body = replies.declined(call.rpc_id, call.substituted)
+            request.replace_body(replies.declined(call.rpc_id, call.substituted))
         elif judged.is_changed:
-            exchange.body = redacted(judged)
-            call.row.describe("request_sent_bytes", str(len(exchange.body)))
-            exchange.set_headers |= _changed_mirrors(exchange.headers, judged)
-        self._forwarded(exchange, call, kind, judged)
+            request.replace_body(redacted(judged))
+            call.row.describe("request_sent_bytes", str(len(request.body)))
+            request.set_headers |= _changed_mirrors(request.headers, judged)
+        self._forward(exchange, call, judged)
+        return None
 
-    def _batch(self, exchange: Exchange, members: list[Any]) -> None:
+    def _judge_batch(self, exchange: Exchange, members: list[Any]) -> Reply | None:
         """Members are judged one by one; if one is refused, none is passed on (revision 2025-03-26)."""
         taken = []
-        for member, raw in zip(members, lossless.members(exchange.body), strict=True):
+        for member, raw in zip(members, lossless.members(exchange.request.body), strict=True):
             taken.append((*self._take(exchange, member, raw), raw))
         if any(judged.verdict.action == "block" for judged, _, _ in taken):
-            refusals = []
-            for judged, call, _ in taken:
-                verdict = judged.verdict
-                text = "Another message of the same batch was blocked by policy, so none was passed on."
-                if verdict.action == "block":
-                    text = replies.refusal_text(verdict.message, verdict.rule)
-                self._blocked(exchange, call, judged, text)
-                if judged.message.kind != "request":
-                    continue
-                refusals.append(replies.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
-            exchange.answer = self._services.refused(exchange, [], refusals) if refusals else replies.swallowed()
-            return
+            return self._block_batch(exchange, [(judged, call) for judged, call, _ in taken])
         if any(judged.is_changed or call.substituted for judged, call, _ in taken):
             parts = [
                 replies.declined(call.rpc_id, call.substituted)
@@ -151,9 +144,22 @@ class Requests:
                 else (redacted(judged) if judged.is_changed else raw)
                 for judged, call, raw in taken
             ]
-            exchange.body = b"[" + b",".join(parts) + b"]"
+            exchange.request.replace_body(b"[" + b",".join(parts) + b"]")
         for judged, call, _ in taken:
-            self._forwarded(exchange, call, judged.message.kind, judged)
+            self._forward(exchange, call, judged)
+        return None
+
+    def _block_batch(self, exchange: Exchange, taken: list[tuple[Judgement, Call]]) -> Reply:
+        refusals = []
+        for judged, call in taken:
+            verdict = judged.verdict
+            text = "Another message of the same batch was blocked by policy, so none was passed on."
+            if verdict.action == "block":
+                text = replies.refusal_text(verdict.message, verdict.rule)
+            self._block(exchange, call, judged, text)
+            if judged.message.kind == "request":
+                refusals.append(replies.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
+        return self._services.refused(exchange, [], refusals) if refusals else replies.swallowed()
 
     def _take(self, exchange: Exchange, value: dict[str, Any], raw: bytes) -> tuple[Judgement, Call]:
         """Judge one message from the client, and the call it opens or closes."""
@@ -188,9 +194,9 @@ class Requests:
             row.attrs = {"parent": round_.call_id, "round": str(round_.number)}
         call = self._open(exchange, judged, about, row, value.get("id"))
         call.origin, call.round = task, round_
-        if is_mismatched(exchange.headers, about):
+        if is_mismatched(exchange.request.headers, about):
             call.row.mark("header-mismatch")
-        for name in exchange.anomalies:
+        for name in exchange.request.anomalies:
             call.row.mark(name)
         if twice is not None:
             call.substituted = twice.substituted
@@ -203,8 +209,8 @@ class Requests:
             about,
             row,
             rpc_id=rpc_id,
-            now=exchange.seen_at,
-            started=exchange.started,
+            now=exchange.request.seen_at,
+            started=exchange.request.started,
             server=exchange.server,
         )
 
@@ -220,13 +226,13 @@ class Requests:
         self, exchange: Exchange, facts: mcp.MessageFields, value: Any, kind: Any, size: int, now: float
     ) -> tuple[Message, WrittenRow]:
         """The message as policies see it, and a row that says by what it came."""
-        header = exchange.headers.get("mcp-protocol-version", "")
+        header = exchange.request.headers.get("mcp-protocol-version", "")
         client, version, negotiated = self._services.correlation.clients.get(exchange.peer) or ("", "", "")
         caller = Caller(
-            user=exchange.user,
+            user=exchange.request.user,
             client=facts.client or client,
             client_version=facts.client_version or version,
-            address=exchange.address,
+            address=exchange.request.address,
         )
         session = self._services.session_of(exchange, caller, now, facts.trace_id)
         # A process of stdio has one era, and only its requests say which.
@@ -251,26 +257,27 @@ class Requests:
             row.mark("version-mismatch")
         return message, row
 
-    def _blocked(self, exchange: Exchange, call: Call, judgement: Judgement, text: str) -> None:
+    def _block(self, exchange: Exchange, call: Call, judgement: Judgement, text: str) -> None:
         """Nothing is passed on; ``text`` is what the client reads instead."""
         if judgement.message.kind in ("result", "error"):
             self._services.correlation.settle(exchange.peer, call.rpc_id)
-        call.spend(self._services.timer() - exchange.began)
+        call.spend(self._services.timer() - exchange.request.judged_from)
         text = self._services.judging.masked_text(text, judgement)
         self._services.end(call, "blocked", error_type="policy", error_message=text)
 
-    def _forwarded(self, exchange: Exchange, call: Call, kind: str, judged: Judgement) -> None:
+    def _forward(self, exchange: Exchange, call: Call, judged: Judgement) -> None:
         """Write down what is about to be passed on."""
+        kind = judged.message.kind
         if kind == "request":
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
             self._services.ledger.begin(call.record)
             self._services.correlation.opened(exchange.peer, call, has_session=bool(exchange.wire_session))
             self._services.continuations.began(exchange.peer, call, judged.message.payload)
-            call.spend(self._services.timer() - exchange.began)
+            call.spend(self._services.timer() - exchange.request.judged_from)
         elif kind == "notification":
             exchange.notifications.append(call)
             self._services.ledger.begin(call.record)
-            call.spend(self._services.timer() - exchange.began)
+            call.spend(self._services.timer() - exchange.request.judged_from)
             if call.method == CANCELLED:
                 self._cancelled(exchange, call)
         else:
@@ -279,7 +286,7 @@ class Requests:
                 self._services.continuations.learn(call, judged.message.payload, "client")
             status: Status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
             error_type: ErrorType = "" if known is not None else "answer_to_nothing"
-            call.spend(self._services.timer() - exchange.began)
+            call.spend(self._services.timer() - exchange.request.judged_from)
             self._services.end(call, status, response=judged, error_type=error_type)
 
     def _cancelled(self, exchange: Exchange, note: Call) -> None:
@@ -288,24 +295,25 @@ class Requests:
         if call is not None:
             call.is_cancelled = True
 
-    def _refuse_unreadable(self, exchange: Exchange, error: jsonrpc.NotAMessage) -> None:
+    def _refuse_unreadable(self, exchange: Exchange, error: jsonrpc.NotAMessage) -> Reply:
         refusal = error.refusal
-        exchange.answer = self._unreadable_answer(exchange, refusal)
+        reply = self._unreadable_answer(exchange, refusal)
         finding = wire_finding(refusal.reason, refusal.text)
         now = self._services.clock()
         nothing = mcp.facts({})
         # Bytes nobody can read for sure may hold anything in any encoding: only how many there were is kept.
-        message, row = self._message(exchange, nothing, "", "request", len(exchange.body), now)
+        message, row = self._message(exchange, nothing, "", "request", len(exchange.request.body), now)
         judged = with_finding(self._services.judging.unjudged(message, b""), finding)
         call = self._open(exchange, judged, nothing, row, None)
         call.row.mark(error.anomaly)
-        call.spend(self._services.timer() - exchange.began)
+        call.spend(self._services.timer() - exchange.request.judged_from)
         self._services.end(call, "blocked", error_type=error.anomaly, error_message=refusal.text, error_code=refusal.code)
+        return reply
 
     def _unreadable_answer(self, exchange: Exchange, refusal: jsonrpc.Refusal) -> Reply:
         """Servers answer such bytes with an error without id; where that reaches nobody, each id that can be read gets one."""
-        if exchange.endpoint:
-            errors = [replies.unread(refusal, each) for each in jsonrpc.ids_in(exchange.body)]
+        if exchange.stream.endpoint:
+            errors = [replies.unread(refusal, each) for each in jsonrpc.ids_in(exchange.request.body)]
             if errors and self._services.open_streams.answer(exchange, errors):
                 return replies.accepted()
         if exchange.wrap:
@@ -321,9 +329,9 @@ class Requests:
 
 
 def _read(exchange: Exchange) -> RequestBody:
-    content_type = exchange.headers.get("content-type", "").lower()
-    encoding = exchange.headers.get("content-encoding", "identity").strip().lower()
-    return read_body(exchange.body, content_type, encoding, parsing=exchange.server.parsing)
+    content_type = exchange.request.headers.get("content-type", "").lower()
+    encoding = exchange.request.headers.get("content-encoding", "identity").strip().lower()
+    return read_body(exchange.request.body, content_type, encoding, parsing=exchange.server.parsing)
 
 
 def _changed_mirrors(headers: Mapping[str, str], judgement: Judgement) -> dict[str, str]:
@@ -339,5 +347,5 @@ def _sure_id(exchange: Exchange) -> Any:
 
     Over HTTP the response itself belongs to the request, and servers give such an error no id.
     """
-    value = jsonrpc.read_leniently(exchange.body) if exchange.transport == "stdio" else None
+    value = jsonrpc.read_leniently(exchange.request.body) if exchange.transport == "stdio" else None
     return value["id"] if isinstance(value, dict) and jsonrpc.kind_of(value) == "request" else None

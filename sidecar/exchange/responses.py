@@ -17,7 +17,7 @@ from sidecar.policy.judgement import Judgement
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.open_streams import own_endpoint
 from sidecar.state.call import Call
-from sidecar.state.exchange import Exchange, Reply, session_in
+from sidecar.state.exchange import Exchange, Reply, Response, session_in
 
 _CANCELLED: Final = "-32800"
 """The code by which servers of the Python SDK answer a request that its client cancelled."""
@@ -30,7 +30,7 @@ _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot
 
 
 class Responses:
-    """The way back of an exchange."""
+    """What becomes of a response: judged, recorded, and passed back, changed or replaced."""
 
     def __init__(self, services: Services, catalogue: Catalogue, completion: Completion) -> None:
         self._services = services
@@ -41,45 +41,53 @@ class Responses:
         self._catalogue = catalogue
         self._server_messages = ServerMessages(services)
 
-    def whole(self, exchange: Exchange) -> None:
-        """A buffered response: one message, a batch, or something that is none."""
+    def judge(self, exchange: Exchange) -> Reply | None:
+        """A buffered response: one message, a batch, or something that is none. What to send in its place, if anything."""
         if not exchange.is_mcp:
-            return
+            return None
         began = self._services.timer()
         for note in exchange.notifications:
             self._services.end_on(exchange, note, "notification")
-        body = exchange.response_body
+        response = exchange.response
+        body, reply = response.body, None
         is_bare = body.strip() in (b"", b"Accepted")
-        if (exchange.status == 202 and is_bare) or (exchange.endpoint and exchange.status < 300):
+        if (response.status == 202 and is_bare) or (exchange.stream.endpoint and response.status < 300):
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             if not is_bare:
-                self._replace(exchange, self._server_messages.unknown(exchange, jsonrpc.read_leniently(body), body, "result"))
+                reply = self._replace(
+                    response, self._server_messages.unknown(exchange, jsonrpc.read_leniently(body), body, "result")
+                )
             self._completion.wait_elsewhere(exchange)
-            return
-        if exchange.response_body:
-            payload = jsonrpc.read_leniently(exchange.response_body)
+            return reply
+        if body:
+            payload = jsonrpc.read_leniently(body)
             if isinstance(payload, list):
-                said = self._batch(exchange, payload, exchange.response_body, began)
-                exchange.response_body = b"[]" if said is None else said
+                sent = self._batch(exchange, payload, body, began)
+                self._replace(response, b"[]" if sent is None else sent)
             else:
-                self._replace(exchange, self._message(exchange, payload, exchange.response_body, began))
+                calls = exchange.open_calls()
+                reply = self._replace(response, self._message(exchange, payload, body, began))
+                if any(_is_refused_handshake(call) for call in calls):
+                    # An error on 200 would only make the client fall back to another revision.
+                    reply = Reply(403, response.body)
         open_calls = exchange.open_calls()
-        if len(open_calls) == 1 and exchange.status == 202:
+        if len(open_calls) == 1 and response.status == 202:
             self._completion.wait_elsewhere(exchange)
-            return
+            return reply
         for call in open_calls:
-            self._services.end_on(exchange, call, "error", error_type=http_error(exchange.status))
+            self._services.end_on(exchange, call, "error", error_type=http_error(response.status))
+        return reply
 
-    def event(self, exchange: Exchange, raw: bytes) -> bytes:
+    def judge_event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event: passed on as it came, unless a rule changes or withholds its message."""
         began = self._services.timer()
-        if len(exchange.events_at) < limits.EVENT_TIMES_MAX:
-            exchange.events_at.append(began)
+        if len(exchange.stream.events_at) < limits.EVENT_TIMES_MAX:
+            exchange.stream.events_at.append(began)
         event = sse.parse(raw)
-        exchange.event_id = event.id
+        exchange.stream.event_id = event.id
         for call in exchange.calls.values():
             call.is_streamed = True
-        exchange.is_resumable |= event.has_id and exchange.era == "handshake"
+        exchange.stream.is_resumable |= event.has_id and exchange.era == "handshake"
         if sse.is_ambiguous(raw):
             refused = self._unreadable(exchange)
             return sse.WITHHELD if refused is None else sse.message_event(refused)
@@ -90,7 +98,7 @@ class Responses:
                 event = sse.parse(raw)
         # Some clients read no names of events, so what looks like a message is judged as one under any name.
         is_named = event.name == "endpoint" and not jsonrpc.looks_like_json(event.data)
-        if is_named and exchange.method == "GET" and not exchange.mcp_session:
+        if is_named and exchange.request.method == "GET" and not exchange.mcp_session:
             return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
         if not event.data:
             return raw
@@ -102,7 +110,7 @@ class Responses:
             return sse.without_message(raw)
         return raw if data is event.data or data == event.data else sse.with_data(raw, data)
 
-    def passed_on(self, exchange: Exchange, listening: Exchange) -> None:
+    def forward(self, exchange: Exchange, listening: Exchange) -> None:
         """A line went to a server over stdio: its answer comes as a line that ``listening`` stands for."""
         for note in exchange.notifications:
             self._services.end(note, "notification")
@@ -110,13 +118,13 @@ class Responses:
             call.is_streamed = True
         listening.calls |= exchange.calls
 
-    def message(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
+    def judge_line(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
         began = self._services.timer()
         take = self._batch if isinstance(payload, list) else self._message
         return take(exchange, payload, raw, began)
 
-    def unreadable(self, exchange: Exchange) -> bytes | None:
+    def withhold_line(self, exchange: Exchange) -> bytes | None:
         """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
         if len(exchange.open_calls()) != 1:
             self._services.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
@@ -143,11 +151,13 @@ class Responses:
         kept = [part for part in parts if part is not None]
         return b"[" + b",".join(kept) + b"]" if kept else None
 
-    def _replace(self, exchange: Exchange, data: bytes | None) -> None:
+    @staticmethod
+    def _replace(response: Response, data: bytes | None) -> Reply | None:
         if data is None:
-            exchange.answer = replies.swallowed()
-        elif data is not exchange.response_body:
-            exchange.response_body = data
+            return replies.swallowed()
+        if data is not response.body:
+            response.replace_body(data)
+        return None
 
     def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
         """One message towards the client: the bytes to send, or None to withhold it."""
@@ -167,16 +177,13 @@ class Responses:
         call, is_open = self._answered(exchange, payload, kind, is_replay)
         if call is None:
             return self._server_messages.unknown(exchange, payload, raw, kind or "result", is_replay)
-        call.is_streamed |= exchange.is_event_stream
+        call.is_streamed |= exchange.response.is_event_stream
         now = self._services.clock()
-        message = call.answer_message(payload, kind or ("error" if exchange.status >= 400 else "result"), len(raw))
+        message = call.answer_message(payload, kind or ("error" if exchange.response.status >= 400 else "result"), len(raw))
         judged = self._services.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
         if call.method == INITIALIZE and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
         sent, refusal = self._act(exchange, call, judged, now)
-        if refusal and call.method in HANDSHAKES and not exchange.is_event_stream:
-            # An error on 200 would only make the client fall back to another revision.
-            exchange.answer = Reply(403, sent)
         if not is_open:
             if call.is_ended:
                 self._services.replayed(call)
@@ -188,7 +195,7 @@ class Responses:
         self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
         self._ledger.note(call.record, judged, now)
         call.spend(self._services.timer() - began)
-        status, error_type = _REFUSED if refusal else _outcome(payload, kind, exchange.status)
+        status, error_type = _REFUSED if refusal else _outcome(payload, kind, exchange.response.status)
         if call.is_cancelled:
             call.row.describe("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
@@ -200,8 +207,8 @@ class Responses:
         """What is remarkable about an answer beside what it says; ``payload`` is None for what is no message."""
         if changed_to:
             call.row.describe("response_sent_bytes", str(changed_to))
-        if exchange.event_id:
-            call.row.describe("event_id", self._judging.fingerprint(exchange.event_id.decode("utf-8", "replace")))
+        if exchange.stream.event_id:
+            call.row.describe("event_id", self._judging.fingerprint(exchange.stream.event_id.decode("utf-8", "replace")))
         rpc_id = payload.get("id") if payload is not None else None
         if payload is None:
             call.row.mark("not-jsonrpc")
@@ -209,7 +216,7 @@ class Responses:
             call.row.mark("no-id")
         elif rpc_id != call.rpc_id or type(rpc_id) is not type(call.rpc_id):
             call.row.mark("id-in-other-form")
-        if exchange.response_headers.get("content-encoding", "identity") != "identity":
+        if exchange.response.headers.get("content-encoding", "identity") != "identity":
             call.row.mark("encoded")
 
     def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[Anomaly, ...]]:
@@ -317,7 +324,7 @@ class Responses:
         calls = exchange.open_calls()
         if len(calls) != 1:
             return None, False
-        is_about_it = not exchange.is_event_stream and rpc_id is None
+        is_about_it = not exchange.response.is_event_stream and rpc_id is None
         return calls[0], is_about_it or (kind == "error" and rpc_id is None)
 
     def _remember_client(self, exchange: Exchange, call: Call, payload: Any) -> None:
@@ -337,6 +344,10 @@ class Responses:
         call.session = call.row.session = session.id
         call.row.session_kind = session.kind
         call.row.mcp_session = self._services.wire_session_of(exchange)
+
+
+def _is_refused_handshake(call: Call) -> bool:
+    return call.row.status == "blocked" and call.method in HANDSHAKES
 
 
 def _outcome(payload: Any, kind: Any, http_status: int) -> Outcome:

@@ -13,7 +13,7 @@ from sidecar.methods import CANCELLED, PROGRESS, is_of_tasks
 from sidecar.outcomes import Anomaly
 from sidecar.policy.judgement import Judgement
 from sidecar.state.call import Call, open_call
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Stream
 
 
 class _Heard(NamedTuple):
@@ -68,7 +68,7 @@ class ServerMessages:
         """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
         parent = self._parent(exchange, payload)
         # A replay is of what was said before, and joins nothing.
-        carry_over = None if is_replay else _carry_over_of(parent or exchange)
+        carry_over = None if is_replay else _carry_over_of(parent or exchange.stream)
         heard = self._judge(exchange, payload, raw, "notification", parent, carry_over)
         judged = heard.judgement
         if heard.about.method == CANCELLED:
@@ -140,7 +140,7 @@ class ServerMessages:
         now = self._services.clock()
         facts = mcp.facts(payload if isinstance(payload, dict) else {})
         client, version, protocol = self._correlation.clients.get(exchange.peer) or ("", "", "")
-        stranger = Caller(user=exchange.user, client=client, client_version=version, address=exchange.address)
+        stranger = Caller(user=exchange.request.user, client=client, client_version=version, address=exchange.request.address)
         caller = parent.caller if parent else stranger
         session = self._services.session_of(exchange, caller, now)
         task = self._services.continuations.task("server", exchange.server.name, payload)
@@ -196,17 +196,17 @@ class ServerMessages:
         Findings have room of their own, so that no flood of chatter keeps one out of the record.
         """
         minute = int(self._services.clock() // 60)
-        if minute != exchange.rows_minute:
-            exchange.rows_minute, exchange.rows_written = minute, [0, 0]
+        if minute != exchange.stream.rows_minute:
+            exchange.stream.rows_minute, exchange.stream.rows_written = minute, [0, 0]
         which = 1 if judged.verdict.findings else 0
-        exchange.rows_written[which] += 1
-        if exchange.rows_written[which] <= limits.NOTIFICATION_ROWS_PER_MINUTE:
+        exchange.stream.rows_written[which] += 1
+        if exchange.stream.rows_written[which] <= limits.NOTIFICATION_ROWS_PER_MINUTE:
             return True
-        exchange.rows_left_out += 1
+        exchange.stream.rows_left_out += 1
         return False
 
 
-def _carry_over_of(speaker: Call | Exchange) -> CarryOver:
+def _carry_over_of(speaker: Call | Stream) -> CarryOver:
     """What the notifications of a call, or of a stream, ended with so far."""
     if speaker.carry_over is None:
         speaker.carry_over = CarryOver()

@@ -86,10 +86,10 @@ class Services:
     ) -> None:
         """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
         row, started = call.row, call.record.started
-        if exchange.started == started and not call.is_ended:
-            row.headers_us = microseconds((exchange.headers_at or started) - started)
-            if exchange.events_at:
-                times = [microseconds(at - started) for at in exchange.events_at]
+        if exchange.request.started == started and not call.is_ended:
+            row.headers_us = microseconds((exchange.response.headers_at or started) - started)
+            if exchange.stream.events_at:
+                times = [microseconds(at - started) for at in exchange.stream.events_at]
                 row.first_us = times[0]
                 row.describe("events_us", ",".join(map(str, times)))
         self.end(
@@ -98,7 +98,7 @@ class Services:
             response=response,
             error_type=error_type,
             error_message=error_message,
-            http_status=exchange.status,
+            http_status=exchange.response.status,
         )
 
     def is_listed(self, policies: PolicySet, message: Message, now: float) -> bool:
@@ -152,7 +152,7 @@ class Services:
             trace_id=trace_id,
             user=caller.user,
             client=caller.client,
-            address=exchange.address,
+            address=exchange.request.address,
             server=exchange.server.name,
             mcp_session=exchange.wire_session,
             now=now,

@@ -60,7 +60,9 @@ class Catalogue:
         """A server acknowledged a subscription: what its stream will tell of, as far as it is about lists."""
         honoured = params.get("notifications")
         if isinstance(honoured, dict):
-            exchange.subscribed = frozenset(kind for kind in MEMBER_METHODS if honoured.get(f"{kind}ListChanged") is True)
+            exchange.stream.subscribed = frozenset(
+                kind for kind in MEMBER_METHODS if honoured.get(f"{kind}ListChanged") is True
+            )
 
     def policies_changed(self, old: PolicySet, new: PolicySet, now: float) -> None:
         """Other policies are in force: tell every client that listens and whose list is another one now."""
@@ -82,14 +84,14 @@ class Catalogue:
 
     def _wanted(self, stream: Exchange) -> list[tuple[str, Caller, dict[str, Any]]]:
         """The kinds of list this stream's client wants to be told of, for which caller, and what marks the notice as its."""
-        if stream.method == "GET":
+        if stream.request.method == "GET":
             listed = self._listers.get(stream.peer) or {}
             return [(kind, listed[kind], {}) for kind in MEMBER_METHODS if kind in listed]
         call = next((call for call in stream.open_calls() if call.method == LISTEN), None)
         if call is None:
             return []
         meta = {"_meta": {_SUBSCRIPTION_ID: call.rpc_id}}
-        return [(kind, call.caller, meta) for kind in MEMBER_METHODS if kind in stream.subscribed]
+        return [(kind, call.caller, meta) for kind in MEMBER_METHODS if kind in stream.stream.subscribed]
 
     def _differs(self, old: PolicySet, new: PolicySet, now: float, server: str, kind: str, caller: Caller) -> bool:
         method = MEMBER_METHODS[kind].name

@@ -27,7 +27,7 @@ class OpenStreams:
 
     def closed(self, exchange: Exchange) -> None:
         """A stream is over; nothing can be sent on it any more."""
-        exchange.inject = None
+        exchange.stream.inject = None
         self._open.pop(id(exchange), None)
         self._unnamed(exchange)
 
@@ -37,13 +37,13 @@ class OpenStreams:
     def named(self, exchange: Exchange, said: str) -> None:
         """The stream of a GET names where its client is to post: ``said`` as the server wrote it."""
         self._unnamed(exchange)
-        path = urlsplit(urljoin(exchange.path, said))
-        exchange.endpoint = path.path + (f"?{path.query}" if path.query else "")
-        for key in _keys(exchange.server.name, exchange.endpoint):
+        path = urlsplit(urljoin(exchange.request.path, said))
+        exchange.stream.endpoint = path.path + (f"?{path.query}" if path.query else "")
+        for key in _keys(exchange.server.name, exchange.stream.endpoint):
             self._by_endpoint.setdefault(key, []).append(exchange)
 
     def _unnamed(self, exchange: Exchange) -> None:
-        for key in _keys(exchange.server.name, exchange.endpoint) if exchange.endpoint else ():
+        for key in _keys(exchange.server.name, exchange.stream.endpoint) if exchange.stream.endpoint else ():
             rest = [stream for stream in self._by_endpoint.pop(key, []) if stream is not exchange]
             if rest:
                 self._by_endpoint[key] = rest
@@ -52,10 +52,10 @@ class OpenStreams:
         """The open stream on which the answers to a POST come, in the transport of 2024-11-05; None in every other."""
         if not self._by_endpoint or exchange.mcp_session:
             return None
-        for key in _keys(exchange.server.name, exchange.path):
+        for key in _keys(exchange.server.name, exchange.request.path):
             streams = self._by_endpoint.get(key, [])
             # An endpoint without a session in it is the same for every client; then the address tells them apart.
-            same = [stream for stream in streams if stream.address == exchange.address]
+            same = [stream for stream in streams if stream.request.address == exchange.request.address]
             if streams:
                 return (same or streams)[-1]
         return None
@@ -63,17 +63,17 @@ class OpenStreams:
     def answer(self, exchange: Exchange, messages: Iterable[Any]) -> bool:
         """Send our own answers to a POST on the stream where its client waits for them; False where there is none."""
         stream = self.of(exchange)
-        if stream is None or stream.inject is None:
+        if stream is None or stream.stream.inject is None:
             return False
         for message in messages:
-            stream.inject(sse.message_event(lossless.canonical(message)))
+            stream.stream.inject(sse.message_event(lossless.canonical(message)))
         return True
 
 
 def own_endpoint(exchange: Exchange, said: str) -> str:
     """The endpoint as the client should read it: one at the server's own address would lead it past the sidecar."""
     there, upstream = urlsplit(said), urlsplit(exchange.server.upstream)
-    here = exchange.headers.get("host", "")
+    here = exchange.request.headers.get("host", "")
     if not there.netloc or there.netloc == here:
         return said
     is_upstream = (there.hostname, _port(there.port, there.scheme or upstream.scheme)) == (

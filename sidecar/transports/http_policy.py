@@ -47,40 +47,44 @@ class HttpPolicy:
         return sum(len(exchange.open_calls()) for exchange in self._open.values())
 
     def enter(self, exchange: Exchange, fields: Fields, local_address: str) -> None:
-        """A request is whole: judge it. Sets ``exchange.answer`` when it must not be passed on; never raises."""
+        """A request is whole: judge it. Sets ``exchange.reply`` when it must not be passed on; never raises."""
         self._open[id(exchange)] = exchange
         try:
-            exchange.answer = self._turned_away(exchange, fields, local_address)
-            if exchange.answer is None:
-                self.pipeline.request(exchange)
+            exchange.reply = self._turned_away(exchange, fields, local_address)
+            if exchange.reply is None:
+                exchange.reply = self.pipeline.request(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
 
     def to_server(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The request's head as the server should see it; a body that is changed takes its digests with it."""
         drop = HOP_BY_HOP | DIGESTS | {"content-encoding"} if is_changed else HOP_BY_HOP
-        said = {"accept-encoding": "identity", "content-length": str(len(exchange.body)), **exchange.set_headers}
-        if exchange.method == "OPTIONS":
+        said = {
+            "accept-encoding": "identity",
+            "content-length": str(len(exchange.request.body)),
+            **exchange.request.set_headers,
+        }
+        if exchange.request.method == "OPTIONS":
             # A preflight is a browser's question about headers; what it answers is in headers too.
             del said["accept-encoding"]
-        if exchange.is_forwarded:
+        if exchange.request.is_forwarded:
             drop |= FOR_THE_PROXY
         elif not exchange.server.keep_host:
             said["host"] = self._authorities[exchange.server.name]
         kept = [(name, said.get(name.lower(), value)) for name, value in fields if name.lower() not in drop]
-        if "accept-encoding" not in exchange.headers and "accept-encoding" in said:
+        if "accept-encoding" not in exchange.request.headers and "accept-encoding" in said:
             kept.append(("accept-encoding", "identity"))
-        if "content-length" not in exchange.headers and (exchange.body or exchange.method == "POST"):
+        if "content-length" not in exchange.request.headers and (exchange.request.body or exchange.request.method == "POST"):
             kept.append(("content-length", said["content-length"]))
         return kept
 
     def began(self, exchange: Exchange) -> str:
         """The response's head is in ``exchange``: why the server is given up for it, or an empty text."""
-        exchange.headers_at = self.pipeline.services.timer()
-        if exchange.status < 200:
+        exchange.response.headers_at = self.pipeline.services.timer()
+        if exchange.response.status < 200:
             # A 101 would open a tunnel nobody judges, and clients take other interim responses for the final one.
             return "it sent an interim response, which is not passed on"
-        if exchange.is_event_stream:
+        if exchange.response.is_event_stream:
             try:
                 undo(_encoding(exchange))
             except ValueError as error:
@@ -88,26 +92,30 @@ class HttpPolicy:
         return ""
 
     def whole(self, exchange: Exchange, raw: bytes) -> bool:
-        """The response's body is whole: judge it. Whether it was replaced; ``exchange.answer`` may be set; never raises."""
+        """The response's body is whole: judge it. Whether it was replaced; ``exchange.reply`` may be set; never raises."""
         self.over(exchange)
         try:
-            exchange.response_body = decoded(raw, _encoding(exchange)) if raw and exchange.is_mcp else raw
-            if len(exchange.response_body) > limits.EVENT_BYTES_MAX and exchange.is_mcp:
-                _check_weight(exchange.response_body)
+            exchange.response.body = raw
+            if raw and exchange.is_mcp and (plain := decoded(raw, _encoding(exchange))) is not raw:
+                exchange.response.replace_body(plain)
+            if len(exchange.response.body) > limits.EVENT_BYTES_MAX and exchange.is_mcp:
+                _check_weight(exchange.response.body)
         except ValueError as error:
-            exchange.failure = exchange.failure or f"its response cannot be read: {error}"
+            exchange.response.failure = exchange.response.failure or f"its response cannot be read: {error}"
         try:
-            if exchange.failure:
-                self.pipeline.failed(exchange, exchange.failure, 504 if exchange.is_timed_out else 502)
+            if exchange.response.failure:
+                exchange.reply = self.pipeline.fail(
+                    exchange, exchange.response.failure, 504 if exchange.response.is_timed_out else 502
+                )
             else:
-                self.pipeline.response(exchange)
+                exchange.reply = self.pipeline.response(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
-        return exchange.response_body is not raw
+        return exchange.response.is_changed
 
     def to_client(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The response's head as the client should see it, without what frames its body."""
-        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or exchange.is_event_stream else _TO_CLIENT
+        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or exchange.response.is_event_stream else _TO_CLIENT
         kept = []
         for name, value in fields:
             low = name.lower()
@@ -122,15 +130,17 @@ class HttpPolicy:
 
     def stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
         """The reader of the exchange's event stream. ``inject`` sends whole events of ours between two of the server's."""
-        exchange.inject = inject
-        self.pipeline.opened(exchange)
+        exchange.stream.inject = inject
+        self.pipeline.open_stream(exchange)
         return EventStream(self, exchange)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """No usable response came: sets the answer; never raises."""
         self.over(exchange)
         try:
-            self.pipeline.failed(exchange, exchange.failure or reason, 504 if exchange.is_timed_out else 502)
+            exchange.reply = self.pipeline.fail(
+                exchange, exchange.response.failure or reason, 504 if exchange.response.is_timed_out else 502
+            )
         except Exception as error:
             self.refuse_after(error, exchange)
 
@@ -138,7 +148,7 @@ class HttpPolicy:
         """The exchange broke off (``client``: the client left); what an open event stream should still be sent."""
         self.over(exchange)
         try:
-            return self.pipeline.closed(exchange, reason)
+            return self.pipeline.close(exchange, reason)
         except Exception as error:
             self.refuse_after(error, exchange)
             return b""
@@ -151,17 +161,17 @@ class HttpPolicy:
         """A fault of ours: the client gets an error at once, the operator a line, the record a call that failed."""
         where = place_of(error)
         log.error("a message was refused because judging it failed: %s", where)
-        self.pipeline.internal_failure(exchange, where)
+        exchange.reply = self.pipeline.fail_internally(exchange, where)
 
     def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Reply | None:
         """The answer to a request that may not enter at all."""
-        headers = exchange.headers
-        origin_checks = self._target_origin_checks if exchange.is_forwarded else self._origin_checks
+        headers = exchange.request.headers
+        origin_checks = self._target_origin_checks if exchange.request.is_forwarded else self._origin_checks
         origin_check = origin_checks[exchange.server.name]
         said = origin_check.objection(headers.get("host", ""), headers.get("origin", ""), local_address)
         if said:
             is_host = said.startswith("the Host")
-            self.pipeline.turned_away("host" if is_host else "origin", said)
+            self.pipeline.note_refusal("host" if is_host else "origin", said)
             return unreadable(refusal(said), 421 if is_host else 403)
         if len(headers) != len(fields):
             names = [name.lower() for name, _ in fields]
@@ -177,7 +187,7 @@ def in_utf8(exchange: Exchange, content_type: str) -> str:
     """
     media_type, _, parameters = content_type.partition(";")
     is_plain = "charset" not in parameters.lower() or _UTF8.fullmatch(parameters) is not None
-    if exchange.is_event_stream:
+    if exchange.response.is_event_stream:
         return content_type if is_plain and media_type.strip().lower() == EVENT_STREAM else EVENT_STREAM
     return content_type if is_plain or not exchange.is_mcp or "json" not in media_type.lower() else media_type.strip()
 
@@ -222,13 +232,13 @@ class EventStream:
 
     def _broken(self, reason: str) -> bytes:
         self.is_broken = True
-        self._exchange.is_resumable = False
-        self._exchange.failure = reason
+        self._exchange.stream.is_resumable = False
+        self._exchange.response.failure = reason
         return self._http_policy.closed(self._exchange, reason)
 
 
 def _encoding(exchange: Exchange) -> str:
-    return exchange.response_headers.get("content-encoding", "identity").strip().lower()
+    return exchange.response.headers.get("content-encoding", "identity").strip().lower()
 
 
 def _check_weight(body: bytes) -> None:
@@ -247,9 +257,9 @@ def here(exchange: Exchange, location: str) -> str:
     except ValueError:
         return location
     is_server = there.netloc and there.hostname == upstream.hostname and (ports[0] == ports[1] or ports == (80, 443))
-    if exchange.is_forwarded or not is_server:
+    if exchange.request.is_forwarded or not is_server:
         return location
-    return urlunsplit(("http", exchange.headers.get("host") or exchange.server.listen, *there[2:]))
+    return urlunsplit(("http", exchange.request.headers.get("host") or exchange.server.listen, *there[2:]))
 
 
 def place_of(error: BaseException) -> str:

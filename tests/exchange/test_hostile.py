@@ -39,7 +39,7 @@ def test_an_answer_on_another_stream_of_the_session(play: Any) -> None:
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     assert b"[secrets.aws-key]" in send(result(aws_key()))
     sidecar.stream(exchange)
-    assert sidecar.pipeline.closed(exchange, "") == b""
+    assert sidecar.pipeline.close(exchange, "") == b""
     assert [row["status"] for row in sidecar.calls] == ["ok"]
 
 
@@ -57,7 +57,7 @@ def test_a_client_that_leaves_and_resumes_gets_a_judged_answer(play: Any) -> Non
     sidecar = play(ONLY_GET)
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
-    sidecar.pipeline.closed(exchange, "client")
+    sidecar.pipeline.close(exchange, "client")
     send = sidecar.stream(sidecar.get(mcp_session_id="s", last_event_id="1"))
     assert b"[secrets.aws-key]" in send(result(aws_key()))
     assert [row["status"] for row in sidecar.calls] == ["cancelled"]
@@ -88,7 +88,7 @@ def test_redacting_a_list_still_filters_it(play: Any) -> None:
 )
 def test_a_request_peers_may_read_differently_is_refused(play: Any, body: bytes) -> None:
     """Spelling, shape and size that servers disagree about reach none."""
-    assert play().post(body).answer.status == 400
+    assert play().post(body).reply.status == 400
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_request_peers_may_read_differently_is_refused(play: Any, body: bytes)
 )
 def test_no_spelling_of_another_charset_passes(play: Any, content_type: str) -> None:
     """A body that a server would decode in another way is refused, however the header says so."""
-    assert play().post(call(), content_type=content_type).answer.status == 400
+    assert play().post(call(), content_type=content_type).reply.status == 400
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_no_spelling_of_another_charset_passes(play: Any, content_type: str) -> 
 )
 def test_another_content_type_is_no_way_around(play: Any, body: bytes) -> None:
     """JSON is judged, or refused, under whatever type it is sent."""
-    assert play().post(body, content_type="text/plain").answer.status == 400
+    assert play().post(body, content_type="text/plain").reply.status == 400
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_the_first_of_two_equal_keys_does_not_pass_unread(play: Any) -> None:
 def test_a_secret_in_a_header_alone_is_refused(play: Any) -> None:
     """A header that mirrors the body may not say what the body does not."""
     exchange = play().post(call(), mcp_protocol_version="2026-07-28", mcp_param_key=aws_key())
-    assert exchange.answer.status == 400
+    assert exchange.reply.status == 400
 
 
 def test_a_mirrored_header_is_redacted_with_the_body(play: Any) -> None:
     """Where a rule redacts an argument, the header that repeats it is redacted too."""
     policy = SECRETS.replace("action: block", "action: redact").replace("verdict: block", "verdict: redact")
     exchange = play(policy).post(call(aws_key()), mcp_protocol_version="2026-07-28", mcp_param_text=aws_key())
-    assert aws_key().encode() not in exchange.body
-    assert exchange.set_headers == {"mcp-param-text": "[secrets.aws-key]"}
+    assert aws_key().encode() not in exchange.request.body
+    assert exchange.request.set_headers == {"mcp-param-text": "[secrets.aws-key]"}
 
 
 def test_what_a_client_calls_itself_is_masked(play: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_cancelled_call_is_recorded_as_that(play: Any) -> None:
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)
     sidecar.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, mcp_session_id="s")
-    assert sidecar.pipeline.closed(exchange, "") == b""
+    assert sidecar.pipeline.close(exchange, "") == b""
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -219,8 +219,8 @@ def test_a_fault_while_answering_still_ends_the_call(play: Any) -> None:
     sidecar.pipeline.services.judging.judged = None
     with pytest.raises(TypeError):
         sidecar.answer(exchange, result())
-    sidecar.pipeline.internal_failure(exchange, "a test")
-    assert json.loads(exchange.answer.body)["id"] == 1
+    exchange.reply = sidecar.pipeline.fail_internally(exchange, "a test")
+    assert json.loads(exchange.reply.body)["id"] == 1
     assert [row["status"] for row in sidecar.calls] == ["blocked"]
 
 
@@ -249,9 +249,9 @@ def test_a_token_that_is_only_handed_back_is_left_alone(play: Any) -> None:
     assert json.loads(got)["result"]["requestState"] == aws_key()
     again = call()
     again["params"]["requestState"] = aws_key()
-    assert sidecar.post(again).answer is None
+    assert sidecar.post(again).reply is None
     again["params"]["arguments"] = {"requestState": aws_key()}
-    assert sidecar.post(again).answer is not None, "an argument of that name is an argument"
+    assert sidecar.post(again).reply is not None, "an argument of that name is an argument"
     assert aws_key().encode() not in sidecar.everything
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from tests.play import Play, aws_key
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"x": aws_key()}}}
@@ -15,21 +15,19 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t
 def send(play: Play, method: str, path: str, body: bytes = b"", **headers: str) -> Exchange:
     """One request through the waist."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    exchange = Exchange(
-        server=play.server, method=method, path=path, headers={"host": "127.0.0.1:9001", **named}, body=body,
-        address="127.0.0.1", seen_at=play.now, started=play.now,
-    )  # fmt: skip
-    play.pipeline.request(exchange)
+    headers_ = {"host": "127.0.0.1:9001", **named}
+    exchange = Exchange(play.server, Request(method, path, headers_, body, "127.0.0.1", play.now, play.now))
+    exchange.reply = play.pipeline.request(exchange)
     return exchange
 
 
 def answer(play: Play, exchange: Exchange, status: int, body: Any = b"", **headers: str) -> bytes:
     """The server's response; the bytes that go to the client."""
-    exchange.status = status
-    exchange.response_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    exchange.response_body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    play.pipeline.response(exchange)
-    return exchange.response_body
+    exchange.response.status = status
+    exchange.response.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    exchange.response.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    exchange.reply = play.pipeline.response(exchange)
+    return exchange.response.body
 
 
 def health(play: Play) -> list[str]:
@@ -52,7 +50,7 @@ def test_oauth_passes_unread(play: Callable[..., Play], method: str, path: str, 
     """Neither request nor response is judged, changed or recorded, whatever they hold."""
     made = play()
     exchange = send(made, method, path, body, content_type=kind)
-    assert exchange.answer is None
+    assert exchange.reply is None
     said = b'{"access_token": "%s", "a": 1, "a": 2}' % aws_key().encode()
     assert answer(made, exchange, 200, said, content_type="application/json") == said
     assert made.records == []
@@ -63,8 +61,8 @@ def test_oauth_passes_unread(play: Callable[..., Play], method: str, path: str, 
 def test_oauths_paths_are_no_way_past(play: Callable[..., Play], path: str, kind: str) -> None:
     """A JSON-RPC message is judged wherever it is sent and whatever it calls itself."""
     exchange = send(play(), "POST", path, json.dumps(CALL).encode(), content_type=kind)
-    assert exchange.answer is not None
-    assert b"Blocked by policy" in exchange.answer.body
+    assert exchange.reply is not None
+    assert b"Blocked by policy" in exchange.reply.body
 
 
 @pytest.mark.parametrize("path", ["/token", "/mcp/register"])
@@ -72,8 +70,8 @@ def test_another_spelling_on_oauths_paths_is_no_way_past(play: Callable[..., Pla
     """Servers that do not mind the case of keys, and serve MCP under every path, are not sent what nobody judged."""
     body = b'{"JsonRPC": "2.0", "Id": 1, "Method": "tools/call", "Params": {"name": "t", "arguments": {}}}'
     exchange = send(play(), "POST", path, body, content_type="application/json")
-    assert exchange.answer is not None
-    assert exchange.answer.status == 400
+    assert exchange.reply is not None
+    assert exchange.reply.status == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS", "HEAD"])
@@ -82,15 +80,15 @@ def test_a_message_under_another_method_is_refused(play: Callable[..., Play], me
     """A server or framework that looks at the body alone, or follows an overriding header, gets no unjudged message."""
     made = play()
     exchange = send(made, method, path, json.dumps(CALL).encode(), content_type="application/json")
-    assert exchange.answer is not None
-    assert exchange.answer.status == 400
+    assert exchange.reply is not None
+    assert exchange.reply.status == 400
     assert [call["error_type"] for call in made.calls] == ["method"]
     assert aws_key().encode() not in made.everything
 
 
 def test_a_body_that_is_no_message_passes_with_any_method(play: Callable[..., Play]) -> None:
     """Clients that send an empty object with their DELETE end their session as without us."""
-    assert send(play(), "DELETE", "/mcp", b"{}", content_type="application/json", mcp_session_id="s").answer is None
+    assert send(play(), "DELETE", "/mcp", b"{}", content_type="application/json", mcp_session_id="s").reply is None
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_stateless_call_tells_it_with_every_request(play: Any) -> None:
         META + "clientInfo": {"name": aws_key(), "version": "1"},
     }
     exchange = sidecar.post(asked, mcp_protocol_version="2026-07-28")
-    assert exchange.answer is not None, "a secret in a name is one all the same"
+    assert exchange.reply is not None, "a secret in a name is one all the same"
     asked["params"]["_meta"][META + "clientInfo"]["name"] = "c"
     exchange = sidecar.post(asked, mcp_protocol_version="2026-07-28")
     said = result(resultType="complete", _meta={META + "serverInfo": {"name": aws_key(), "version": "2"}})
@@ -65,7 +65,7 @@ def test_the_times_of_a_stream_are_recorded(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call())
     sidecar.now += 1
-    exchange.headers_at = sidecar.now
+    exchange.response.headers_at = sidecar.now
     send = sidecar.stream(exchange)
     sidecar.now += 1
     send({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}})
@@ -86,8 +86,8 @@ def test_sizes_before_and_after_are_recorded(play: Any) -> None:
     exchange = sidecar.post(call(aws_key()))
     sent = sidecar.answer(exchange, result(aws_key()))
     (row,) = sidecar.calls
-    assert row["attrs"] == {"request_sent_bytes": str(len(exchange.body)), "response_sent_bytes": str(len(sent))}
-    assert row["request_bytes"] != len(exchange.body)
+    assert row["attrs"] == {"request_sent_bytes": str(len(exchange.request.body)), "response_sent_bytes": str(len(sent))}
+    assert row["request_bytes"] != len(exchange.request.body)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_how_each_call_ended_is_told(play: Any) -> None:
     sidecar = play(SECRETS, ACCESS)
     sidecar.answer(sidecar.post(call()), result())
     sidecar.post(call(tool="delete_all"))
-    sidecar.pipeline.closed(sidecar.post(call()), "client")
+    sidecar.pipeline.close(sidecar.post(call()), "client")
     broken = sidecar.post(call())
     sidecar.stream(broken)
-    sidecar.pipeline.closed(broken, "it closed the connection")
-    sidecar.pipeline.failed(sidecar.post(call()), "connection refused", 502)
+    sidecar.pipeline.close(broken, "it closed the connection")
+    sidecar.reply = sidecar.pipeline.fail(sidecar.post(call()), "connection refused", 502)
     assert [row["ended"] for row in sidecar.calls] == ["answer", "refused", "client_left", "stream_broken", "unreachable"]

@@ -27,7 +27,7 @@ def test_an_ordinary_call_passes_byte_for_byte_and_is_recorded_once(play: Any) -
     sidecar = play()
     body = b'{ "jsonrpc":"2.0" , "id":7, "method":"tools/call","params":{"name":"get","arguments":{"n":1.50,"s":"\\u00e9"}} }'
     exchange = sidecar.post(body)
-    assert exchange.answer is None and exchange.body is body
+    assert exchange.reply is None and exchange.request.body is body
     answer = b'{"jsonrpc":"2.0","id":7,"result":{"content":[],"n":1e400}}'
     assert sidecar.answer(exchange, answer) is answer
     (row,) = sidecar.calls
@@ -54,8 +54,8 @@ def test_a_secret_in_arguments_never_leaves(play: Any) -> None:
     """The server is not asked, the model reads why, and the secret is in no record."""
     sidecar = play()
     exchange = sidecar.post(call(f"key {aws_key()}"))
-    said = json.loads(exchange.answer.body)
-    assert exchange.answer.status == 200 and said["id"] == 1 and said["result"]["isError"] is True
+    said = json.loads(exchange.reply.body)
+    assert exchange.reply.status == 200 and said["id"] == 1 and said["result"]["isError"] is True
     assert (
         "secrets.out" in said["result"]["content"][0]["text"]
         and "It contains a credential" in said["result"]["content"][0]["text"]
@@ -70,7 +70,7 @@ def test_a_secret_in_arguments_never_leaves(play: Any) -> None:
 def test_the_modern_era_gets_a_complete_result(play: Any) -> None:
     """Clients of 2026-07-28 reject a result without its type."""
     exchange = play().post(call(aws_key()), mcp_protocol_version="2026-07-28")
-    assert json.loads(exchange.answer.body)["result"]["resultType"] == "complete"
+    assert json.loads(exchange.reply.body)["result"]["resultType"] == "complete"
 
 
 def test_a_secret_in_a_result_is_taken_out_of_both_copies(play: Any) -> None:
@@ -116,7 +116,7 @@ def test_a_redaction_the_schema_forbids_becomes_a_refusal(play: Any) -> None:
 def test_other_methods_are_refused_by_an_error_with_their_id(play: Any) -> None:
     """A prompt that carries a secret is refused with a code no client gives a meaning of its own."""
     prompt = {"jsonrpc": "2.0", "id": "a", "method": "prompts/get", "params": {"name": "p", "arguments": {"k": aws_key()}}}
-    said = json.loads(play().post(prompt).answer.body)
+    said = json.loads(play().post(prompt).reply.body)
     assert said["id"] == "a" and said["error"]["code"] == 1403
 
 
@@ -124,7 +124,7 @@ def test_a_blocked_notification_is_swallowed(play: Any) -> None:
     """Nobody waits for an answer to a notification, so it just goes no further."""
     sidecar = play()
     note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "reason": aws_key()}}
-    assert sidecar.post(note).answer.status == 202
+    assert sidecar.post(note).reply.status == 202
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -136,7 +136,7 @@ def test_denied_tools_are_neither_listed_nor_called(play: Any) -> None:
     got = sidecar.answer(listing, body)
     assert got == b'{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"get","x":1.00}],"nextCursor":""}}'
     assert sidecar.calls[0]["attrs"]["hidden"] == "1"
-    refused = json.loads(sidecar.post(call(tool="delete_all")).answer.body)
+    refused = json.loads(sidecar.post(call(tool="delete_all")).reply.body)
     assert "Deleting is not for agents" in refused["result"]["content"][0]["text"]
 
 
@@ -152,7 +152,7 @@ def test_events_are_judged_one_by_one(play: Any) -> None:
     raw = b"id: 3\r\nevent: message\r\ndata: " + json.dumps(result(aws_key())).encode() + b"\r\n\r\n"
     got = send(raw)
     assert got.startswith(b"id: 3\r\nevent: message\r\ndata: ") and b"[secrets.aws-key]" in got
-    assert sidecar.pipeline.closed(exchange, "") == b""
+    assert sidecar.pipeline.close(exchange, "") == b""
     (row,) = sidecar.calls
     assert (row["status"], row["events"], row["verdict"]) == ("ok", 1, "redact")
 
@@ -167,7 +167,7 @@ def test_a_servers_own_request_is_paired_with_the_clients_answer(play: Any) -> N
     reply = sidecar.post(
         {"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"name": "Bob"}}}, mcp_session_id="s"
     )
-    assert reply.answer is None
+    assert reply.reply is None
     send(result())
     asked, answered = sidecar.calls
     assert (asked["method"], asked["direction"], asked["status"]) == ("elicitation/create", "response", "ok")
@@ -194,7 +194,7 @@ def test_a_blocked_question_asks_nobody(play: Any) -> None:
     got = data_of(send({"jsonrpc": "2.0", "id": 4, "method": "elicitation/create", "params": {"message": aws_key()}}))
     assert got == {"jsonrpc": "2.0", "id": 4, "method": "ping"}
     answer = sidecar.post({"jsonrpc": "2.0", "id": 4, "result": {}}, mcp_session_id="s")
-    assert json.loads(answer.body)["error"]["code"] == -1
+    assert json.loads(answer.request.body)["error"]["code"] == -1
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -206,8 +206,8 @@ def test_a_persons_answer_with_a_secret_does_not_reach_the_server(play: Any) -> 
     answer = sidecar.post(
         {"jsonrpc": "2.0", "id": 0, "result": {"action": "accept", "content": {"k": aws_key()}}}, mcp_session_id="s"
     )
-    assert answer.answer is None and json.loads(answer.body)["error"]["code"] == -1
-    assert aws_key().encode() not in answer.body
+    assert answer.reply is None and json.loads(answer.request.body)["error"]["code"] == -1
+    assert aws_key().encode() not in answer.request.body
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -231,7 +231,7 @@ def test_a_stream_that_is_resumed_completes_its_call(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\r\ndata:\r\n\r\n")
-    assert sidecar.pipeline.closed(exchange, "") == b""
+    assert sidecar.pipeline.close(exchange, "") == b""
     assert sidecar.calls == []
     resumed = sidecar.get(mcp_session_id="s", last_event_id="1")
     send = sidecar.stream(resumed)
@@ -245,7 +245,7 @@ def test_a_stream_that_is_resumed_completes_its_call(play: Any) -> None:
 def test_a_client_that_leaves_is_a_cancelled_call(play: Any) -> None:
     """Nobody waits any more, and the record says so."""
     sidecar = play()
-    sidecar.pipeline.closed(sidecar.post(call()), "client")
+    sidecar.pipeline.close(sidecar.post(call()), "client")
     assert sidecar.calls[0]["status"] == "cancelled"
 
 
@@ -254,7 +254,7 @@ def test_a_server_that_dies_in_a_stream_is_told_at_once(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call())
     sidecar.stream(exchange)
-    tail = sidecar.pipeline.closed(exchange, "it closed the connection")
+    tail = sidecar.pipeline.close(exchange, "it closed the connection")
     assert data_of(tail)["id"] == 1 and data_of(tail)["error"]["code"] == -32000
     assert sidecar.calls[0]["status"] == "upstream_error"
 
@@ -263,8 +263,8 @@ def test_a_server_that_cannot_be_reached(play: Any) -> None:
     """The client gets an error with its id, at once, and the call is recorded with the reason."""
     sidecar = play()
     exchange = sidecar.post(call())
-    sidecar.pipeline.failed(exchange, "connection refused", 502)
-    assert exchange.answer.status == 502 and json.loads(exchange.answer.body)["id"] == 1
+    exchange.reply = sidecar.pipeline.fail(exchange, "connection refused", 502)
+    assert exchange.reply.status == 502 and json.loads(exchange.reply.body)["id"] == 1
     assert sidecar.calls[0]["status"] == "upstream_error" and "connection refused" in sidecar.calls[0]["error_message"]
 
 
@@ -280,11 +280,11 @@ def test_a_batch_is_judged_member_by_member(play: Any) -> None:
     """Revision 2025-03-26 allows batches: each request is its own call, and one that is refused refuses them all."""
     sidecar = play()
     exchange = sidecar.post([call("a", 1), call("b", 2)])
-    assert exchange.answer is None
+    assert exchange.reply is None
     sidecar.answer(exchange, [result("x", 2), result(aws_key(), 1)])
-    assert b"[secrets.aws-key]" in exchange.response_body and [row["rpc_id"] for row in sidecar.calls] == ["2", "1"]
+    assert b"[secrets.aws-key]" in exchange.response.body and [row["rpc_id"] for row in sidecar.calls] == ["2", "1"]
     refused = sidecar.post([call("a", 1), call(aws_key(), 2)])
-    said = json.loads(refused.answer.body)
+    said = json.loads(refused.reply.body)
     assert [each["id"] for each in said] == [1, 2] and all(each["result"]["isError"] for each in said)
     assert [row["status"] for row in sidecar.calls[2:]] == ["blocked", "blocked"]
 
@@ -305,7 +305,7 @@ def test_what_cannot_be_read_exactly_is_refused_and_recorded(play: Any, body: by
     """Bytes a server might read in another way than we do never reach it, and the record says why."""
     sidecar = play()
     exchange = sidecar.post(body, **headers)
-    assert exchange.answer.status == 400 and json.loads(exchange.answer.body)["error"]["code"] < 0
+    assert exchange.reply.status == 400 and json.loads(exchange.reply.body)["error"]["code"] < 0
     assert sidecar.calls[0]["status"] == "blocked" and sidecar.findings[0]["kind"] == "error"
 
 
@@ -314,7 +314,7 @@ def test_oauth_is_none_of_our_business(play: Any) -> None:
     sidecar = play()
     token = sidecar.post(b"grant_type=authorization_code&code=x", content_type="application/x-www-form-urlencoded")
     registration = sidecar.post({"client_name": "x", "redirect_uris": []})
-    assert token.answer is None and registration.answer is None
+    assert token.reply is None and registration.reply is None
     assert sidecar.answer(token, {"access_token": "x"}) == b'{"access_token": "x"}'
     assert sidecar.records == []
 
@@ -330,9 +330,9 @@ def test_a_record_that_cannot_be_written_refuses_the_call(play: Any) -> None:
 
     sidecar.pipeline.services.ledger._put = full
     exchange = sidecar.post(call())
-    assert exchange.answer.status == 503 and json.loads(exchange.answer.body)["id"] == 1
+    assert exchange.reply.status == 503 and json.loads(exchange.reply.body)["id"] == 1
     sidecar.pipeline.services.ledger._is_forwarding_when_full = True
-    assert sidecar.post(call()).answer is None and sidecar.pipeline.services.ledger.lost_records > 0
+    assert sidecar.post(call()).reply is None and sidecar.pipeline.services.ledger.lost_records > 0
 
 
 def test_metadata_only_keeps_no_payload(play: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_flood_on_a_listening_stream_is_bounded_and_told(play: Any) -> None:
     for _ in range(2000):
         assert data_of(send(note)) == note
     assert len(sidecar.calls) == limits.NOTIFICATION_ROWS_PER_MINUTE
-    sidecar.pipeline.closed(listening, "")
+    sidecar.pipeline.close(listening, "")
     (told,) = [row for record in sidecar.records for row in record["rows"].get("health", [])]
     assert (told["metric"], told["value"]) == ("notifications_left_out", 2000 - limits.NOTIFICATION_ROWS_PER_MINUTE)
 
@@ -100,7 +100,7 @@ def test_what_is_replayed_is_recorded_once(play: Any) -> None:
     got = [again(raw) for raw in storm]
     assert got[:3] == storm[:3]
     assert b"[secrets.aws-key]" in got[3], "a replay is judged like the first time"
-    assert sidecar.post(ROOTS, mcp_session_id="s").answer is None, "the second answer passes"
+    assert sidecar.post(ROOTS, mcp_session_id="s").reply is None, "the second answer passes"
     assert len(sidecar.calls) == rows == 2
     question, answered = sidecar.calls
     assert sorted(replays(sidecar)) == sorted([question["call_id"], answered["call_id"]])
@@ -127,7 +127,7 @@ def test_a_second_answer_in_other_words_is_a_row_of_its_own(play: Any) -> None:
     assert (second["method"], second["attrs"]["parent"]) == ("roots/list", first["call_id"])
     assert second["anomalies"] == ["answered-twice"]
     other["result"]["roots"][0]["uri"] = aws_key()
-    assert json.loads(sidecar.post(other, mcp_session_id="s").body)["error"]["code"] == -1
+    assert json.loads(sidecar.post(other, mcp_session_id="s").request.body)["error"]["code"] == -1
 
 
 def test_a_redacted_question_that_is_repeated_is_redacted_again(play: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_question_its_server_withdraws_is_cancelled(play: Any) -> None:
     send(QUESTION)
     send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4}})
     assert sidecar.calls[0]["status"] == "cancelled"
-    assert sidecar.post(ROOTS, mcp_session_id="s").answer is None
+    assert sidecar.post(ROOTS, mcp_session_id="s").reply is None
     assert [row["method"] for row in sidecar.calls] == ["roots/list", "notifications/cancelled", "roots/list"]
 
 
@@ -172,7 +172,7 @@ def test_a_cancelled_call_does_not_wait_for_a_stream_that_can_be_resumed(play: A
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
     sidecar.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, mcp_session_id="s")
-    sidecar.pipeline.closed(exchange, "")
+    sidecar.pipeline.close(exchange, "")
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -211,7 +211,7 @@ def test_a_task_of_a_tool_that_is_denied_meanwhile_is_refused(play: Any) -> None
     denying = play(ONLY_GET, ACCESS)
     sidecar.pipeline.services.judging._policies.current = denying.pipeline.services.judging._policies.current
     fetch = {"jsonrpc": "2.0", "id": 2, "method": "tasks/result", "params": {"taskId": "t-1"}}
-    said = json.loads(sidecar.post(fetch).answer.body)
+    said = json.loads(sidecar.post(fetch).reply.body)
     assert said["result"]["isError"] is True
 
 
@@ -261,7 +261,7 @@ def test_rounds_of_one_call_are_linked(play: Any, state: str | None) -> None:
             if state:
                 asked["params"]["requestState"] = f"{state}{number - 1}"
         exchange = sidecar.post(asked, mcp_protocol_version="2026-07-28")
-        assert json.loads(exchange.body) == asked
+        assert json.loads(exchange.request.body) == asked
         wanted = {"resultType": "input_required", "inputRequests": {"k": {"method": "elicitation/create", "params": {}}}}
         if state:
             wanted["requestState"] = f"{state}{number}"
@@ -324,8 +324,8 @@ def test_a_day_of_silence_changes_nothing(play: Any) -> None:
     assert row["duration_us"] > 24 * 3600 * 1_000_000
     begun = [record["call"]["session"] for record in sidecar.records if record["phase"] == "begin"]
     assert len(set(begun)) == 1
-    sidecar.pipeline.closed(exchange, "")
-    sidecar.pipeline.closed(listening, "client")
+    sidecar.pipeline.close(exchange, "")
+    sidecar.pipeline.close(listening, "client")
     assert list(sidecar.pipeline.services.open_streams) == []
 
 
@@ -336,7 +336,7 @@ def test_a_replayed_answer_does_not_close_a_later_call_with_its_id(play: Any, is
     first = sidecar.post(call(rpc_id=0), mcp_session_id="s")
     if is_polled:
         sidecar.stream(first)(event({}, "1"))
-        sidecar.pipeline.closed(first, "")
+        sidecar.pipeline.close(first, "")
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     send(event(result("old", rpc_id=0), "2"))
     second = sidecar.post(call(rpc_id=0), mcp_session_id="s")
@@ -352,7 +352,7 @@ def test_two_calls_with_one_id_that_wait_elsewhere_both_end(play: Any) -> None:
     calls = [sidecar.post(call(), mcp_session_id="s") for _ in range(2)]
     for exchange in (calls[1], calls[0]):
         sidecar.stream(exchange)(event({}, "1"))
-        sidecar.pipeline.closed(exchange, "")
+        sidecar.pipeline.close(exchange, "")
     assert [(row["status"], row["error_type"]) for row in sidecar.calls] == [("no_response", "duplicate_id")]
     sidecar.stream(sidecar.get(mcp_session_id="s"))(event(result(), "2"))
     assert [row["status"] for row in sidecar.calls] == ["no_response", "ok"]

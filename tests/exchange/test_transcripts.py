@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.decode.sse import Splitter
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from tests.play import SECRETS
 
 EXCERPTS = Path(__file__).parents[1] / "wire" / "transcripts"
@@ -48,30 +48,31 @@ def test_recorded_traffic_passes_unchanged_and_is_recorded_once(play: Any, file:
         if what == "request":
             body = json.dumps(said["json"]).encode() if said.get("json") is not None else (said.get("text") or "").encode()
             exchange = Exchange(
-                sidecar.server, said["method"], said["path"], headers_of(said), body, "10.0.0.9", sidecar.now, sidecar.now
+                sidecar.server,
+                Request(said["method"], said["path"], headers_of(said), body, "10.0.0.9", sidecar.now, sidecar.now),
             )
-            sidecar.pipeline.request(exchange)
-            assert exchange.answer is None, exchange.answer
-            assert exchange.body is body
+            exchange.reply = sidecar.pipeline.request(exchange)
+            assert exchange.reply is None, exchange.reply
+            assert exchange.request.body is body
             open_[number] = (exchange, Splitter(1 << 24))
         elif what == "chunk":
             exchange, splitter = open_[number]
-            exchange.status, exchange.response_headers = 200, {"content-type": "text/event-stream"}
-            if exchange.inject is None:
-                exchange.response_headers = headers_of(exchanges[number]["response"]) | exchange.response_headers
-                exchange.inject = lambda data: None
-                sidecar.pipeline.opened(exchange)
+            exchange.response.status, exchange.response.headers = 200, {"content-type": "text/event-stream"}
+            if exchange.stream.inject is None:
+                exchange.response.headers = headers_of(exchanges[number]["response"]) | exchange.response.headers
+                exchange.stream.inject = lambda data: None
+                sidecar.pipeline.open_stream(exchange)
             for raw in splitter.feed(said):
                 assert sidecar.pipeline.event(exchange, raw) == raw
         else:
             exchange, _ = open_[number]
-            if exchange.inject is not None:
-                sidecar.pipeline.closed(exchange, "client" if exchanges[number].get("error") else "")
+            if exchange.stream.inject is not None:
+                sidecar.pipeline.close(exchange, "client" if exchanges[number].get("error") else "")
                 continue
             body = json.dumps(said["json"]).encode() if said.get("json") is not None else (said.get("text") or "").encode()
-            exchange.status, exchange.response_headers, exchange.response_body = said["status"], headers_of(said), body
-            sidecar.pipeline.response(exchange)
-            assert exchange.response_body is body
+            exchange.response.status, exchange.response.headers, exchange.response.body = said["status"], headers_of(said), body
+            exchange.reply = sidecar.pipeline.response(exchange)
+            assert exchange.response.body is body
     sidecar.pipeline.stop()
     rows = [row for row in sidecar.calls if row["kind"] == "request" and row["direction"] == "request"]
     asked = sum(

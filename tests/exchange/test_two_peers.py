@@ -72,13 +72,13 @@ class TwoPeers(RuleBasedStateMachine):
         exchange = WIRE.exchange("POST", session, body)
         self.calls.append(call)
         if is_secret:
-            assert exchange.answer is not None and len(WIRE.received) == known
-            said = json.loads(exchange.answer.body)
+            assert exchange.reply is not None and len(WIRE.received) == known
+            said = json.loads(exchange.reply.body)
             assert (said["id"], type(said["id"])) == (rpc_id, type(rpc_id))
             assert said.get("result", {}).get("isError") is True if method == "tools/call" else "error" in said
             call.ended("blocked")
             return
-        assert exchange.answer is None and WIRE.received[known:] == [body]
+        assert exchange.reply is None and WIRE.received[known:] == [body]
         key = (call.session, loose_key(rpc_id))
         before = self.by_id.get(key)
         if before is not None and before.is_waiting:
@@ -102,12 +102,12 @@ class TwoPeers(RuleBasedStateMachine):
         exchange = WIRE.exchange("POST", session, body)
         self.calls += calls
         if is_secret:
-            assert exchange.answer is not None and len(WIRE.received) == known
-            assert [each["id"] for each in json.loads(exchange.answer.body)] == [call.rpc_id for call in calls]
+            assert exchange.reply is not None and len(WIRE.received) == known
+            assert [each["id"] for each in json.loads(exchange.reply.body)] == [call.rpc_id for call in calls]
             for call in calls:
                 call.ended("blocked")
             return
-        assert exchange.answer is None and WIRE.received[known:] == [body]
+        assert exchange.reply is None and WIRE.received[known:] == [body]
         said = [self.answer(call, kind) for call, kind in zip(calls, kinds, strict=True)]
         answers = b"[" + b", ".join(each for each, _ in said) + b"]"
         got = WIRE.whole(Flow(exchange, session), answers)
@@ -140,7 +140,7 @@ class TwoPeers(RuleBasedStateMachine):
         """A GET, for what the server sends by itself or to go on after a lost stream."""
         session = self.sessions[which % 2]
         flow = Flow(WIRE.exchange("GET", session, **({"last_event_id": "7"} if resumes else {})), session)
-        assert flow.exchange.answer is None
+        assert flow.exchange.reply is None
         WIRE.open_stream(flow)
         self.flows.append(flow)
 
@@ -156,7 +156,7 @@ class TwoPeers(RuleBasedStateMachine):
         known = len(WIRE.received)
         exchange = WIRE.exchange("POST", call.session, body)
         if is_secret:
-            assert exchange.answer is not None and exchange.answer.status == 202 and len(WIRE.received) == known
+            assert exchange.reply is not None and exchange.reply.status == 202 and len(WIRE.received) == known
             return
         assert WIRE.received[known:] == [body]
         WIRE.accepted(exchange)
@@ -179,7 +179,7 @@ class TwoPeers(RuleBasedStateMachine):
             body = peers.result(name, question.rpc_id, aws_key())
         known = len(WIRE.received)
         exchange = WIRE.exchange("POST", question.session, body)
-        assert exchange.answer is None
+        assert exchange.reply is None
         (arrived,) = WIRE.received[known:]
         if kind == "secret" or (question.is_refused and current is question):
             said = json.loads(arrived)
@@ -206,7 +206,7 @@ class TwoPeers(RuleBasedStateMachine):
         """What waits in a session that is ended has no response; the next session is a new one."""
         session = self.sessions[which % 2]
         exchange = WIRE.exchange("DELETE", session)
-        exchange.status, exchange.response_headers = 200, {}
+        exchange.response.status, exchange.response.headers = 200, {}
         WIRE.http_policy.whole(exchange, b"")
         for call in self.calls:
             if call.session == session and call.is_waiting and call.is_open:
@@ -270,9 +270,9 @@ class TwoPeers(RuleBasedStateMachine):
         self.flows.remove(flow)
         assert flow.call is not None
         WIRE.http_policy.failed(flow.exchange, "it closed the connection")
-        assert flow.exchange.answer is not None
+        assert flow.exchange.reply is not None
         if flow.call.is_open:
-            assert json.loads(flow.exchange.answer.body)["id"] == flow.call.rpc_id
+            assert json.loads(flow.exchange.reply.body)["id"] == flow.call.rpc_id
         self.end(flow.call, "upstream_error")
 
     @precondition(lambda self: any(flow.call for flow in self.streams()))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.sessions.identity import Sessions
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from sidecar.transports.http_policy import EventStream, HttpPolicy
 from tests.fuzz.peers import events
 from tests.play import SECRETS, Play, aws_key
@@ -98,30 +98,30 @@ class Wire:
         }
         headers |= {"mcp-session-id": session} if session != MODERN else {"mcp-protocol-version": MODERN}
         headers |= {name.replace("_", "-"): value for name, value in more.items()}
-        exchange = Exchange(self.play.server, method, "/mcp", headers, body, "10.0.0.9", self.play.now, self.play.now)
+        exchange = Exchange(self.play.server, Request(method, "/mcp", headers, body, "10.0.0.9", self.play.now, self.play.now))
         self.http_policy.enter(exchange, list(headers.items()), "127.0.0.1")
-        if exchange.answer is None and method == "POST":
-            self.received.append(exchange.body)
-        if exchange.answer is not None:
+        if exchange.reply is None and method == "POST":
+            self.received.append(exchange.request.body)
+        if exchange.reply is not None:
             self.http_policy.over(exchange)
         return exchange
 
     def accepted(self, exchange: Exchange) -> None:
         """The server takes a notification or an answer: 202, empty."""
-        exchange.status, exchange.response_headers = 202, {}
+        exchange.response.status, exchange.response.headers = 202, {}
         self.http_policy.whole(exchange, b"")
-        assert exchange.answer is None and exchange.response_body == b""
+        assert exchange.reply is None and exchange.response.body == b""
 
     def whole(self, flow: Flow, body: bytes) -> bytes:
         """The server answers with one JSON body; what the client gets."""
-        flow.exchange.status, flow.exchange.response_headers = 200, {"content-type": "application/json"}
+        flow.exchange.response.status, flow.exchange.response.headers = 200, {"content-type": "application/json"}
         self.http_policy.whole(flow.exchange, body)
-        assert flow.exchange.answer is None
-        return flow.exchange.response_body
+        assert flow.exchange.reply is None
+        return flow.exchange.response.body
 
     def open_stream(self, flow: Flow) -> None:
         """The server begins an event stream."""
-        flow.exchange.status, flow.exchange.response_headers = 200, {"content-type": "text/event-stream"}
+        flow.exchange.response.status, flow.exchange.response.headers = 200, {"content-type": "text/event-stream"}
         flow.reader = self.http_policy.stream(flow.exchange, lambda data: None)
 
     def send(self, flow: Flow, raw: bytes, expected: bytes | None, cuts: list[int]) -> None:

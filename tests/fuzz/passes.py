@@ -7,7 +7,7 @@ from typing import Any, Final
 from sidecar.detect.text import walk
 from sidecar.events import Mode
 from sidecar.judging.message_judge import _OPAQUE
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from sidecar.transports.http_policy import HttpPolicy
 from tests.fuzz import peers
 from tests.play import ENGINE, SECRETS, Play, aws_key
@@ -35,8 +35,8 @@ class Passes:
         """A body on its way to a server."""
         choice, body = _choice(data)
         exchange = self._posted(body, content_type=_TYPES[choice % len(_TYPES)])
-        if exchange.answer is None:
-            for value in peers.structures(exchange.body):
+        if exchange.reply is None:
+            for value in peers.structures(exchange.request.body):
                 for member in value if isinstance(value, list) else (value,):
                     if _is_message(member):
                         self._require_clean(member)
@@ -47,10 +47,10 @@ class Passes:
         """A body on its way to a client, for a call that is open or for none."""
         choice, body = _choice(data)
         exchange = self._asked(choice)
-        exchange.status = _STATUS[choice // len(_METHODS) % len(_STATUS)]
-        exchange.response_headers = {"content-type": "application/json"}
+        exchange.response.status = _STATUS[choice // len(_METHODS) % len(_STATUS)]
+        exchange.response.headers = {"content-type": "application/json"}
         self._http_policy.whole(exchange, body)
-        sent = exchange.response_body if exchange.answer is None else exchange.answer.body
+        sent = exchange.response.body if exchange.reply is None else exchange.reply.body
         for value in peers.structures(sent):
             for member in value if isinstance(value, list) else (value,):
                 self._require_clean(member)
@@ -62,8 +62,8 @@ class Passes:
         """An event stream on its way to a client, in chunks of some size."""
         choice, body = _choice(data)
         exchange = self._asked(choice)
-        exchange.status = 200
-        exchange.response_headers = {"content-type": "text/event-stream"}
+        exchange.response.status = 200
+        exchange.response.headers = {"content-type": "text/event-stream"}
         stream = self._http_policy.stream(exchange, lambda data: None)
         size = (len(body) + 1, 1, 7, 60)[choice % 4]
         sent = b"".join([stream.feed(body[at : at + size]) for at in range(0, len(body), size)])
@@ -80,16 +80,16 @@ class Passes:
         play.records.clear()
         play.raw_records.clear()
         headers = {"content-type": content_type, "mcp-session-id": "s"}
-        exchange = Exchange(play.server, "POST", "/mcp", headers, body, "10.0.0.9", play.now, play.now)
-        exchange.headers = {**headers, "host": "127.0.0.1:9001"}
-        self._http_policy.enter(exchange, list(exchange.headers.items()), "127.0.0.1")
+        exchange = Exchange(play.server, Request("POST", "/mcp", headers, body, "10.0.0.9", play.now, play.now))
+        exchange.request.headers = {**headers, "host": "127.0.0.1:9001"}
+        self._http_policy.enter(exchange, list(exchange.request.headers.items()), "127.0.0.1")
         return exchange
 
     def _asked(self, choice: int) -> Exchange:
         method = _METHODS[choice % len(_METHODS)]
         params = {"name": "get", "arguments": {}}
         exchange = self._posted(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode())
-        assert exchange.answer is None
+        assert exchange.reply is None
         return exchange
 
     def _require_clean(self, value: Any) -> None:

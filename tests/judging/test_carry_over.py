@@ -15,7 +15,7 @@ from sidecar.decode import sse
 from sidecar.decode.jsonrpc import read_leniently
 from sidecar.detect.text import walk
 from sidecar.judging.carry_over import VIA, CarryOver
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from tests.play import ENGINE, SECRETS, Play, aws_key
 
 KEY = aws_key()
@@ -167,15 +167,15 @@ def test_a_blocked_part_is_not_what_the_client_read(play: Callable[..., Play]) -
 
 def test_over_stdio_parts_are_joined(shared: Play) -> None:
     """One process, one stream for all its calls: the progress token tells which texts belong together."""
-    listening = Exchange(shared.server, "GET", "/", {}, b"", "", shared.now, shared.now, wrap="wrap-1")
+    listening = Exchange(shared.server, Request("GET", "/", {}, b"", "", shared.now, shared.now), wrap="wrap-1")
     for number in (1, 2):
-        asked = Exchange(shared.server, "POST", "/", {}, line(call(number, f"s{number}")), "", shared.now, shared.now)
+        asked = Exchange(shared.server, Request("POST", "/", {}, line(call(number, f"s{number}")), "", shared.now, shared.now))
         asked.wrap = "wrap-1"
-        shared.pipeline.request(asked)
-        shared.pipeline.passed_on(asked, listening)
+        asked.reply = shared.pipeline.request(asked)
+        shared.pipeline.forward_line(asked, listening)
     earlier = len(shared.findings)
     sent = [
-        shared.pipeline.message(listening, message, line(message))
+        shared.pipeline.line(listening, message, line(message))
         for message in (progress(KEY[:9], "s1"), progress("half", "s2"), progress(KEY[9:], "s1"))
     ]
     assert sent[:2] == [line(progress(KEY[:9], "s1")), line(progress("half", "s2"))]

@@ -73,7 +73,7 @@ def customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_value_of_a_list_is_found_both_ways_and_never_recorded(play: Any, customers: str, value: str, read: Any) -> None:
     """A listed customer does not leave, is cut out of what arrives, and stands nowhere in the record, also in base64."""
     sidecar: Play = play(customers)
-    assert sidecar.post(call(read(value))).answer is not None
+    assert sidecar.post(call(read(value))).reply is not None
     said = sidecar.answer(sidecar.post(call("hello", 2)), result(read(value), 2))
     assert b"[staff]" in said and read(value).encode() not in said
     assert (
@@ -119,13 +119,13 @@ def test_an_edit_changes_rules_and_kinds_at_once_and_a_broken_one_neither(play: 
 
 async def _edits(sidecar: Play, folder: Path) -> None:
     async with watched(sidecar, folder) as (turned, refused):
-        assert sidecar.post(call("OC-123456")).answer and not sidecar.post(call("XY-1234", 2)).answer
+        assert sidecar.post(call("OC-123456")).reply and not sidecar.post(call("XY-1234", 2)).reply
         (folder / "0.yaml").write_text(STAFF.replace(r"OC-\d{6}", r"XY-\d{4}").replace("OC-123456", "XY-1234"))
         await asyncio.wait_for(turned.wait(), 20)
-        assert sidecar.post(call("XY-1234", 3)).answer and not sidecar.post(call("OC-123456", 4)).answer
+        assert sidecar.post(call("XY-1234", 3)).reply and not sidecar.post(call("OC-123456", 4)).reply
         (folder / "0.yaml").write_text(STAFF.replace(r"OC-\d{6}", r"(?=OC)"))
         await asyncio.wait_for(refused.wait(), 20)
-        assert sidecar.post(call("XY-1234", 5)).answer and not sidecar.post(call("OC-123456", 6)).answer
+        assert sidecar.post(call("XY-1234", 5)).reply and not sidecar.post(call("OC-123456", 6)).reply
 
 
 def test_a_list_that_is_built_anew_is_in_force_without_an_edit(play: Any, customers: str, tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ def test_a_list_that_is_built_anew_is_in_force_without_an_edit(play: Any, custom
 
 async def _lists(sidecar: Play, folder: Path) -> None:
     async with watched(sidecar, folder) as (turned, refused):
-        assert not sidecar.post(call("Emmy Noether")).answer
+        assert not sidecar.post(call("Emmy Noether")).reply
         exact.build(iter(["Emmy Noether"]), key_of(KEY), "name", folder / "c.hmac")
         await asyncio.wait_for(turned.wait(), 20)
-        assert sidecar.post(call("Emmy Noether", 2)).answer and not sidecar.post(call("Ada Lovelace", 3)).answer
+        assert sidecar.post(call("Emmy Noether", 2)).reply and not sidecar.post(call("Ada Lovelace", 3)).reply
         (folder / "c.hmac").write_bytes(b"damaged")
         await asyncio.wait_for(refused.wait(), 20)
-        assert sidecar.post(call("Emmy Noether", 4)).answer
+        assert sidecar.post(call("Emmy Noether", 4)).reply

@@ -58,7 +58,7 @@ def lists(sidecar: Play, *tools: Any, server: str = "", after: str = "", cursor:
 def calls(sidecar: Play, name: str) -> Any:
     """A client calls a tool: the answer of the sidecar, or None where the server is asked."""
     asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": name, "arguments": {}}}
-    answer = sidecar.post(asked).answer
+    answer = sidecar.post(asked).reply
     return answer and json.loads(answer.body)["result"]
 
 

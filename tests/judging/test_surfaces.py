@@ -45,12 +45,12 @@ def test_no_place_of_a_request_lets_a_value_out(play: Any, surface: Surface) -> 
     headers = MODERN if surface.era == "modern" else {}
     exchange = sidecar.post(surface.message(1), **headers)
     if "elicited" in surface.path:
-        assert exchange.answer is None
-        assert_hidden(exchange.body)
-        assert json.loads(exchange.body)["params"]["inputResponses"]["elicited"] == {"action": "decline"}
+        assert exchange.reply is None
+        assert_hidden(exchange.request.body)
+        assert json.loads(exchange.request.body)["params"]["inputResponses"]["elicited"] == {"action": "decline"}
         sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 1, "result": {}})
     else:
-        assert exchange.answer is not None
+        assert exchange.reply is not None
     finding = told(sidecar, surface, "secrets.out")
     assert (sidecar.calls[-1]["call_id"], finding["action"]) == (finding["call_id"], "block")
 
@@ -60,7 +60,7 @@ def test_no_place_of_a_clients_notification_lets_a_value_out(play: Any, surface:
     """It is taken, and never reaches the server."""
     sidecar = play()
     exchange = sidecar.post(surface.message(None))
-    assert exchange.answer.status == 202
+    assert exchange.reply.status == 202
     told(sidecar, surface, "secrets.out")
 
 
@@ -71,7 +71,7 @@ def test_no_place_of_a_clients_answer_lets_a_value_out(play: Any, surface: Surfa
     send = sidecar.stream(sidecar.post(ASK))
     send({"jsonrpc": "2.0", "id": "q", **MESSAGES["question", surface.method]})
     exchange = sidecar.post(surface.message("q"))
-    assert_hidden(exchange.body)
+    assert_hidden(exchange.request.body)
     finding = told(sidecar, surface, "secrets.out")
     (call,) = [call for call in sidecar.calls if call["method"] == surface.method]
     assert call["call_id"] == finding["call_id"]
@@ -159,7 +159,7 @@ def test_a_header_that_mirrors_the_body_carries_nothing_past_it(play: Any, name:
     if is_encoded:
         text = f"=?base64?{base64.b64encode(secret.encode()).decode()}?="
     exchange = sidecar.post(ASK, **MODERN, mcp_method="tools/call", **{name: text})
-    assert exchange.answer.status == 400
+    assert exchange.reply.status == 400
     assert "header-mismatch" in sidecar.calls[0]["anomalies"] or sidecar.calls[0]["error_type"] == "header-mismatch"
     assert_hidden(sidecar.everything)
 
@@ -168,7 +168,7 @@ def test_a_request_is_known_by_an_id_that_the_record_does_not_show(play: Any) ->
     """A value as an id is a value in the message."""
     sidecar = play()
     exchange = sidecar.post({**ASK, "id": aws_key()})
-    assert exchange.answer is not None
+    assert exchange.reply is not None
     assert_hidden(sidecar.everything)
 
 
@@ -178,7 +178,7 @@ def test_what_opens_the_server_itself_passes_and_is_not_recorded(play: Any, way:
     sidecar = play()
     where = {"path": f"/mcp?api_key={aws_key()}"} if way == "query" else {"x_api_key": aws_key()}
     exchange = sidecar.post(ASK, **where)
-    assert exchange.answer is None
+    assert exchange.reply is None
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 1, "result": {"content": []}})
     assert_hidden(sidecar.everything)
 
@@ -188,7 +188,7 @@ def test_what_is_only_handed_back_passes_and_is_masked(play: Any, name: str) -> 
     """A server made it and only it can read it; changing it would fail the call."""
     sidecar = play()
     exchange = sidecar.post({"jsonrpc": "2.0", "id": 1, "method": "other/method", "params": {name: aws_key()}})
-    assert exchange.answer is None and sidecar.findings == []
+    assert exchange.reply is None and sidecar.findings == []
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 1, "result": {}})
     assert_hidden(sidecar.everything)
 
@@ -251,7 +251,7 @@ def test_a_number_is_taken_out_where_another_can_stand_and_refused_elsewhere(pla
     got = sidecar.answer(sidecar.post(ASK), {"jsonrpc": "2.0", "id": 1, "result": {"structuredContent": {"a": [CARD]}}})
     assert json.loads(got)["result"]["structuredContent"] == {"a": [0]}
     exchange = sidecar.post({**ASK, "id": 2, "params": {"name": "t", "arguments": {"a": [CARD]}}})
-    assert b"cannot-redact" in exchange.answer.body
+    assert b"cannot-redact" in exchange.reply.body
     assert [each["path"] for each in sidecar.findings] == ["$.result.structuredContent.a[0]", "$.params.arguments.a[0]"]
     assert str(CARD).encode() not in sidecar.everything
 
@@ -261,6 +261,6 @@ def test_a_header_that_repeats_what_is_taken_out_is_taken_out_too(play: Any) -> 
     sidecar = play(CARDS)
     body = {**ASK, "params": {"name": "t", "arguments": {"number": f"card {CARD}"}}}
     exchange = sidecar.post(body, **MODERN, mcp_method="tools/call", mcp_name="t", mcp_param_number=f"card {CARD}")
-    assert exchange.answer is None
-    assert json.loads(exchange.body)["params"]["arguments"] == {"number": "card [pii.card]"}
-    assert exchange.set_headers == {"mcp-param-number": "card [pii.card]"}
+    assert exchange.reply is None
+    assert json.loads(exchange.request.body)["params"]["arguments"] == {"number": "card [pii.card]"}
+    assert exchange.request.set_headers == {"mcp-param-number": "card [pii.card]"}

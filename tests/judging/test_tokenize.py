@@ -53,8 +53,8 @@ def call(args: dict[str, Any], rpc_id: int = 1, **meta: Any) -> dict[str, Any]:
 
 def sent(exchange: Exchange) -> dict[str, Any]:
     """The arguments as the server gets them."""
-    assert exchange.answer is None
-    arguments: dict[str, Any] = json.loads(exchange.body)["params"]["arguments"]
+    assert exchange.reply is None
+    arguments: dict[str, Any] = json.loads(exchange.request.body)["params"]["arguments"]
     return arguments
 
 
@@ -125,7 +125,7 @@ def test_what_is_judged_is_what_will_be_sent(two: Two) -> None:
     evil = "mallory" + "@evil.example"
     token = sent(two.out({"to": evil}))["to"]
     refused = two.crm({"to": token})
-    assert refused.answer is not None
+    assert refused.reply is not None
     assert two.play.calls[-1]["rule"] == "pii.crm"
     assert evil.encode() not in two.play.everything
 
@@ -134,7 +134,7 @@ def test_a_restored_value_does_not_carry_a_secret_past(two: Two) -> None:
     """What a token turns back into is judged with what stands beside it."""
     token = sent(two.out({"to": MAIL}))["to"]
     refused = two.crm({"to": token, "key": aws_key()})
-    assert refused.answer is not None
+    assert refused.reply is not None
     assert two.play.calls[-1]["rule"] == "secrets.out"
 
 
@@ -142,11 +142,11 @@ def test_the_headers_that_repeat_a_body_follow_it(two: Two) -> None:
     """A header that repeats an argument says what the argument says then, else the server refuses the call."""
     first = two.out({"to": MAIL}, mcp_param_to=MAIL)
     token = sent(first)["to"]
-    assert first.set_headers["mcp-param-to"] == token
+    assert first.request.set_headers["mcp-param-to"] == token
     second = two.crm({"to": token}, mcp_param_to=token)
-    assert second.set_headers["mcp-param-to"] == MAIL
+    assert second.request.set_headers["mcp-param-to"] == MAIL
     accent = two.out({"to": f"à {MAIL}"}, mcp_param_to="=?base64?" + base64.b64encode(f"à {MAIL}".encode()).decode() + "?=")
-    assert base64.b64decode(accent.set_headers["mcp-param-to"][9:-2]).decode() == sent(accent)["to"]
+    assert base64.b64decode(accent.request.set_headers["mcp-param-to"][9:-2]).decode() == sent(accent)["to"]
 
 
 def test_a_result_keeps_its_types_in_both_copies(two: Two) -> None:
@@ -192,7 +192,7 @@ def test_answers_a_person_gives_turn_back_too(two: Two) -> None:
     send(asked)
     answer = {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept", "content": {"who": token}}}
     posted = two.play.post(answer)
-    assert json.loads(posted.body)["result"]["content"] == {"who": MAIL}
+    assert json.loads(posted.request.body)["result"]["content"] == {"who": MAIL}
     assert MAIL.encode() not in two.play.everything
 
 

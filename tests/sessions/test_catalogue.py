@@ -64,7 +64,7 @@ def test_a_subscription_is_told_what_it_asked_for(play: Any, tmp_path: Path) -> 
     wanting = listen(sidecar, "listen-1", toolsListChanged=True)
     listen(sidecar, "listen-2", promptsListChanged=True)
     gone = listen(sidecar, "listen-3", toolsListChanged=True)
-    sidecar.pipeline.closed(gone, "client")
+    sidecar.pipeline.close(gone, "client")
     edit(sidecar, tmp_path / "hides", SECRETS, ACCESS)
     ((where, event),) = sidecar.injected
     assert where is wanting

@@ -38,7 +38,7 @@ def test_a_refused_call_is_answered_on_the_stream(play: Any) -> None:
     sidecar = play()
     stream, _ = session(sidecar)
     exchange = sidecar.post(call(aws_key()), POST)
-    assert (exchange.answer.status, exchange.answer.body) == (202, b"Accepted")
+    assert (exchange.reply.status, exchange.reply.body) == (202, b"Accepted")
     ((where, event),) = sidecar.injected
     assert where is stream
     assert event.startswith(b"event: message\ndata: ")
@@ -53,7 +53,7 @@ def test_a_refused_request_of_another_kind_is_answered_there_too(play: Any, meth
     sidecar = play()
     session(sidecar)
     message = {"jsonrpc": "2.0", "id": "x", "method": method, "params": {"name": "n", "arguments": {"k": aws_key()}}}
-    assert sidecar.post(message, POST).answer.status == 202
+    assert sidecar.post(message, POST).reply.status == 202
     assert data_of(sidecar.injected[0][1])["error"]["code"] == 1403
 
 
@@ -62,8 +62,8 @@ def test_a_server_that_cannot_be_reached_is_told_on_the_stream(play: Any) -> Non
     sidecar = play()
     session(sidecar)
     exchange = sidecar.post(call(), POST)
-    sidecar.pipeline.failed(exchange, "connection refused", 502)
-    assert exchange.answer.status == 202
+    exchange.reply = sidecar.pipeline.fail(exchange, "connection refused", 502)
+    assert exchange.reply.status == 202
     assert data_of(sidecar.injected[0][1]) == {
         "jsonrpc": "2.0",
         "id": 1,
@@ -76,9 +76,9 @@ def test_a_body_that_cannot_be_read_exactly_is_answered_by_its_ids(play: Any) ->
     sidecar = play()
     session(sidecar)
     exchange = sidecar.post(b'{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}', POST)
-    assert exchange.answer.status == 202
+    assert exchange.reply.status == 202
     assert data_of(sidecar.injected[0][1])["id"] == 7
-    assert sidecar.post(b"{", POST).answer.status == 400
+    assert sidecar.post(b"{", POST).reply.status == 400
 
 
 def test_each_session_is_answered_on_its_own_stream(play: Any) -> None:
@@ -89,8 +89,8 @@ def test_each_session_is_answered_on_its_own_stream(play: Any) -> None:
     sidecar.post(call(aws_key()), "/message?sessionId=60")
     sidecar.post(call(aws_key()), POST)
     assert [where for where, _ in sidecar.injected] == [second, first]
-    sidecar.pipeline.closed(first, "client")
-    assert sidecar.post(call(aws_key()), POST).answer.status == 200
+    sidecar.pipeline.close(first, "client")
+    assert sidecar.post(call(aws_key()), POST).reply.status == 200
     assert len(sidecar.injected) == 2
     assert list(sidecar.pipeline.services.open_streams) == [second]
 
@@ -103,7 +103,7 @@ def test_a_blocked_question_asks_nobody_on_the_one_stream(play: Any) -> None:
     question = {"jsonrpc": "2.0", "id": 4, "method": "elicitation/create", "params": {"message": aws_key()}}
     assert data_of(send(question)) == {"jsonrpc": "2.0", "id": 4, "method": "ping"}
     answer = sidecar.post({"jsonrpc": "2.0", "id": 4, "result": {}}, POST)
-    assert json.loads(answer.body)["error"]["code"] == -1
+    assert json.loads(answer.request.body)["error"]["code"] == -1
     assert [row["status"] for row in sidecar.calls] == ["blocked"]
 
 
@@ -121,7 +121,7 @@ def test_an_endpoint_at_the_servers_own_address_leads_through_the_sidecar(play: 
     sidecar = play()
     send = sidecar.stream(sidecar.get("/sse", host="127.0.0.1:9001"))
     assert send(f"event: endpoint\r\ndata: {said}\r\n\r\n".encode()) == f"event: endpoint\r\ndata: {read}\r\n\r\n".encode()
-    assert sidecar.post(call(aws_key()), POST).answer.status == 202
+    assert sidecar.post(call(aws_key()), POST).reply.status == 202
 
 
 def test_calls_end_with_their_stream(play: Any) -> None:
@@ -129,10 +129,10 @@ def test_calls_end_with_their_stream(play: Any) -> None:
     sidecar = play()
     stream, _ = session(sidecar)
     sidecar.answer(sidecar.post(call(), POST), b"Accepted", 202)
-    assert sidecar.pipeline.closed(stream, "client") == b""
+    assert sidecar.pipeline.close(stream, "client") == b""
     stream, _ = session(sidecar)
     sidecar.answer(sidecar.post(call(), POST), b"Accepted", 202)
-    assert data_of(sidecar.pipeline.closed(stream, "it closed the connection"))["error"]["code"] == -32000
+    assert data_of(sidecar.pipeline.close(stream, "it closed the connection"))["error"]["code"] == -32000
     assert [(row["status"], row["error_type"]) for row in sidecar.calls] == [
         ("cancelled", "client_left"), ("upstream_error", "stream_broken")
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_post_that_is_accepted_after_its_stream_ended_does_not_stay_open(play:
     sidecar = play()
     stream, _ = session(sidecar)
     exchange = sidecar.post(call(), POST)
-    sidecar.pipeline.closed(stream, "client")
+    sidecar.pipeline.close(stream, "client")
     sidecar.answer(exchange, b"Accepted", 202)
     assert [row["status"] for row in sidecar.calls] == ["no_response"]
     assert sidecar.pipeline.services.correlation.waiting() == []
@@ -153,5 +153,5 @@ def test_an_endpoint_of_another_name_is_known_by_its_whole_path(play: Any) -> No
     """Servers on other SDKs put their session elsewhere; what the stream named is what counts."""
     sidecar = play(ACCESS)
     session(sidecar, "/to/abc?k=1")
-    assert sidecar.post(call(tool="delete_all"), "/to/abc?k=1").answer.status == 202
-    assert sidecar.post(call(tool="delete_all"), "/to/other?k=1").answer.status == 200
+    assert sidecar.post(call(tool="delete_all"), "/to/abc?k=1").reply.status == 202
+    assert sidecar.post(call(tool="delete_all"), "/to/other?k=1").reply.status == 200

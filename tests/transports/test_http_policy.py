@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.settings import Server
-from sidecar.state.exchange import Exchange
+from sidecar.state.exchange import Exchange, Request
 from sidecar.transports.http_policy import here
 
 SERVER = Server(name="crm", listen="127.0.0.1:9001", upstream="https://crm.example")
@@ -11,7 +11,7 @@ SERVER = Server(name="crm", listen="127.0.0.1:9001", upstream="https://crm.examp
 
 def redirected(location: str) -> str:
     """The address a client reads where its server wrote this one."""
-    return here(Exchange(SERVER, "POST", "/mcp", {"host": "localhost:9001"}, b"", "127.0.0.1", 0.0, 0.0), location)
+    return here(Exchange(SERVER, Request("POST", "/mcp", {"host": "localhost:9001"}, b"", "127.0.0.1", 0.0, 0.0)), location)
 
 
 @pytest.mark.parametrize(

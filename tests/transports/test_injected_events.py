@@ -61,12 +61,12 @@ def test_a_client_of_any_http_version_reads_it(tmp_path: Path, version: str) -> 
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
             await head_of(reader)
             (stream,) = play.pipeline.services.open_streams
-            stream.inject(b": ours\n\n")
+            stream.stream.inject(b": ours\n\n")
             expected = b": ours\n\n" if version == "1.0" else b"8\r\n: ours\n\n\r\n"
             assert await asyncio.wait_for(reader.readexactly(len(expected)), 30) == expected
             writer.close()
             await asyncio.wait_for(upstream.left.wait(), 30)
-            assert stream.inject is None
+            assert stream.stream.inject is None
 
     asyncio.run(scenario())
 

@@ -181,8 +181,8 @@ EVENTS = [
 
 def stream_of(play: Play) -> tuple[Exchange, Callable[[bytes], bytes], Callable[[str], bytes]]:
     exchange = play.post(call())
-    exchange.status = 200
-    exchange.response_headers = {"content-type": "text/event-stream"}
+    exchange.response.status = 200
+    exchange.response.headers = {"content-type": "text/event-stream"}
     stream = HttpPolicy(play.pipeline, [play.server]).stream(exchange, lambda _: None)
     return exchange, stream.feed, stream.end
 

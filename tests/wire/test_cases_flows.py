@@ -27,7 +27,7 @@ def test_case_15_a_primed_stream_is_closed_and_replayed(play: Any) -> None:
     exchange = sidecar.post(call(), mcp_session_id="s")
     send = sidecar.stream(exchange)
     priming = b"id: 1\nretry: 500\ndata:\n\n"
-    assert send(priming) is priming and sidecar.pipeline.closed(exchange, "") == b""
+    assert send(priming) is priming and sidecar.pipeline.close(exchange, "") == b""
     seen = []
     for _ in range(3):
         send = sidecar.stream(sidecar.get(mcp_session_id="s", last_event_id="1"))
@@ -46,9 +46,9 @@ def test_case_16_a_question_answered_twice_and_one_never_asked(play: Any) -> Non
     answer = {"jsonrpc": "2.0", "id": 1, "result": {"roots": []}}
     for each in (answer, answer, {"jsonrpc": "2.0", "id": 99, "result": {}}):
         exchange = sidecar.post(each, mcp_session_id="s")
-        assert exchange.answer is None and json.loads(exchange.body) == each
+        assert exchange.reply is None and json.loads(exchange.request.body) == each
     leak = sidecar.post({"jsonrpc": "2.0", "id": 99, "result": {"k": aws_key()}}, mcp_session_id="s")
-    assert aws_key().encode() not in leak.body
+    assert aws_key().encode() not in leak.request.body
     send(event(result()))
     assert [(row["method"], row["status"]) for row in sidecar.calls if row["method"]] == [
         ("roots/list", "ok"),
@@ -75,10 +75,10 @@ def test_case_18_an_answer_after_the_cancel(play: Any, late: Any) -> None:
     sidecar = play()
     send = sidecar.stream(sidecar.post(call(), mcp_session_id="s"))
     note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
-    assert sidecar.post(note, mcp_session_id="s").answer is None
+    assert sidecar.post(note, mcp_session_id="s").reply is None
     assert send(event(late)) == event(late)
     assert len([row for row in sidecar.calls if row["method"] == "tools/call"]) == 1
-    assert sidecar.post(note, mcp_session_id="s").answer is None, "a cancel after the answer is passed on too"
+    assert sidecar.post(note, mcp_session_id="s").reply is None, "a cancel after the answer is passed on too"
 
 
 def test_case_18_a_modern_client_that_closes(play: Any) -> None:
@@ -86,7 +86,7 @@ def test_case_18_a_modern_client_that_closes(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_protocol_version="2026-07-28")
     sidecar.stream(exchange)(event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}))
-    assert sidecar.pipeline.closed(exchange, "client") == b""
+    assert sidecar.pipeline.close(exchange, "client") == b""
     assert [row["status"] for row in sidecar.calls if row["method"] == "tools/call"] == ["cancelled"]
 
 
@@ -119,9 +119,9 @@ def test_case_21_rounds_get_the_same_arguments(play: Any) -> None:
         retry = call(f"key {aws_key()}", number)
         retry["params"] |= {"inputResponses": {"k": {"action": "accept", "content": {"n": 1}}}, "requestState": "v1.sealed="}
         exchange = sidecar.post(retry, mcp_protocol_version="2026-07-28")
-        rounds.append(json.loads(exchange.body)["params"])
+        rounds.append(json.loads(exchange.request.body)["params"])
         sidecar.answer(exchange, {**answer, "id": number})
-    assert all(each["arguments"] == json.loads(first.body)["params"]["arguments"] for each in rounds)
+    assert all(each["arguments"] == json.loads(first.request.body)["params"]["arguments"] for each in rounds)
     assert all(each["requestState"] == "v1.sealed=" for each in rounds)
 
 
@@ -131,7 +131,7 @@ def test_case_21_answers_nobody_asked_for(play: Any) -> None:
     odd = call()
     odd["params"] |= {"inputResponses": {"x": {"action": "accept"}, "y": 5, "z": [None]}, "requestState": "tampered"}
     exchange = sidecar.post(odd, mcp_protocol_version="2026-07-28")
-    assert exchange.answer is None and json.loads(exchange.body) == odd
+    assert exchange.reply is None and json.loads(exchange.request.body) == odd
     error = {"code": -32602, "message": "Invalid or expired requestState", "data": {"reason": "invalid_request_state"}}
     refused = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     assert sidecar.answer(exchange, refused, 400) is refused
@@ -153,13 +153,13 @@ def test_case_22_a_session_that_is_ended(play: Any) -> None:
     sidecar = play()
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
-    sidecar.pipeline.closed(exchange, "")
+    sidecar.pipeline.close(exchange, "")
     ended = sidecar.get(mcp_session_id="s")
-    ended.method = "DELETE"
-    sidecar.pipeline.request(ended)
-    assert ended.answer is None
+    ended.request.method = "DELETE"
+    ended.reply = sidecar.pipeline.request(ended)
+    assert ended.reply is None
     assert [row["error_type"] for row in sidecar.calls if row["method"] == "tools/call"] == ["session_ended"]
-    assert sidecar.post(call(rpc_id=2), mcp_session_id="s").answer is None
+    assert sidecar.post(call(rpc_id=2), mcp_session_id="s").reply is None
 
 
 def test_case_22_the_session_of_2024_11_05_is_in_the_path(play: Any) -> None:

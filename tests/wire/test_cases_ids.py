@@ -17,7 +17,7 @@ def test_case_01_falsy_and_odd_ids(play: Any, rpc_id: Any) -> None:
     sidecar = play()
     got = sidecar.answer(sidecar.post(call(rpc_id=rpc_id)), result(aws_key(), rpc_id))
     assert json.loads(got)["id"] == rpc_id and b"[secrets.aws-key]" in got
-    assert json.loads(sidecar.post(call(aws_key(), rpc_id)).answer.body)["id"] == rpc_id
+    assert json.loads(sidecar.post(call(aws_key(), rpc_id)).reply.body)["id"] == rpc_id
     assert [row["status"] for row in sidecar.calls] == ["ok", "blocked"]
 
 
@@ -58,7 +58,7 @@ def test_case_04_an_id_that_is_none(play: Any, rpc_id: str, version: str) -> Non
     """What one server drops as a notification and another executes is refused: 400, -32600."""
     sidecar = play()
     body = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"get"}}' % rpc_id.encode()
-    answer = sidecar.post(body, mcp_protocol_version=version).answer
+    answer = sidecar.post(body, mcp_protocol_version=version).reply
     assert answer.status == 400
     assert json.loads(answer.body) == {"jsonrpc": "2.0", "id": None, "error": json.loads(answer.body)["error"]}
     assert json.loads(answer.body)["error"]["code"] == jsonrpc.INVALID_REQUEST
@@ -89,10 +89,10 @@ def test_case_05_ours_always_have_the_id(play: Any) -> None:
             ("prompts/get", {"name": "p", "arguments": {"k": aws_key()}}),
         ):
             body = {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
-            assert json.loads(sidecar.post(body).answer.body)["id"] == rpc_id
+            assert json.loads(sidecar.post(body).reply.body)["id"] == rpc_id
         exchange = sidecar.post(call(rpc_id=rpc_id))
-        sidecar.pipeline.failed(exchange, "gone", 502)
-        assert json.loads(exchange.answer.body)["id"] == rpc_id
+        exchange.reply = sidecar.pipeline.fail(exchange, "gone", 502)
+        assert json.loads(exchange.reply.body)["id"] == rpc_id
 
 
 BIG = "12345678901234567890123"
@@ -104,12 +104,12 @@ def test_case_07_numbers_keep_their_digits(play: Any) -> None:
     sidecar = play(ACCESS, SECRETS)
     body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"n":%s}}}' % NUMBERS.encode()
     exchange = sidecar.post(body)
-    assert exchange.answer is None and exchange.body is body
+    assert exchange.reply is None and exchange.request.body is body
     answer = b'{"jsonrpc":"2.0","id":1,"result":{"n":%s,"k":"%s"}}' % (NUMBERS.encode(), aws_key().encode())
     assert sidecar.answer(exchange, answer) == answer.replace(aws_key().encode(), b"[secrets.aws-key]")
     batch = b"[" + body + b"," + body.replace(b'"id":1', b'"id":2') + b"]"
     exchange = sidecar.post(batch)
-    assert exchange.body is batch
+    assert exchange.request.body is batch
     answers = b"[" + answer + b"," + answer.replace(b'"id":1', b'"id":2') + b"]"
     assert sidecar.answer(exchange, answers) == answers.replace(aws_key().encode(), b"[secrets.aws-key]")
     twice = b'{"jsonrpc":"2.0","id":3,"result":{"a":0,"n":%s,"a":1}}' % NUMBERS.encode()
@@ -126,12 +126,12 @@ def test_case_07_an_id_of_23_digits(play: Any, answered: str) -> None:
     sidecar = play(ONLY_GET, ACCESS)
     body = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"%s"}}'
     exchange = sidecar.post(body % (BIG.encode(), b"get"), mcp_session_id="s")
-    assert exchange.answer is None and exchange.body == body % (BIG.encode(), b"get")
+    assert exchange.reply is None and exchange.request.body == body % (BIG.encode(), b"get")
     send = sidecar.stream(sidecar.get(mcp_session_id="s"))
     said = b'data: {"jsonrpc":"2.0","id":%s,"result":{"k":"%s"}}\n\n' % (answered.encode(), aws_key().encode())
     assert send(said) == said.replace(aws_key().encode(), b"[secrets.aws-key]")
     assert (sidecar.calls[0]["status"], sidecar.calls[0]["rpc_id"]) == ("ok", BIG)
-    refused = sidecar.post(body % (BIG.encode(), b"delete_all")).answer
+    refused = sidecar.post(body % (BIG.encode(), b"delete_all")).reply
     assert b'"id":' + BIG.encode() in refused.body
 
 

@@ -45,7 +45,7 @@ def test_case_08_09_10_11_what_is_read_differently_is_refused(
 ) -> None:
     """By default nothing reaches the server that it might read in another way than we did; the record names what it was."""
     sidecar = play()
-    answer = sidecar.post(body, **headers).answer
+    answer = sidecar.post(body, **headers).reply
     assert answer.status == 400 and json.loads(answer.body)["id"] is None
     assert json.loads(answer.body)["error"]["code"] in (-32700, -32600)
     assert sidecar.findings[0]["rule"] == f"wire.{name}" and sidecar.calls[0]["error_type"] == name
@@ -59,8 +59,8 @@ def test_case_08_09_10_11_or_passed_on_as_what_was_judged(
     """With ``parsing: canonical`` the server gets one plain JSON of what was judged, and the record says so."""
     sidecar = canonical(play())
     exchange = sidecar.post(body, **headers)
-    assert exchange.answer is None and exchange.body == plain
-    assert exchange.set_headers["content-type"] == "application/json"
+    assert exchange.reply is None and exchange.request.body == plain
+    assert exchange.request.set_headers["content-type"] == "application/json"
     sidecar.answer(exchange, result())
     row = sidecar.calls[0]
     assert name in row["anomalies"] and name in TEXTS
@@ -71,7 +71,7 @@ def test_case_08_the_last_of_two_keys_is_what_is_judged(play: Any) -> None:
     """A name written twice is no way to a tool that may not be called: servers execute the last one, and that is judged."""
     sidecar = canonical(play(ACCESS))
     said = sidecar.post(PLAIN.replace(b'"name":"get"', b'"name":"get","name":"delete_all"'))
-    assert b"Deleting is not for agents" in said.answer.body
+    assert b"Deleting is not for agents" in said.reply.body
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_case_08_09_10_24_what_has_no_sure_form_is_refused_always(
 ) -> None:
     """Where no form says the same to every parser, nothing is guessed."""
     sidecar = canonical(play()) if parsing == "canonical" else play()
-    assert sidecar.post(body, **headers).answer.status == 400
+    assert sidecar.post(body, **headers).reply.status == 400
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -101,9 +101,9 @@ def test_case_08_09_10_24_what_has_no_sure_form_is_refused_always(
 def test_case_10_a_type_that_some_servers_take_for_json_is_judged(play: Any, content_type: str) -> None:
     """Whatever a server might execute was judged, and what the server says to such a type the client reads."""
     sidecar = play()
-    assert b"isError" in sidecar.post(call(aws_key()), content_type=content_type).answer.body
+    assert b"isError" in sidecar.post(call(aws_key()), content_type=content_type).reply.body
     exchange = sidecar.post(PLAIN, content_type=content_type)
-    assert exchange.answer is None and exchange.body is PLAIN
+    assert exchange.reply is None and exchange.request.body is PLAIN
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_case_06_every_member_of_a_batch_is_judged(play: Any, version: str) -> N
     fine = sidecar.post(
         [call("a", 1), note, {"jsonrpc": "2.0", "id": 9, "result": {}}, call("b", 2)], mcp_protocol_version=version
     )
-    assert fine.answer is None
-    said = sidecar.post([call("a", 1), note, call(aws_key(), 2)], mcp_protocol_version=version).answer
+    assert fine.reply is None
+    said = sidecar.post([call("a", 1), note, call(aws_key(), 2)], mcp_protocol_version=version).reply
     assert [each["id"] for each in json.loads(said.body)] == [1, 2]
-    assert sidecar.post([note, {"jsonrpc": "2.0", "method": "x", "params": {"k": aws_key()}}]).answer.status == 202
+    assert sidecar.post([note, {"jsonrpc": "2.0", "method": "x", "params": {"k": aws_key()}}]).reply.status == 202
 
 
 @pytest.mark.parametrize("batch", [[], [[]], [1], [None], [{"jsonrpc": "2.0", "id": 1, "method": "a"}] * 2, [call()] * 101])
 def test_case_06_a_batch_that_is_none(play: Any, batch: Any) -> None:
     """Empty, nested, of no messages, with an id twice, or too long: refused as a whole."""
-    assert play().post(batch).answer.status == 400
+    assert play().post(batch).reply.status == 400
 
 
 def test_case_06_a_batch_in_an_event(play: Any) -> None:
@@ -170,8 +170,8 @@ def test_case_06_a_batch_in_an_event(play: Any) -> None:
 def test_case_08_proto_is_an_ordinary_key(play: Any) -> None:
     """A key that means something to JavaScript is judged like any and passes as it is."""
     body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"__proto__":{"x":"%s"}}}}'
-    assert play().post(body % b"hello").answer is None
-    assert b"isError" in play().post(body % aws_key().encode()).answer.body
+    assert play().post(body % b"hello").reply is None
+    assert b"isError" in play().post(body % aws_key().encode()).reply.body
 
 
 def modern(play: Play, **headers: str) -> Exchange:
@@ -190,7 +190,7 @@ def test_case_20_headers_that_say_something_else(play: Any) -> None:
         ({"mcp_name": "get, get"}, "header-mismatch"), ({"mcp_protocol_version": "2025-11-25"}, "version-mismatch"),
     ):  # fmt: skip
         exchange = modern(sidecar, **headers)
-        assert exchange.answer is None
+        assert exchange.reply is None
         sidecar.answer(exchange, result())
         assert sidecar.calls[-1].get("anomalies", []) == ([name] if name else [])
 
@@ -200,7 +200,7 @@ def test_case_20_a_secret_in_an_encoded_header_is_seen(play: Any, times: int) ->
     """A value that only an encoded header holds does not travel past, also when the header stands twice."""
     hidden = f"=?base64?{base64.b64encode(aws_key().encode()).decode()}?="
     exchange = modern(play(), mcp_param_key=", ".join([hidden] * times))
-    assert exchange.answer.status == 400
+    assert exchange.reply.status == 400
 
 
 def test_case_20_a_redacted_argument_does_not_leak_through_its_header(play: Any) -> None:
@@ -213,8 +213,8 @@ def test_case_20_a_redacted_argument_does_not_leak_through_its_header(play: Any)
     headers = {"mcp_param_text": f"=?base64?{encoded}?=", "mcp_name": "get", "mcp_param_n": "42"}
     exchange = sidecar.post(call(f"kéy {aws_key()}"), mcp_protocol_version="2026-07-28", **headers)
     expected = base64.b64encode("kéy [secrets.aws-key]".encode()).decode()
-    assert exchange.set_headers == {"mcp-param-text": f"=?base64?{expected}?="}
-    assert json.loads(exchange.body)["params"]["arguments"]["text"] == "kéy [secrets.aws-key]"
+    assert exchange.request.set_headers == {"mcp-param-text": f"=?base64?{expected}?="}
+    assert json.loads(exchange.request.body)["params"]["arguments"]["text"] == "kéy [secrets.aws-key]"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_case_24_deep_wide_and_long_messages_end_in_time(play: Any, arguments: b
     body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"x":%s}}}' % arguments
     started = time.process_time()
     exchange = sidecar.post(body)
-    assert exchange.answer is None or exchange.answer.status == 400 or b"isError" in exchange.answer.body
+    assert exchange.reply is None or exchange.reply.status == 400 or b"isError" in exchange.reply.body
     answered = sidecar.post(call(rpc_id=2))
     sidecar.answer(answered, b'{"jsonrpc":"2.0","id":2,"result":{"x":%s}}' % arguments)
     assert time.process_time() - started < 10

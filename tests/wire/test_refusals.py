@@ -32,7 +32,7 @@ def asking(method: str, rpc_id: Any = 5, **params: Any) -> dict[str, Any]:
 @ERAS
 def test_a_tool_call_is_refused_by_a_result(play: Any, era: dict[str, str]) -> None:
     """The model reads why: a failed result on 200, without structured content, complete in the modern era."""
-    answer = play().post(call(aws_key()), **era).answer
+    answer = play().post(call(aws_key()), **era).reply
     said = json.loads(answer.body)
     assert answer.status == 200 and set(said) == {"jsonrpc", "id", "result"}
     assert said["result"]["isError"] is True and "structuredContent" not in said["result"]
@@ -56,7 +56,7 @@ def test_a_tool_call_is_refused_by_a_result(play: Any, era: dict[str, str]) -> N
 def test_other_requests_are_refused_by_an_error(play: Any, message: dict[str, Any], era: dict[str, str]) -> None:
     """A positive code of our own on 200, the id echoed, with the rule and the call to look up; before any acknowledgement."""
     sidecar = play()
-    answer = sidecar.post(message, **era).answer
+    answer = sidecar.post(message, **era).reply
     said = json.loads(answer.body)
     assert (
         answer.status == 200 and said["id"] == 5 and said["error"]["code"] == 1403 and set(said) == {"jsonrpc", "id", "error"}
@@ -92,12 +92,12 @@ def test_a_result_is_refused_after_the_fact(play: Any, era: dict[str, str]) -> N
 @pytest.mark.parametrize(("method", "era"), [("initialize", {}), ("server/discover", MODERN)])
 def test_a_refused_handshake_is_a_403(play: Any, method: str, era: dict[str, str]) -> None:
     """An error on 200 would make the client fall back to another revision; so would one in the server's answer."""
-    answer = denied_server(play).post(asking(method), **era).answer
+    answer = denied_server(play).post(asking(method), **era).reply
     assert answer.status == 403 and json.loads(answer.body)["id"] == 5
     sidecar = play(BLOCKING)
     exchange = sidecar.post(asking(method), **era)
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 5, "result": {"instructions": aws_key()}})
-    assert exchange.answer.status == 403 and json.loads(exchange.answer.body)["error"]["code"] == 1403
+    assert exchange.reply.status == 403 and json.loads(exchange.reply.request.body)["error"]["code"] == 1403
 
 
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list"])
@@ -109,7 +109,7 @@ def test_a_question_of_the_server_becomes_a_ping(play: Any, method: str, stream:
     got = sidecar.stream(exchange)(asking(method, 0, message=aws_key()))
     assert data_of(got) == {"jsonrpc": "2.0", "id": 0, "method": "ping"}
     reply = sidecar.post({"jsonrpc": "2.0", "id": 0, "result": {}}, **LEGACY)
-    assert reply.answer is None and json.loads(reply.body)["error"]["code"] == -1 and json.loads(reply.body)["id"] == 0
+    assert reply.reply is None and json.loads(reply.request.body)["error"]["code"] == -1 and json.loads(reply.request.body)["id"] == 0
     assert [row["status"] for row in sidecar.calls] == ["blocked"]
 
 
@@ -163,15 +163,18 @@ def test_an_embedded_answer_that_may_not_reach_the_server(play: Any, answer: Any
     raw = json.dumps(retry).encode().replace(b"1.0", b"1.00")
     exchange = sidecar.post(raw, **MODERN)
     if is_declined:
-        assert exchange.answer is None
-        assert json.loads(exchange.body)["params"]["inputResponses"] == {"a": {"action": "decline"}, "b": {"action": "cancel"}}
-        assert b'"n":1.00' in exchange.body and json.loads(exchange.body)["params"]["requestState"] == "sealed"
+        assert exchange.reply is None
+        assert json.loads(exchange.request.body)["params"]["inputResponses"] == {
+            "a": {"action": "decline"},
+            "b": {"action": "cancel"},
+        }
+        assert b'"n":1.00' in exchange.request.body and json.loads(exchange.request.body)["params"]["requestState"] == "sealed"
         again = sidecar.post(raw, **MODERN)
-        assert again.body == exchange.body
+        assert again.request.body == exchange.request.body
         sidecar.answer(exchange, result(rpc_id=2))
         assert (sidecar.calls[-1]["status"], sidecar.calls[-1]["rule"]) == ("ok", "secrets.out")
     else:
-        assert json.loads(exchange.answer.body)["result"]["isError"] is True
+        assert json.loads(exchange.reply.body)["result"]["isError"] is True
     assert aws_key().encode() not in sidecar.everything
 
 
@@ -180,7 +183,7 @@ def test_a_notification_is_swallowed(play: Any, era: dict[str, str]) -> None:
     """Towards the server it is accepted and goes no further; towards the client its event becomes nothing a client reads."""
     sidecar = play(BLOCKING)
     note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": aws_key()}}
-    answer = sidecar.post(note, **era).answer
+    answer = sidecar.post(note, **era).reply
     assert (answer.status, answer.body) == (202, b"")
     send = sidecar.stream(sidecar.post(call(), **era))
     assert b"data" not in send(b"data: " + json.dumps(note).encode() + b"\n\n")
@@ -190,10 +193,10 @@ def test_a_notification_is_swallowed(play: Any, era: dict[str, str]) -> None:
 def test_a_stream_of_a_denied_server_is_not_there(play: Any) -> None:
     """A caller to whom a whole server is denied gets 405 for its listening stream, which every client takes calmly."""
     sidecar = denied_server(play)
-    assert sidecar.get(mcp_session_id="s", accept="text/event-stream").answer.status == 405
+    assert sidecar.get(mcp_session_id="s", accept="text/event-stream").reply.status == 405
     assert [(row["rule"], row["kind"]) for row in sidecar.findings] == [("no-delete", "access")]
-    assert sidecar.get(accept="application/json").answer is None, "what OAuth asks for is no stream"
-    assert play(ACCESS).get(mcp_session_id="s", accept="text/event-stream").answer is None
+    assert sidecar.get(accept="application/json").reply is None, "what OAuth asks for is no stream"
+    assert play(ACCESS).get(mcp_session_id="s", accept="text/event-stream").reply is None
 
 
 @ERAS
@@ -204,19 +207,19 @@ def test_a_hidden_tool_is_not_listed_and_not_called(play: Any, era: dict[str, st
     exchange = sidecar.post(asking("tools/list"), **era)
     said = json.loads(sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 5, "result": listing}))["result"]
     assert said["tools"] == [] and said["nextCursor"] == "" and said["cacheScope"] == "private" and said["ttlMs"] <= 60_000
-    assert b'"isError":true' in sidecar.post(call(tool="delete_all"), **era).answer.body
+    assert b'"isError":true' in sidecar.post(call(tool="delete_all"), **era).reply.body
 
 
 @ERAS
 def test_an_unparsable_body_is_a_400(play: Any, era: dict[str, str]) -> None:
     """As servers say it: 400, -32700, no id."""
-    answer = play().post(b"{not json", **era).answer
+    answer = play().post(b"{not json", **era).reply
     assert answer.status == 400 and json.loads(answer.body)["error"]["code"] == -32700 and json.loads(answer.body)["id"] is None
 
 
 def test_a_refusal_comes_in_the_form_the_client_takes(play: Any) -> None:
     """A client that only takes event streams gets the one event of one."""
-    answer = play().post(call(aws_key()), accept="text/event-stream").answer
+    answer = play().post(call(aws_key()), accept="text/event-stream").reply
     assert answer.content_type == "text/event-stream" and data_of(answer.body)["result"]["isError"] is True
 
 
@@ -225,13 +228,12 @@ def test_codes_with_side_effects_are_never_ours(play: Any) -> None:
     sidecar = play(ACCESS, BLOCKING)
     said: list[Any] = []
     for message in (call(aws_key()), asking("prompts/get", k=aws_key()), b"{", b"[]", asking("tasks/get", k=aws_key())):
-        said.append(json.loads(sidecar.post(message).answer.body))
+        said.append(json.loads(sidecar.post(message).reply.body))
     for fail in (
-        lambda each: sidecar.pipeline.failed(each, "gone", 502),
-        lambda each: sidecar.pipeline.internal_failure(each, "x"),
+        lambda each: sidecar.pipeline.fail(each, "gone", 502),
+        lambda each: sidecar.pipeline.fail_internally(each, "x"),
     ):
         exchange = sidecar.post(call())
-        fail(exchange)
-        said.append(json.loads(exchange.answer.body))
+        said.append(json.loads(fail(exchange).body))
     codes = {each["error"]["code"] for each in said if "error" in each}
     assert codes == {1403, -32700, -32600, -32000} and not codes & AVOIDED

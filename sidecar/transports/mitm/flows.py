@@ -11,7 +11,7 @@ from mitmproxy.http import Headers, HTTPFlow, Response
 from sidecar import limits
 from sidecar.decode.http1 import Fields, by_name
 from sidecar.exchange.replies import unreadable
-from sidecar.state.exchange import Exchange, Reply
+from sidecar.state.exchange import Exchange, Reply, Request
 from sidecar.transports.http_policy import DIGESTS, EventStream, HttpPolicy, here, in_utf8, plain_reason, refusal
 from sidecar.transports.mitm.http_layer import TAIL, Injected
 from sidecar.transports.mitm.listener import Hooks, SidecarHandler, SidecarMaster
@@ -57,20 +57,19 @@ class MitmTransport:
         """The request is whole: judge it, and answer it here or let it go on."""
         fields = _fields(flow.request.headers.fields)
         exchange = flow.metadata[_EXCHANGE] = self._exchange(flow, fields)
-        body = exchange.body
-        exchange.answer = _not_for_us(flow, exchange)
-        if exchange.answer is None:
+        exchange.reply = _not_for_us(flow, exchange)
+        if exchange.reply is None:
             local = flow.client_conn.sockname[0] if flow.client_conn.sockname else ""
             self._http_policy.enter(exchange, fields, local)
-        if exchange.answer is not None:
-            flow.response = _response(exchange.answer, session=exchange.headers.get("mcp-session-id", ""))
-            if exchange.method == "HEAD":
+        if exchange.reply is not None:
+            flow.response = _response(exchange.reply, session=exchange.request.headers.get("mcp-session-id", ""))
+            if exchange.request.method == "HEAD":
                 # A client does not read a body here, and would take it for the beginning of the next answer.
                 flow.response.raw_content = b""
             return
-        is_changed = exchange.body is not body
+        is_changed = exchange.request.is_changed
         if is_changed:
-            flow.request.raw_content = exchange.body
+            flow.request.raw_content = exchange.request.body
         flow.request.headers = _headers(self._http_policy.to_server(exchange, fields, is_changed))
         if exchange.server.answer_within and exchange.open_calls():
             asyncio.get_running_loop().call_later(exchange.server.answer_within, self._time_out, flow, exchange)
@@ -80,18 +79,18 @@ class MitmTransport:
         exchange: Exchange = flow.metadata[_EXCHANGE]
         response = flow.response
         assert response is not None
-        if exchange.answer is not None:
+        if exchange.reply is not None:
             return
         fields = _fields(response.headers.fields)
-        exchange.status = response.status_code
-        exchange.response_headers = by_name(fields)
+        exchange.response.status = response.status_code
+        exchange.response.headers = by_name(fields)
         if said := self._http_policy.began(exchange):
             response.status_code = 502
             self._hang_up(flow, exchange, said)
             return
-        if location := exchange.response_headers.get("location"):
+        if location := exchange.response.headers.get("location"):
             response.headers["location"] = here(exchange, location)
-        if not exchange.is_event_stream:
+        if not exchange.response.is_event_stream:
             content_type = response.headers.get("content-type", "")
             if (said := in_utf8(exchange, content_type)) != content_type:
                 response.headers["content-type"] = said
@@ -108,18 +107,18 @@ class MitmTransport:
         response = flow.response
         assert response is not None
         raw = response.raw_content or b""
-        self._collect_after(len(exchange.body) + len(raw))
-        if exchange.answer is not None or response.stream:
+        self._collect_after(len(exchange.request.body) + len(raw))
+        if exchange.reply is not None or response.stream:
             self._http_policy.over(exchange)
             return
         is_changed = self._http_policy.whole(exchange, raw)
-        if exchange.answer is not None:
-            flow.response = _response(exchange.answer)
+        if exchange.reply is not None:
+            flow.response = _response(exchange.reply)
         elif is_changed:
             for name in ("content-encoding", *DIGESTS):
                 response.headers.pop(name, None)
-            response.raw_content = exchange.response_body
-            response.headers["content-length"] = str(len(exchange.response_body))
+            response.raw_content = exchange.response.body
+            response.headers["content-length"] = str(len(exchange.response.body))
 
     def error(self, flow: HTTPFlow) -> None:
         """The flow broke: answer the client if the server did it, and record what became of the call either way."""
@@ -127,7 +126,7 @@ class MitmTransport:
         reason = flow.error.msg if flow.error else "unknown"
         if exchange is None:
             # Refused before it was whole: nothing was judged and nothing was passed on.
-            self._http_policy.pipeline.turned_away("too-large", reason)
+            self._http_policy.pipeline.note_refusal("too-large", reason)
             flow.response = _response(unreadable(refusal(reason, "too-large"), 413))
             return
         is_stream = flow.response is not None and bool(flow.response.stream)
@@ -138,26 +137,28 @@ class MitmTransport:
         else:
             self._http_policy.failed(exchange, plain_reason(reason))
         if not is_stream:
-            flow.response = _response(exchange.answer or Reply(502))
+            flow.response = _response(exchange.reply or Reply(502))
 
     def _exchange(self, flow: HTTPFlow, fields: Fields) -> Exchange:
         request = flow.request
         seen_at, started = flow.metadata.get(_STARTED) or (self._services.clock(), self._services.timer())
         return Exchange(
             server=flow.metadata[SERVER],
-            method=request.method.upper(),
-            path=request.path,
-            headers=by_name(fields),
-            body=request.raw_content or b"",
-            address=flow.client_conn.peername[0] if flow.client_conn.peername else "",
-            seen_at=seen_at,
-            started=started,
-            is_forwarded=FORWARDED in flow.metadata,
+            request=Request(
+                method=request.method.upper(),
+                path=request.path,
+                headers=by_name(fields),
+                body=request.raw_content or b"",
+                address=flow.client_conn.peername[0] if flow.client_conn.peername else "",
+                seen_at=seen_at,
+                started=started,
+                is_forwarded=FORWARDED in flow.metadata,
+            ),
         )
 
     def _time_out(self, flow: HTTPFlow, exchange: Exchange) -> None:
-        if exchange.open_calls() and not exchange.status:
-            exchange.is_timed_out = True
+        if exchange.open_calls() and not exchange.response.status:
+            exchange.response.is_timed_out = True
             self._hang_up(flow, exchange, f"no answer within {exchange.server.answer_within:g} s")
 
     def inject(self, flow: HTTPFlow, data: bytes) -> None:
@@ -169,7 +170,7 @@ class MitmTransport:
 
     def _hang_up(self, flow: HTTPFlow, exchange: Exchange, reason: str) -> None:
         """Close the connection to the server; the flow's error hook then answers the client."""
-        exchange.failure = reason
+        exchange.response.failure = reason
         assert self.master is not None
         handler = self.master.proxyserver.connections.get(flow.client_conn.id)
         transport = handler.transports.get(flow.server_conn) if handler else None
@@ -198,16 +199,16 @@ class _Chunks:
         was_broken = self._stream.is_broken
         sent = self._stream.feed(chunk) if chunk else self._stream.end("")
         if self._stream.is_broken and not was_broken:
-            self._carrier._hang_up(self._flow, self._exchange, self._exchange.failure)
+            self._carrier._hang_up(self._flow, self._exchange, self._exchange.response.failure)
         return [sent] if sent else []
 
 
 def _not_for_us(flow: HTTPFlow, exchange: Exchange) -> Reply | None:
     """The answer to what is HTTP and no request to this listener, whatever its body says."""
     authority = flow.request.data.authority.decode("latin-1").lower()
-    if authority and authority != exchange.headers.get("host", "").lower():
+    if authority and authority != exchange.request.headers.get("host", "").lower():
         return unreadable(refusal("the address in the request line is not that of the Host header"), 400)
-    if "websocket" in exchange.headers.get("upgrade", "").lower():
+    if "websocket" in exchange.request.headers.get("upgrade", "").lower():
         return unreadable(refusal("WebSocket is no transport of MCP and is not passed on"), 400)
     return None
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sidecar import limits
 from sidecar.decode.http1 import Fields, Head, Unusual, head_bytes, request_head
 from sidecar.settings import Server
-from sidecar.state.exchange import Exchange, Reply
+from sidecar.state.exchange import Exchange, Reply, Request
 from sidecar.transports.http_policy import EventStream, HttpPolicy, place_of, plain_reason
 from sidecar.transports.plain.upstream import UpstreamConnection
 
@@ -146,22 +146,24 @@ class ClientConnection(asyncio.Protocol):
         seen_at, started = self._seen
         exchange = Exchange(
             server=self._front.server,
-            method=head.method,
-            path=head.path,
-            headers=head.headers,
-            body=body,
-            address=self._address,
-            seen_at=seen_at,
-            started=started,
+            request=Request(
+                method=head.method,
+                path=head.path,
+                headers=head.headers,
+                body=body,
+                address=self._address,
+                seen_at=seen_at,
+                started=started,
+            ),
         )
         self._exchange = exchange
         self._http_policy.enter(exchange, head.fields, self._local)
-        if exchange.answer is not None:
+        if exchange.reply is not None:
             self._http_policy.over(exchange)
-            self._answer(exchange.answer, exchange.headers.get("mcp-session-id", ""))
+            self._answer(exchange.reply, exchange.request.headers.get("mcp-session-id", ""))
             return
-        fields = self._http_policy.to_server(exchange, head.fields, exchange.body is not body)
-        self._ask(head_bytes(f"{head.method} {head.path} HTTP/1.1", fields) + exchange.body)
+        fields = self._http_policy.to_server(exchange, head.fields, exchange.request.is_changed)
+        self._ask(head_bytes(f"{head.method} {head.path} HTTP/1.1", fields) + exchange.request.body)
         if exchange.server.answer_within and exchange.open_calls():
             self._patience = self._loop.call_later(exchange.server.answer_within, self._time_out, exchange)
 
@@ -200,8 +202,8 @@ class ClientConnection(asyncio.Protocol):
             upstream.ask(data)
 
     def _time_out(self, exchange: Exchange) -> None:
-        if exchange is self._exchange and not exchange.status:
-            exchange.is_timed_out = True
+        if exchange is self._exchange and not exchange.response.status:
+            exchange.response.is_timed_out = True
             self.server_failed(f"no answer within {exchange.server.answer_within:g} s")
 
     # The way back: what the connection to the server calls.
@@ -211,14 +213,14 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             return
-        exchange.status, exchange.response_headers = status, headers
+        exchange.response.status, exchange.response.headers = status, headers
         length = headers.get("content-length", "")
         if said := self._http_policy.began(exchange):
-            exchange.failure = said
+            exchange.response.failure = said
             self.server_failed(said)
-        elif length.isdecimal() and int(length) > limits.RESPONSE_BYTES_MAX and not exchange.is_event_stream:
+        elif length.isdecimal() and int(length) > limits.RESPONSE_BYTES_MAX and not exchange.response.is_event_stream:
             self.server_failed(_TOO_LARGE)
-        elif exchange.is_event_stream:
+        elif exchange.response.is_event_stream:
             self._stream = self._http_policy.stream(exchange, functools.partial(self._inject, exchange))
             assert self._upstream is not None
             fields = self._http_policy.to_client(exchange, self._upstream.fields, False)
@@ -247,15 +249,15 @@ class ClientConnection(asyncio.Protocol):
             return
         raw = b"".join(self._body)
         is_changed = self._http_policy.whole(exchange, raw)
-        if exchange.answer is not None:
-            self._answer(exchange.answer)
+        if exchange.reply is not None:
+            self._answer(exchange.reply)
             return
         assert self._upstream is not None
         fields = self._http_policy.to_client(exchange, self._upstream.fields, is_changed)
-        body = exchange.response_body if is_changed else raw
-        if exchange.status not in (204, 304):
+        body = exchange.response.body if is_changed else raw
+        if exchange.response.status not in (204, 304):
             fields.append(("content-length", str(len(body))))
-        self._write_head(exchange.status, reason, fields, body)
+        self._write_head(exchange.response.status, reason, fields, body)
         self._end()
 
     def server_failed(self, reason: str) -> None:
@@ -268,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
             self._end_stream(reason or _CUT)
             return
         self._http_policy.failed(exchange, reason or _CUT)
-        self._answer(exchange.answer or Reply(502))
+        self._answer(exchange.reply or Reply(502))
 
     def _end_stream(self, reason: str) -> None:
         assert self._stream is not None

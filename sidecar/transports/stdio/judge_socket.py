@@ -112,7 +112,7 @@ class JudgeSocket:
 
     def turned_away(self) -> None:
         """Somebody else's process asked."""
-        self._pipeline.turned_away("another-user", "a process of another user asked at the gate for stdio")
+        self._pipeline.note_refusal("another-user", "a process of another user asked at the gate for stdio")
 
     def _bound(self) -> socket.socket:
         """A listening socket under its name, from its first moment on: a stale one of a killed proxy is replaced."""

@@ -23,7 +23,7 @@ from sidecar.record.ids import new_id
 from sidecar.record.ledger import CallRecord
 from sidecar.settings import Server
 from sidecar.state.call import Call
-from sidecar.state.exchange import EVENT_STREAM, Exchange
+from sidecar.state.exchange import EVENT_STREAM, Exchange, ExchangeState, Request
 from sidecar.wrap import frames
 
 log = logging.getLogger("sidecar.proxy")
@@ -38,9 +38,10 @@ class StdioSession:
         self._pipeline = pipeline
         self._services = pipeline.services
         self._listening = self._exchange(server, wrap, user, b"")
-        self._listening.method = "GET"
+        self._listening.request.method = "GET"
         self._listening.is_mcp = True
-        self._listening.response_headers = {"content-type": EVENT_STREAM}
+        self._listening.state = ExchangeState.STREAMING
+        self._listening.response.headers = {"content-type": EVENT_STREAM}
         self._noted: dict[str, str] = {}
         self._given_up: set[str] = set()
         self._said: tuple[Any, ...] = ()
@@ -57,23 +58,23 @@ class StdioSession:
         if body[:1] != b"{" and lines.is_stray_to_server(body):
             return self._stray()
         listening = self._listening
-        exchange = self._exchange(listening.server, listening.wrap, listening.user, lines.one_line(body))
-        before = exchange.body
+        exchange = self._exchange(listening.server, listening.wrap, listening.request.user, lines.one_line(body))
+        before = exchange.request.body
         try:
-            self._pipeline.request(exchange)
-            if exchange.answer is None:
+            exchange.reply = self._pipeline.request(exchange)
+            if exchange.reply is None:
                 if exchange.calls:
                     listening.era, listening.protocol = exchange.era, exchange.protocol
-                self._pipeline.passed_on(exchange, listening)
+                self._pipeline.forward_line(exchange, listening)
                 self._expect_no_answer()
         except Exception as error:
             self._failed(error, exchange)
-        if exchange.answer is not None:
+        if exchange.reply is not None:
             return frames.verdict(is_passed=False, back=_as_line(exchange), notes=self._notes(exchange))
         notes = self._notes(exchange)
-        if exchange.body is before and before is body:
+        if not exchange.request.is_changed and before is body:
             return frames.verdict(is_passed=True, notes=notes)
-        return frames.verdict(is_passed=False, onward=exchange.body + b"\n", notes=notes)
+        return frames.verdict(is_passed=False, onward=exchange.request.body + b"\n", notes=notes)
 
     def from_server(self, line: bytes) -> bytes:
         """The VERDICT on a line that goes to the client."""
@@ -84,9 +85,9 @@ class StdioSession:
         sent: bytes | None
         try:
             if read.kind == "unreadable":
-                sent = self._pipeline.unreadable(self._listening)
+                sent = self._pipeline.unreadable_line(self._listening)
             else:
-                sent = self._pipeline.message(self._listening, read.value, whole := lines.one_line(body))
+                sent = self._pipeline.line(self._listening, read.value, whole := lines.one_line(body))
                 if sent is whole and whole is body:
                     return frames.verdict(is_passed=True, notes=self._notes())
         except Exception as error:
@@ -97,7 +98,7 @@ class StdioSession:
         """The VERDICT on a line over its bound, of which only both ends are known: it cannot be judged."""
         rpc_id = lines.id_of(head, tail)
         text = f"a line is longer than {limits.STDIO_LINE_BYTES_MAX // limits.MIB} MiB"
-        self._pipeline.turned_away("too-large", text)
+        self._pipeline.note_refusal("too-large", text)
         if way == frames.IN:
             refused = replies.unread(jsonrpc.Refusal(jsonrpc.INVALID_REQUEST, "too-large", text), rpc_id)
             return frames.verdict(is_passed=False, back=lossless.canonical(refused) + b"\n")
@@ -111,7 +112,7 @@ class StdioSession:
     def end(self, reason: str) -> bytes:
         """The VERDICT on the end of the server's output: errors for what a client still waits for, if it does."""
         self._is_over = True
-        sent = self._pipeline.closed(self._listening, reason)
+        sent = self._pipeline.close(self._listening, reason)
         self._forget()
         return frames.verdict(is_passed=False, onward=sent)
 
@@ -153,8 +154,7 @@ class StdioSession:
             self._noted[call.id] = said["id"]
 
     def _exchange(self, server: Server, wrap: str, user: str, body: bytes) -> Exchange:
-        return Exchange(
-            server=server,
+        request = Request(
             method="POST",
             path="",
             headers={},
@@ -162,10 +162,9 @@ class StdioSession:
             address="",
             seen_at=self._services.clock(),
             started=self._services.timer(),
-            wrap=wrap,
             user=user,
-            era=self._listening.era if body else "handshake",
         )
+        return Exchange(server, request, wrap=wrap, era=self._listening.era if body else "handshake")
 
     def _expect_no_answer(self) -> None:
         """Most servers do not answer what was cancelled, and such a call must not stay open as long as its server."""
@@ -187,7 +186,7 @@ class StdioSession:
         """What changed of what another proxy would have to know, and what is over is dropped here too."""
         listening = self._listening
         notes = []
-        for call in exchange.calls.values() if exchange is not None and exchange.answer is None else ():
+        for call in exchange.calls.values() if exchange is not None and exchange.reply is None else ():
             self._noted[call.id] = call.id
             notes.append(frames.note(call.id.encode(), _note_of(call)))
         for key, call in [(key, call) for key, call in listening.calls.items() if call.is_ended]:
@@ -212,7 +211,7 @@ class StdioSession:
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
     def _failed(self, error: Exception, exchange: Exchange) -> None:
-        self._pipeline.internal_failure(exchange, _said_of(error))
+        exchange.reply = self._pipeline.fail_internally(exchange, _said_of(error))
 
     def _withheld(self, error: Exception, payload: Any) -> bytes | None:
         where = _said_of(error)
@@ -236,7 +235,7 @@ def _said_of(error: Exception) -> str:
 
 def _as_line(exchange: Exchange) -> bytes:
     """Our answer as a line; nothing answers what asked nothing."""
-    body = exchange.answer.body if exchange.answer is not None else b""
+    body = exchange.reply.body if exchange.reply is not None else b""
     if not body or (exchange.is_mcp and orjson.loads(body).get("id") is None):
         return b""
     return body + b"\n"
