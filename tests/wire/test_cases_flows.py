@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.state.exchange import Exchange, Request
 from tests.exchange.test_pipeline import call, result
 from tests.play import SECRETS, aws_key
 
@@ -154,8 +155,8 @@ def test_case_22_a_session_that_is_ended(play: Any) -> None:
     exchange = sidecar.post(call(), mcp_session_id="s")
     sidecar.stream(exchange)(b"id: 1\ndata:\n\n")
     sidecar.pipeline.close(exchange, "")
-    ended = sidecar.get(mcp_session_id="s")
-    ended.request.method = "DELETE"
+    said = Request("DELETE", "/mcp", {"mcp-session-id": "s"}, b"", "10.0.0.9", sidecar.now, sidecar.now)
+    ended = Exchange(sidecar.server, said)
     ended.reply = sidecar.pipeline.request(ended)
     assert ended.reply is None
     assert [row["error_type"] for row in sidecar.calls if row["method"] == "tools/call"] == ["session_ended"]

@@ -97,7 +97,7 @@ def test_a_refused_handshake_is_a_403(play: Any, method: str, era: dict[str, str
     sidecar = play(BLOCKING)
     exchange = sidecar.post(asking(method), **era)
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 5, "result": {"instructions": aws_key()}})
-    assert exchange.reply.status == 403 and json.loads(exchange.reply.request.body)["error"]["code"] == 1403
+    assert exchange.reply.status == 403 and json.loads(exchange.reply.body)["error"]["code"] == 1403
 
 
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list"])
@@ -109,7 +109,11 @@ def test_a_question_of_the_server_becomes_a_ping(play: Any, method: str, stream:
     got = sidecar.stream(exchange)(asking(method, 0, message=aws_key()))
     assert data_of(got) == {"jsonrpc": "2.0", "id": 0, "method": "ping"}
     reply = sidecar.post({"jsonrpc": "2.0", "id": 0, "result": {}}, **LEGACY)
-    assert reply.reply is None and json.loads(reply.request.body)["error"]["code"] == -1 and json.loads(reply.request.body)["id"] == 0
+    assert (
+        reply.reply is None
+        and json.loads(reply.request.body)["error"]["code"] == -1
+        and json.loads(reply.request.body)["id"] == 0
+    )
     assert [row["status"] for row in sidecar.calls] == ["blocked"]
 
 
