@@ -19,14 +19,14 @@ class Completion:
     def close(self, exchange: Exchange, reason: str) -> bytes:
         """Ends what the exchange left open, and says what an open stream should still be sent."""
         tail = b""
-        self._services.open_streams.closed(exchange)
+        self._services.open_streams.remove(exchange)
         for note in exchange.notifications:
             self._services.end_on(exchange, note, "notification")
         if exchange.stream.rows_left_out:
             left_out, exchange.stream.rows_left_out = exchange.stream.rows_left_out, 0
             self._ledger.health("notifications_left_out", left_out, exchange.server.name, self._services.clock())
         if exchange.request.method == "GET" and exchange.stream.endpoint:
-            return self._session_over(exchange, reason)
+            return self._end_session(exchange, reason)
         if exchange.stream.is_resumable and not reason and not any(call.is_cancelled for call in exchange.open_calls()):
             self.wait_elsewhere(exchange)
             return tail
@@ -38,14 +38,14 @@ class Completion:
             elif exchange.stream.is_resumable:
                 self.wait_elsewhere(exchange)
             else:
-                tail += self._unanswered(exchange, call, reason)
+                tail += self._end_unanswered(exchange, call, reason)
         return tail
 
     def fail(self, exchange: Exchange, reason: str, status: int) -> Reply:
         """No usable response: an error every client can read, at once, and the call recorded with the reason."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason}."
         calls = exchange.open_calls()
-        reply = self._services.failure(exchange, [call.rpc_id for call in calls], text, status)
+        reply = self._services.fail(exchange, [call.rpc_id for call in calls], text, status)
         for call in [*calls, *exchange.notifications]:
             error_type: ErrorType = "timeout" if exchange.response.is_timed_out else "unreachable"
             self._services.end(call, "upstream_error", error_type=error_type, error_message=text, http_status=status)
@@ -67,7 +67,7 @@ class Completion:
                 self._services.end_on(exchange, call, "no_response", error_type="duplicate_id")
         exchange.calls.clear()
 
-    def _unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
+    def _end_unanswered(self, exchange: Exchange, call: Call, reason: str) -> bytes:
         """The error a client reads in an open stream whose server will not answer any more."""
         text = f"The server '{exchange.server.name}' gave no answer: {reason or 'the stream ended without one'}."
         status: Status = "upstream_error" if reason else "no_response"
@@ -78,7 +78,7 @@ class Completion:
         said = lossless.canonical(replies.server_failed(call.rpc_id, text))
         return said + b"\n" if exchange.transport == "stdio" else sse.message_event(said)
 
-    def _session_over(self, exchange: Exchange, reason: str) -> bytes:
+    def _end_session(self, exchange: Exchange, reason: str) -> bytes:
         """The one stream of a session of 2024-11-05 is over, so nothing that was asked in it can be answered any more."""
         tail = b""
         peer = exchange.peer
@@ -90,7 +90,7 @@ class Completion:
                 error_type: ErrorType = "sidecar_stopped" if self._services.is_stopping else "session_ended"
                 self._services.end(call, "no_response", error_type=error_type)
             else:
-                tail += self._unanswered(exchange, call, reason)
+                tail += self._end_unanswered(exchange, call, reason)
         return tail
 
 

@@ -31,7 +31,7 @@ def send_notice(services: Services, stream: Exchange, notice: Mapping[str, Any],
     row.describe("sent_by", "sidecar")
     call = open_call(
         services.ledger,
-        services.judging.unjudged(message, raw),
+        services.message_judge.scan_only(message, raw),
         mcp.facts(notice),
         row,
         rpc_id=None,

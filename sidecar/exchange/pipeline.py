@@ -32,7 +32,7 @@ class Pipeline:
 
     def __init__(
         self,
-        judging: MessageJudge,
+        message_judge: MessageJudge,
         ledger: Ledger,
         sessions: Sessions,
         inventory: Inventory | None = None,
@@ -40,7 +40,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.services = Services(judging, ledger, sessions, inventory or Inventory(), clock, timer)
+        self.services = Services(message_judge, ledger, sessions, inventory or Inventory(), clock, timer)
         self._requests = Requests(self.services)
         self._catalogue = Catalogue(self.services.open_streams, self.services.is_listed, partial(send_notice, self.services))
         self._completion = Completion(self.services)
@@ -63,7 +63,7 @@ class Pipeline:
     def open_stream(self, exchange: Exchange) -> None:
         """The response is an event stream and begins; ``exchange.stream.inject`` is set until it is closed."""
         exchange.move(ExchangeState.STREAMING)
-        self.services.open_streams.opened(exchange)
+        self.services.open_streams.add(exchange)
 
     def event(self, exchange: Exchange, raw: bytes) -> bytes:
         """One event of the response's stream; returns the bytes to send in its place, usually the same."""
@@ -100,7 +100,7 @@ class Pipeline:
         calls = exchange.open_calls()
         text = "The sidecar could not judge this message, so it was not passed on."
         ids = [call.rpc_id for call in calls] or ids_in(exchange.request.body)
-        reply = self.services.failure(exchange, ids, text, 500)
+        reply = self.services.fail(exchange, ids, text, 500)
         self.services.note(wire_finding("internal", f"the sidecar could not judge a message ({where})"))
         for call in calls:
             self.services.end(call, "blocked", error_type="internal", error_message=text)
@@ -116,7 +116,7 @@ class Pipeline:
 
     def definition_approved(self, server: str, kind: str) -> None:
         """A person accepted a definition. Clients that listen are told, because a list may hold more now."""
-        self._catalogue.grew(server, f"{kind}s")
+        self._catalogue.announce(server, f"{kind}s")
 
     def stop(self) -> None:
         """End what is still open; no call may be silently absent."""

@@ -67,7 +67,7 @@ class Requests:
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:
                 self._services.end(call, "blocked", error_type="not_recorded")
-            return self._services.failure(exchange, ids, text, 503)
+            return self._services.fail(exchange, ids, text, 503)
 
     def _judge_bodiless(self, exchange: Exchange) -> Reply | None:
         request = exchange.request
@@ -95,7 +95,7 @@ class Requests:
         client, version, _ = self._services.correlation.clients.get(exchange.peer) or ("", "", "")
         caller = Caller(client=client, client_version=version, address=exchange.request.address)
         asked = Message(server=exchange.server.name, direction="request", kind="request", method="", caller=caller)
-        if rule := self._services.judging.denial(asked, now):
+        if rule := self._services.message_judge.denying_rule(asked, now):
             title = f"A stream of server '{exchange.server.name}' was refused to a caller it is denied to"
             self._services.note(replace(wire_finding("stream", title), rule=rule, kind="access"))
             return Reply(405)
@@ -103,65 +103,65 @@ class Requests:
 
     def _require_mirrored(self, exchange: Exchange, members: list[Any]) -> None:
         """Raises ``NotAMessage`` when a header that repeats the body holds a value that the body does not."""
-        if self._services.judging.finds_in(unmirrored(exchange.request.headers, members)):
+        if self._services.message_judge.finds_in(unmirrored(exchange.request.headers, members)):
             text = "a header that mirrors the body says what the body does not"
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "header-mismatch", text)
 
     def _judge_single(self, exchange: Exchange, value: dict[str, Any]) -> Reply | None:
         request = exchange.request
-        judged, call = self._take(exchange, value, request.body)
-        verdict, kind = judged.verdict, judged.message.kind
+        judgement, call = self._judge_message(exchange, value, request.body)
+        verdict, kind = judgement.verdict, judgement.message.kind
         if verdict.action == "block":
             text = replies.refusal_text(verdict.message, verdict.rule)
-            self._block(exchange, call, judged, text)
+            self._block(exchange, call, judgement, text)
             if kind == "request":
                 refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
-                return self._services.refused(exchange, [call.method], refused)
+                return self._services.refuse(exchange, [call.method], refused)
             if kind == "notification":
                 return replies.swallowed()
             request.replace_body(replies.declined(call.rpc_id, text))
             return None
         if call.substituted and kind in ("result", "error"):
             request.replace_body(replies.declined(call.rpc_id, call.substituted))
-        elif judged.is_changed:
-            request.replace_body(redacted(judged))
+        elif judgement.is_changed:
+            request.replace_body(redacted(judgement))
             call.row.describe("request_sent_bytes", str(len(request.body)))
-            request.set_headers |= _changed_mirrors(request.headers, judged)
-        self._forward(exchange, call, judged)
+            request.set_headers |= _changed_mirrors(request.headers, judgement)
+        self._forward(exchange, call, judgement)
         return None
 
     def _judge_batch(self, exchange: Exchange, members: list[Any]) -> Reply | None:
         """Members are judged one by one; if one is refused, none is passed on (revision 2025-03-26)."""
         taken = []
         for member, raw in zip(members, lossless.members(exchange.request.body), strict=True):
-            taken.append((*self._take(exchange, member, raw), raw))
-        if any(judged.verdict.action == "block" for judged, _, _ in taken):
-            return self._block_batch(exchange, [(judged, call) for judged, call, _ in taken])
-        if any(judged.is_changed or call.substituted for judged, call, _ in taken):
+            taken.append((*self._judge_message(exchange, member, raw), raw))
+        if any(judgement.verdict.action == "block" for judgement, _, _ in taken):
+            return self._block_batch(exchange, [(judgement, call) for judgement, call, _ in taken])
+        if any(judgement.is_changed or call.substituted for judgement, call, _ in taken):
             parts = [
                 replies.declined(call.rpc_id, call.substituted)
                 if call.substituted
-                else (redacted(judged) if judged.is_changed else raw)
-                for judged, call, raw in taken
+                else (redacted(judgement) if judgement.is_changed else raw)
+                for judgement, call, raw in taken
             ]
             exchange.request.replace_body(b"[" + b",".join(parts) + b"]")
-        for judged, call, _ in taken:
-            self._forward(exchange, call, judged)
+        for judgement, call, _ in taken:
+            self._forward(exchange, call, judgement)
         return None
 
     def _block_batch(self, exchange: Exchange, taken: list[tuple[Judgement, Call]]) -> Reply:
         refusals = []
-        for judged, call in taken:
-            verdict = judged.verdict
+        for judgement, call in taken:
+            verdict = judgement.verdict
             text = "Another message of the same batch was blocked by policy, so none was passed on."
             if verdict.action == "block":
                 text = replies.refusal_text(verdict.message, verdict.rule)
-            self._block(exchange, call, judged, text)
-            if judged.message.kind == "request":
+            self._block(exchange, call, judgement, text)
+            if judgement.message.kind == "request":
                 refusals.append(replies.refusal(call.rpc_id, call.method, call.era, text, rule=verdict.rule, call_id=call.id))
-        return self._services.refused(exchange, [], refusals) if refusals else replies.swallowed()
+        return self._services.refuse(exchange, [], refusals) if refusals else replies.swallowed()
 
-    def _take(self, exchange: Exchange, value: dict[str, Any], raw: bytes) -> tuple[Judgement, Call]:
+    def _judge_message(self, exchange: Exchange, value: dict[str, Any], raw: bytes) -> tuple[Judgement, Call]:
         """Judge one message from the client, and the call it opens or closes."""
         kind = jsonrpc.kind_of(value)
         assert kind is not None
@@ -173,14 +173,14 @@ class Requests:
             twice = self._services.correlation.settled.get(key) if asked is None else None
             if twice is not None and twice.response_hash == hash(raw):
                 # The same words again, as after a replayed question: they belong to the call that is written already.
-                self._services.replayed(twice)
+                self._services.note_replay(twice)
                 asked = twice
             if asked is not None:
-                return self._answer(asked, value, kind, raw, now), asked
+                return self._judge_answer(asked, value, kind, raw, now), asked
         about = mcp.facts(value)
         tasks = self._services.continuations
         task = tasks.task("server", exchange.server.name, value) if is_of_tasks(about.method) else None
-        message, row = self._message(exchange, about, value, kind, len(raw), now)
+        message, row = self._message_of(exchange, about, value, kind, len(raw), now)
         if task is not None:
             message = replace(message, tool=task.tool)
             row.tool = task.recorded_tool
@@ -188,11 +188,11 @@ class Requests:
         if twice is not None:
             message = twice.answer_message(value, kind, len(raw), "request")
             row.method, row.attrs, row.anomalies = twice.row.method, {"parent": twice.id}, ["answered-twice"]
-        judged = self._services.definitions.asked(self._services.judging.judged(message, raw, now), now)
-        round_ = self._services.continuations.round(message.server, judged.message.tool, judged.message.args, value)
+        judgement = self._services.definitions.judge_use(self._services.message_judge.judge(message, raw, now), now)
+        round_ = self._services.continuations.round(message.server, judgement.message.tool, judgement.message.args, value)
         if round_ is not None:
             row.attrs = {"parent": round_.call_id, "round": str(round_.number)}
-        call = self._open(exchange, judged, about, row, value.get("id"))
+        call = self._open(exchange, judgement, about, row, value.get("id"))
         call.origin, call.round = task, round_
         if is_mismatched(exchange.request.headers, about):
             call.row.mark("header-mismatch")
@@ -200,7 +200,7 @@ class Requests:
             call.row.mark(name)
         if twice is not None:
             call.substituted = twice.substituted
-        return judged, call
+        return judgement, call
 
     def _open(self, exchange: Exchange, judgement: Judgement, about: mcp.MessageFields, row: WrittenRow, rpc_id: Any) -> Call:
         return open_call(
@@ -214,15 +214,15 @@ class Requests:
             server=exchange.server,
         )
 
-    def _answer(self, asked: Call, value: dict[str, Any], kind: Any, raw: bytes, now: float) -> Judgement:
+    def _judge_answer(self, asked: Call, value: dict[str, Any], kind: Any, raw: bytes, now: float) -> Judgement:
         """The client's answer to a request of the server, judged as that."""
-        judged = self._services.judging.judged(asked.answer_message(value, kind, len(raw), "request"), raw, now)
+        judgement = self._services.message_judge.judge(asked.answer_message(value, kind, len(raw), "request"), raw, now)
         asked.response_hash = hash(raw)
         if not asked.is_ended:
-            self._services.ledger.note(asked.record, judged, now)
-        return judged
+            self._services.ledger.note(asked.record, judgement, now)
+        return judgement
 
-    def _message(
+    def _message_of(
         self, exchange: Exchange, facts: mcp.MessageFields, value: Any, kind: Any, size: int, now: float
     ) -> tuple[Message, WrittenRow]:
         """The message as policies see it, and a row that says by what it came."""
@@ -262,34 +262,34 @@ class Requests:
         if judgement.message.kind in ("result", "error"):
             self._services.correlation.settle(exchange.peer, call.rpc_id)
         call.spend(self._services.timer() - exchange.request.judged_from)
-        text = self._services.judging.masked_text(text, judgement)
+        text = self._services.message_judge.mask_text(text, judgement)
         self._services.end(call, "blocked", error_type="policy", error_message=text)
 
-    def _forward(self, exchange: Exchange, call: Call, judged: Judgement) -> None:
+    def _forward(self, exchange: Exchange, call: Call, judgement: Judgement) -> None:
         """Write down what is about to be passed on."""
-        kind = judged.message.kind
+        kind = judgement.message.kind
         if kind == "request":
             exchange.calls[jsonrpc.id_key(call.rpc_id)] = call
             self._services.ledger.begin(call.record)
-            self._services.correlation.opened(exchange.peer, call, has_session=bool(exchange.wire_session))
-            self._services.continuations.began(exchange.peer, call, judged.message.payload)
+            self._services.correlation.open_call(exchange.peer, call, has_session=bool(exchange.wire_session))
+            self._services.continuations.begin(exchange.peer, call, judgement.message.payload)
             call.spend(self._services.timer() - exchange.request.judged_from)
         elif kind == "notification":
             exchange.notifications.append(call)
             self._services.ledger.begin(call.record)
             call.spend(self._services.timer() - exchange.request.judged_from)
             if call.method == CANCELLED:
-                self._cancelled(exchange, call)
+                self._note_cancel(exchange, call)
         else:
             known = self._services.correlation.settle(exchange.peer, call.rpc_id)
             if known is not None and kind == "result":
-                self._services.continuations.learn(call, judged.message.payload, "client")
+                self._services.continuations.learn(call, judgement.message.payload, "client")
             status: Status = "blocked" if call.substituted else ("ok" if kind == "result" else "error")
             error_type: ErrorType = "" if known is not None else "answer_to_nothing"
             call.spend(self._services.timer() - exchange.request.judged_from)
-            self._services.end(call, status, response=judged, error_type=error_type)
+            self._services.end(call, status, response=judgement, error_type=error_type)
 
-    def _cancelled(self, exchange: Exchange, note: Call) -> None:
+    def _note_cancel(self, exchange: Exchange, note: Call) -> None:
         """The client no longer wants an answer; should none come, that is why."""
         call = self._services.correlation.open.get((exchange.peer, jsonrpc.loose_key(note.args.get("requestId"))))
         if call is not None:
@@ -302,9 +302,9 @@ class Requests:
         now = self._services.clock()
         nothing = mcp.facts({})
         # Bytes nobody can read for sure may hold anything in any encoding: only how many there were is kept.
-        message, row = self._message(exchange, nothing, "", "request", len(exchange.request.body), now)
-        judged = with_finding(self._services.judging.unjudged(message, b""), finding)
-        call = self._open(exchange, judged, nothing, row, None)
+        message, row = self._message_of(exchange, nothing, "", "request", len(exchange.request.body), now)
+        judgement = with_finding(self._services.message_judge.scan_only(message, b""), finding)
+        call = self._open(exchange, judgement, nothing, row, None)
         call.row.mark(error.anomaly)
         call.spend(self._services.timer() - exchange.request.judged_from)
         self._services.end(call, "blocked", error_type=error.anomaly, error_message=refusal.text, error_code=refusal.code)
@@ -314,7 +314,7 @@ class Requests:
         """Servers answer such bytes with an error without id; where that reaches nobody, each id that can be read gets one."""
         if exchange.stream.endpoint:
             errors = [replies.unread(refusal, each) for each in jsonrpc.ids_in(exchange.request.body)]
-            if errors and self._services.open_streams.answer(exchange, errors):
+            if errors and self._services.open_streams.send(exchange, errors):
                 return replies.accepted()
         if exchange.wrap:
             return Reply(400, lossless.canonical(replies.unread(refusal, _sure_id(exchange))))

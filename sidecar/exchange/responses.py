@@ -37,7 +37,7 @@ class Responses:
         self._completion = completion
         self._correlation = services.correlation
         self._ledger = services.ledger
-        self._judging = services.judging
+        self._message_judge = services.message_judge
         self._catalogue = catalogue
         self._server_messages = ServerMessages(services)
 
@@ -55,18 +55,18 @@ class Responses:
             # The transport of 2024-11-05 accepts a request here and answers it on the open GET stream.
             if not is_bare:
                 reply = self._replace(
-                    response, self._server_messages.unknown(exchange, jsonrpc.read_leniently(body), body, "result")
+                    response, self._server_messages.judge_unknown(exchange, jsonrpc.read_leniently(body), body, "result")
                 )
             self._completion.wait_elsewhere(exchange)
             return reply
         if body:
             payload = jsonrpc.read_leniently(body)
             if isinstance(payload, list):
-                sent = self._batch(exchange, payload, body, began)
+                sent = self._judge_batch(exchange, payload, body, began)
                 self._replace(response, b"[]" if sent is None else sent)
             else:
                 calls = exchange.open_calls()
-                reply = self._replace(response, self._message(exchange, payload, body, began))
+                reply = self._replace(response, self._judge_message(exchange, payload, body, began))
                 if any(_is_refused_handshake(call) for call in calls):
                     # An error on 200 would only make the client fall back to another revision.
                     reply = Reply(403, response.body)
@@ -89,22 +89,22 @@ class Responses:
             call.is_streamed = True
         exchange.stream.is_resumable |= event.has_id and exchange.era == "handshake"
         if sse.is_ambiguous(raw):
-            refused = self._unreadable(exchange)
+            refused = self._withhold(exchange)
             return sse.WITHHELD if refused is None else sse.message_event(refused)
-        if event.beside and self._judging.finds_in([beside := event.beside.decode("utf-8", "replace")]):
-            changed = self._server_messages.beside(exchange, raw, beside)
+        if event.beside and self._message_judge.finds_in([beside := event.beside.decode("utf-8", "replace")]):
+            changed = self._server_messages.judge_comment(exchange, raw, beside)
             if changed != raw:
                 raw = changed
                 event = sse.parse(raw)
         # Some clients read no names of events, so what looks like a message is judged as one under any name.
         is_named = event.name == "endpoint" and not jsonrpc.looks_like_json(event.data)
         if is_named and exchange.request.method == "GET" and not exchange.mcp_session:
-            return self._endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
+            return self._judge_endpoint(exchange, raw, event.data.decode("utf-8", "replace"))
         if not event.data:
             return raw
         payload = jsonrpc.read_leniently(event.data)
         is_replay = event.id is not None and self._correlation.is_replay(exchange.peer, event.id, event.data)
-        take = self._batch if isinstance(payload, list) else self._message
+        take = self._judge_batch if isinstance(payload, list) else self._judge_message
         data = take(exchange, payload, event.data, began, is_replay)
         if data is None:
             return sse.without_message(raw)
@@ -121,31 +121,31 @@ class Responses:
     def judge_line(self, exchange: Exchange, payload: Any, raw: bytes) -> bytes | None:
         """One line of a server over stdio, already read; returns the message to send, or None to withhold it."""
         began = self._services.timer()
-        take = self._batch if isinstance(payload, list) else self._message
+        take = self._judge_batch if isinstance(payload, list) else self._judge_message
         return take(exchange, payload, raw, began)
 
     def withhold_line(self, exchange: Exchange) -> bytes | None:
         """What cannot be read safely is withheld; the call it may answer gets an error where there is only one."""
         if len(exchange.open_calls()) != 1:
             self._services.note(wire_finding("unreadable-answer", "a line that two clients may read differently was withheld"))
-        return self._unreadable(exchange)
+        return self._withhold(exchange)
 
-    def _endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
+    def _judge_endpoint(self, exchange: Exchange, raw: bytes, said: str) -> bytes:
         """The first event of a stream of 2024-11-05, which tells the client where to post.
 
         Its session id only ever travels back to the server, and may look like anything; the rest of it is judged as text.
         """
         text = said.replace(session_in(said) or "\0", "")
-        if self._judging.finds_in([text]) and self._server_messages.may_not_pass(exchange, raw, text):
+        if self._message_judge.finds_in([text]) and self._server_messages.withhold_text(exchange, raw, text):
             return sse.without_message(raw)
-        self._services.open_streams.named(exchange, said)
+        self._services.open_streams.name_endpoint(exchange, said)
         own = own_endpoint(exchange, said)
         return raw if own == said else sse.with_data(raw, own.encode())
 
-    def _batch(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
+    def _judge_batch(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
         """A batch towards the client, member by member: the bytes to send, ``raw`` itself where none changed, None for none."""
         members = lossless.members(raw)
-        parts = [self._message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
+        parts = [self._judge_message(exchange, *pair, began, is_replay) for pair in zip(payload, members, strict=True)]
         if parts == members:
             return raw
         kept = [part for part in parts if part is not None]
@@ -159,56 +159,58 @@ class Responses:
             response.replace_body(data)
         return None
 
-    def _message(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False) -> bytes | None:
+    def _judge_message(
+        self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool = False
+    ) -> bytes | None:
         """One message towards the client: the bytes to send, or None to withhold it."""
         if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
-            return self._unreadable(exchange)
+            return self._withhold(exchange)
         original = raw
-        raw, odd = self._settled(exchange, payload, original)
+        raw, odd = self._settle(exchange, payload, original)
         if odd:
-            self._tell(exchange, odd)
+            self._note_oddities(exchange, odd)
         kind = jsonrpc.kind_of(payload)
         if kind == "request":
-            return self._server_messages.question(exchange, payload, raw, began, is_replay)
+            return self._server_messages.judge_question(exchange, payload, raw, began, is_replay)
         if kind == "notification":
             if payload["method"] == ACKNOWLEDGED and isinstance(payload.get("params"), dict):
                 self._catalogue.acknowledge(exchange, payload["params"])
-            return self._server_messages.notification(exchange, payload, raw, began, is_replay)
-        call, is_open = self._answered(exchange, payload, kind, is_replay)
+            return self._server_messages.judge_notification(exchange, payload, raw, began, is_replay)
+        call, is_open = self._find_call(exchange, payload, kind, is_replay)
         if call is None:
-            return self._server_messages.unknown(exchange, payload, raw, kind or "result", is_replay)
+            return self._server_messages.judge_unknown(exchange, payload, raw, kind or "result", is_replay)
         call.is_streamed |= exchange.response.is_event_stream
         now = self._services.clock()
         message = call.answer_message(payload, kind or ("error" if exchange.response.status >= 400 else "result"), len(raw))
-        judged = self._services.definitions.listed(self._judging.judged(message, raw, now), call.server, now)
+        judgement = self._services.definitions.judge_list(self._message_judge.judge(message, raw, now), call.server, now)
         if call.method == INITIALIZE and kind == "result" and is_open:
             self._remember_client(exchange, call, payload)
-        sent, refusal = self._act(exchange, call, judged, now)
+        sent, refusal = self._act(exchange, call, judgement, now)
         if not is_open:
             if call.is_ended:
-                self._services.replayed(call)
+                self._services.note_replay(call)
             elif payload:
                 call.row.mark("unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
             return sent
         if not refusal:
             self._services.continuations.learn(call, payload, "server")
-        self._remark(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
-        self._ledger.note(call.record, judged, now)
+        self._mark_oddities(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
+        self._ledger.note(call.record, judgement, now)
         call.spend(self._services.timer() - began)
         status, error_type = _REFUSED if refusal else _outcome(payload, kind, exchange.response.status)
         if call.is_cancelled:
             call.row.describe("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
-        text = self._judging.masked_text(refusal, judged) if refusal else ""
-        self._services.end_on(exchange, call, status, response=judged, error_type=error_type, error_message=text)
+        text = self._message_judge.mask_text(refusal, judgement) if refusal else ""
+        self._services.end_on(exchange, call, status, response=judgement, error_type=error_type, error_message=text)
         return sent
 
-    def _remark(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
+    def _mark_oddities(self, exchange: Exchange, call: Call, payload: dict[str, Any] | None, changed_to: int) -> None:
         """What is remarkable about an answer beside what it says; ``payload`` is None for what is no message."""
         if changed_to:
             call.row.describe("response_sent_bytes", str(changed_to))
         if exchange.stream.event_id:
-            call.row.describe("event_id", self._judging.fingerprint(exchange.stream.event_id.decode("utf-8", "replace")))
+            call.row.describe("event_id", self._message_judge.fingerprint(exchange.stream.event_id.decode("utf-8", "replace")))
         rpc_id = payload.get("id") if payload is not None else None
         if payload is None:
             call.row.mark("not-jsonrpc")
@@ -219,7 +221,7 @@ class Responses:
         if exchange.response.headers.get("content-encoding", "identity") != "identity":
             call.row.mark("encoded")
 
-    def _settled(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[Anomaly, ...]]:
+    def _settle(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[Anomaly, ...]]:
         """The bytes to judge and pass on, and what was odd about those that came.
 
         Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
@@ -236,7 +238,7 @@ class Responses:
                 return anomalies.settle(raw).body, odd
         return single, odd
 
-    def _tell(self, exchange: Exchange, odd: tuple[Anomaly, ...]) -> None:
+    def _note_oddities(self, exchange: Exchange, odd: tuple[Anomaly, ...]) -> None:
         """Record what was odd: with the call that waits here, else by itself."""
         call = next(iter(exchange.open_calls()), None)
         for name in odd:
@@ -245,7 +247,7 @@ class Responses:
             else:
                 self._services.note(replace(wire_finding(name, anomalies.TEXTS[name]), action="log", severity="low"))
 
-    def _unreadable(self, exchange: Exchange) -> bytes | None:
+    def _withhold(self, exchange: Exchange) -> bytes | None:
         """An answer a client might read in another way than we do is not passed on; the client gets an error for it."""
         calls = exchange.open_calls()
         if len(calls) != 1:
@@ -257,50 +259,50 @@ class Responses:
         text = f"The answer of the server '{exchange.server.name}' cannot be read safely, so it was not passed on."
         return lossless.canonical(replies.server_failed(call.rpc_id, text))
 
-    def _act(self, exchange: Exchange, call: Call, judged: Judgement, now: float) -> tuple[bytes, str]:
+    def _act(self, exchange: Exchange, call: Call, judgement: Judgement, now: float) -> tuple[bytes, str]:
         """The bytes to send for an answer after its verdict, and where it is refused what its client reads."""
-        verdict = judged.verdict
+        verdict = judgement.verdict
         text = replies.refusal_text(verdict.message, verdict.rule)
         if verdict.action != "block":
-            sent = self._valid_redaction(call, judged) if verdict.redactions else judged.raw
+            sent = self._valid_redaction(call, judgement) if verdict.redactions else judgement.raw
             if sent is not None:
-                listed = self._listed(exchange, call, judged, sent, now)
-                is_changed = listed is not judged.raw
-                return (lists.kept_briefly(listed, judged.message.payload) if is_changed else listed), ""
+                listed = self._filter_list(exchange, call, judgement, sent, now)
+                is_changed = listed is not judgement.raw
+                return (lists.kept_briefly(listed, judgement.message.payload) if is_changed else listed), ""
             text = replies.refusal_text(_CANNOT_REDACT, verdict.rule)
         refused = replies.refusal(call.rpc_id, call.answers_as, call.era, text, rule=verdict.rule, call_id=call.id)
         return lossless.canonical(refused), text
 
-    def _valid_redaction(self, call: Call, judged: Judgement) -> bytes | None:
+    def _valid_redaction(self, call: Call, judgement: Judgement) -> bytes | None:
         """The redacted answer, or None when it would not be one its client accepts."""
-        message = judged.message
+        message = judgement.message
         schema = self._correlation.schema(call.server.name, message.tool) if message.method == TOOLS_CALL else None
         try:
-            sent = redacted(judged, True if schema is None else schema)
+            sent = redacted(judgement, True if schema is None else schema)
         except ValueError:
             return None
-        before, most = len(judged.raw), limits.CLIENT_EVENT_BYTES_MAX
+        before, most = len(judgement.raw), limits.CLIENT_EVENT_BYTES_MAX
         has_outgrown = call.is_streamed and before <= most and len(sent) > max(before, most - limits.EVENT_FRAME_BYTES)
         return None if has_outgrown else sent
 
-    def _listed(self, exchange: Exchange, call: Call, judged: Judgement, sent: bytes, now: float) -> bytes:
+    def _filter_list(self, exchange: Exchange, call: Call, judgement: Judgement, sent: bytes, now: float) -> bytes:
         if not method_of(call.method).lists:
             return sent
-        message = judged.message
+        message = judgement.message
         self._catalogue.remember(exchange, call, message)
         for tool, schema in lists.output_schemas(call.method, message.payload):
             self._correlation.remember_schema(call.server.name, tool, schema)
-        if not self._judging.is_hiding and not judged.withheld:
+        if not self._message_judge.is_hiding and not judgement.withheld:
             return sent
-        withheld = judged.withheld
-        sent, hidden = lists.without_denied(sent, message, lambda asked: self._judging.is_listed(asked, now), withheld)
+        withheld = judgement.withheld
+        sent, hidden = lists.without_denied(sent, message, lambda asked: self._message_judge.is_listed(asked, now), withheld)
         if hidden and not call.is_ended:
             call.row.describe("hidden", str(hidden))
-            if judged.withheld:
-                call.row.describe("withheld", str(len(judged.withheld)))
+            if judgement.withheld:
+                call.row.describe("withheld", str(len(judgement.withheld)))
         return sent
 
-    def _answered(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:
+    def _find_call(self, exchange: Exchange, payload: Any, kind: Any, is_replay: bool) -> tuple[Call | None, bool]:
         """The call a message answers, and whether it closes it.
 
         A replay on another stream is of what it answered before: its id may be that of a later request by now.

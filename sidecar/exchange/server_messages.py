@@ -37,7 +37,7 @@ class ServerMessages:
         self._correlation = services.correlation
         self._ledger = services.ledger
 
-    def question(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes:
+    def judge_question(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes:
         """A request to the client, which answers it by a POST of its own; a refused one becomes a ping.
 
         The same one again, from a resumed stream or from a server that repeats itself, is the same call.
@@ -47,7 +47,7 @@ class ServerMessages:
         verdict = heard.judgement.verdict
         call = self._correlation.asked.get(key) or (self._correlation.settled.get(key) if is_replay else None)
         if call is not None and call.request_hash == hash(raw):
-            self._services.replayed(call)
+            self._services.note_replay(call)
         else:
             anomaly: Anomaly | None = "duplicate-id" if call is not None else None
             call = self._open(exchange, heard, payload, anomaly)
@@ -64,40 +64,40 @@ class ServerMessages:
             return replies.ping(call.rpc_id)
         return redacted(heard.judgement) if verdict.redactions else raw
 
-    def notification(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes | None:
+    def judge_notification(self, exchange: Exchange, payload: Any, raw: bytes, began: float, is_replay: bool) -> bytes | None:
         """A notification: counted in the call it belongs to when no rule says anything of it, else a row of its own."""
         parent = self._parent(exchange, payload)
         # A replay is of what was said before, and joins nothing.
         carry_over = None if is_replay else _carry_over_of(parent or exchange.stream)
         heard = self._judge(exchange, payload, raw, "notification", parent, carry_over)
-        judged = heard.judgement
+        judgement = heard.judgement
         if heard.about.method == CANCELLED:
-            self._withdrawn(exchange, heard.about)
-        verdict = judged.verdict
+            self._withdraw(exchange, heard.about)
+        verdict = judgement.verdict
         is_blocked = verdict.action == "block"
-        sent = None if is_blocked else (redacted(judged) if verdict.redactions else raw)
+        sent = None if is_blocked else (redacted(judgement) if verdict.redactions else raw)
         if is_replay:
             return sent
         if parent is not None:
             parent.row.events += 1
             if not verdict.findings:
-                parent.row.bytes_scanned += judged.scan.bytes_scanned
+                parent.row.bytes_scanned += judgement.scan.bytes_scanned
                 parent.spend(self._services.timer() - began)
                 return sent
-        if self._has_room(exchange, judged):
+        if self._has_room(exchange, judgement):
             call = self._open(exchange, heard, payload)
             call.spend(self._services.timer() - began)
             self._end_notification(call, is_blocked)
         return sent
 
-    def unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, is_replay: bool = False) -> bytes | None:
+    def judge_unknown(self, exchange: Exchange, payload: Any, raw: bytes, kind: Any, is_replay: bool = False) -> bytes | None:
         """An answer to nothing we know, or text that is no message: judged all the same, and recorded."""
         if not payload:
             return raw
         heard = self._judge(exchange, payload, raw, kind, self._parent(exchange, payload))
-        judged = heard.judgement
-        is_blocked = judged.verdict.action == "block"
-        if not is_replay and self._has_room(exchange, judged):
+        judgement = heard.judgement
+        is_blocked = judgement.verdict.action == "block"
+        if not is_replay and self._has_room(exchange, judgement):
             call = self._open(exchange, heard, payload, "unknown-id" if isinstance(payload, dict) else "not-jsonrpc")
             if is_blocked:
                 self._services.end(call, "blocked", error_type="policy")
@@ -105,13 +105,13 @@ class ServerMessages:
                 self._services.end(call, "ok", error_type="answer_to_nothing")
         if is_blocked:
             return None
-        return redacted(judged) if judged.verdict.redactions else raw
+        return redacted(judgement) if judgement.verdict.redactions else raw
 
-    def beside(self, exchange: Exchange, raw: bytes, text: str) -> bytes:
+    def judge_comment(self, exchange: Exchange, raw: bytes, text: str) -> bytes:
         """Comments and other lines of an event that clients skip, when a detector saw something: all of them pass, or none."""
-        return sse.bare(raw) if self.may_not_pass(exchange, raw, text) else raw
+        return sse.bare(raw) if self.withhold_text(exchange, raw, text) else raw
 
-    def may_not_pass(self, exchange: Exchange, raw: bytes, text: str) -> bool:
+    def withhold_text(self, exchange: Exchange, raw: bytes, text: str) -> bool:
         """Judge text that is no message; it passes whole or not at all."""
         heard = self._judge(exchange, text, raw, "notification", self._parent(exchange, text))
         verdict = heard.judgement.verdict
@@ -127,7 +127,7 @@ class ServerMessages:
         """The open call a message of the server belongs to: by its progress token, else the one whose stream it is on."""
         method = payload.get("method") if isinstance(payload, dict) else ""
         if method == PROGRESS:
-            call = self._services.continuations.progressing(exchange.peer, payload)
+            call = self._services.continuations.find_progressing(exchange.peer, payload)
             if call is not None and not call.is_ended:
                 return call
         calls = exchange.open_calls()
@@ -158,7 +158,7 @@ class ServerMessages:
             session=parent.session if parent else session.id,
         )
         return _Heard(
-            judgement=self._services.judging.judged(message, raw, now, carry_over),
+            judgement=self._services.message_judge.judge(message, raw, now, carry_over),
             about=facts,
             session_kind=parent.row.session_kind if parent else session.kind,
             protocol=exchange.protocol or protocol,
@@ -184,13 +184,13 @@ class ServerMessages:
             server=exchange.server,
         )
 
-    def _withdrawn(self, exchange: Exchange, facts: mcp.MessageFields) -> None:
+    def _withdraw(self, exchange: Exchange, facts: mcp.MessageFields) -> None:
         """The server no longer wants an answer to a request of its own; a late one is tolerated."""
         call = self._correlation.settle(exchange.peer, facts.args.get("requestId"))
         if call is not None:
             self._services.end(call, "cancelled", error_type="cancelled")
 
-    def _has_room(self, exchange: Exchange, judged: Judgement) -> bool:
+    def _has_room(self, exchange: Exchange, judgement: Judgement) -> bool:
         """Whether one more row may be written of this stream now; what is not written is counted, and told at its end.
 
         Findings have room of their own, so that no flood of chatter keeps one out of the record.
@@ -198,7 +198,7 @@ class ServerMessages:
         minute = int(self._services.clock() // 60)
         if minute != exchange.stream.rows_minute:
             exchange.stream.rows_minute, exchange.stream.rows_written = minute, [0, 0]
-        which = 1 if judged.verdict.findings else 0
+        which = 1 if judgement.verdict.findings else 0
         exchange.stream.rows_written[which] += 1
         if exchange.stream.rows_written[which] <= limits.NOTIFICATION_ROWS_PER_MINUTE:
             return True

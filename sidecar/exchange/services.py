@@ -27,15 +27,15 @@ class Services:
 
     def __init__(
         self,
-        judging: MessageJudge,
+        message_judge: MessageJudge,
         ledger: Ledger,
         sessions: Sessions,
         inventory: Inventory,
         clock: Callable[[], float],
         timer: Callable[[], float],
     ) -> None:
-        self.judging = judging
-        self.definitions = ListedDefinitions(judging, ledger, inventory)
+        self.message_judge = message_judge
+        self.definitions = ListedDefinitions(message_judge, ledger, inventory)
         self.ledger = ledger
         self.correlation = Correlation(lambda call: self.end(call, "no_response", error_type="forgotten"))
         self.open_streams = OpenStreams()
@@ -72,7 +72,7 @@ class Services:
             error_code=error_code,
             http_status=http_status,
         )
-        self.correlation.ended(call, was_waiting=was_waiting)
+        self.correlation.end_call(call, was_waiting=was_waiting)
 
     def end_on(
         self,
@@ -103,17 +103,17 @@ class Services:
 
     def is_listed(self, policies: PolicySet, message: Message, now: float) -> bool:
         """Whether a caller sees under these policies what it could call by ``message``."""
-        return self.judging.lists(policies, message, now) and not self.definitions.is_withheld(policies, message, now)
+        return self.message_judge.lists(policies, message, now) and not self.definitions.is_withheld(policies, message, now)
 
-    def refused(self, exchange: Exchange, methods: list[str], payload: Any) -> Reply:
+    def refuse(self, exchange: Exchange, methods: list[str], payload: Any) -> Reply:
         """A refusal as the client of this transport expects it: as the response, or on the stream where it waits."""
-        if self.open_streams.answer(exchange, payload if isinstance(payload, list) else [payload]):
+        if self.open_streams.send(exchange, payload if isinstance(payload, list) else [payload]):
             return replies.accepted()
         return replies.refused(exchange, methods, payload)
 
-    def failure(self, exchange: Exchange, ids: list[Any], text: str, status: int) -> Reply:
+    def fail(self, exchange: Exchange, ids: list[Any], text: str, status: int) -> Reply:
         """The JSON-RPC errors of requests that got no answer, in the same way."""
-        if ids and self.open_streams.answer(exchange, [replies.server_failed(each, text) for each in ids]):
+        if ids and self.open_streams.send(exchange, [replies.server_failed(each, text) for each in ids]):
             return replies.accepted()
         return replies.failure(exchange, ids, text, status)
 
@@ -121,7 +121,7 @@ class Services:
         """Write a finding that belongs to no call."""
         self.ledger.own_finding(finding, self.clock())
 
-    def replayed(self, call: Call) -> None:
+    def note_replay(self, call: Call) -> None:
         """Something that is recorded came once more: told in the call's row while it is open, after that as a finding of it."""
         call.replays += 1
         if not call.is_ended:

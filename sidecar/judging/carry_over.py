@@ -43,7 +43,7 @@ class CarryOver:
     def __init__(self) -> None:
         self._text_ends: OrderedDict[_Field, _TextEnd] = OrderedDict()
 
-    def completed(self, payload: Any, scan: Scan, look: Callable[[Texts], Scan]) -> Scan:
+    def complete(self, payload: Any, scan: Scan, look: Callable[[Texts], Scan]) -> Scan:
         """What was seen in a notification, with the values of which it holds only the end."""
         begun = [(self._text_ends[field], leaf) for field, leaf in _speech(payload).items() if field in self._text_ends]
         if not begun:
@@ -69,7 +69,7 @@ class CarryOver:
         skipped = tuple(sorted({*scan.skipped, *seen.skipped}))
         return scan._replace(spans=tuple(spans), skipped=skipped)
 
-    def passed(self, payload: Any, scan: Scan) -> None:
+    def remember(self, payload: Any, scan: Scan) -> None:
         """A notification goes on to the client, which will read the next one after it."""
         for field, leaf in _speech(payload).items():
             tail = self._text_ends.pop(field, _TextEnd())

@@ -31,11 +31,11 @@ class ListedDefinitions:
     """Judges definitions, and remembers them in ``inventory``."""
 
     def __init__(self, judging: MessageJudge, ledger: Ledger, inventory: Inventory) -> None:
-        self._judging = judging
+        self._message_judge = judging
         self._ledger = ledger
         self.inventory = inventory
 
-    def listed(self, judged: Judgement, server: Server, now: float) -> Judgement:
+    def judge_list(self, judged: Judgement, server: Server, now: float) -> Judgement:
         """An answer that may be a list: with the verdicts on what it defines, and which entries it may not hold."""
         began, message = time.perf_counter(), judged.message
         key, kind = LISTED.get(message.method, ("", ""))
@@ -47,15 +47,15 @@ class ListedDefinitions:
         verdict, withheld = judged.verdict, set()
         news: list[DefinitionEvent] = []
         scans = _by_entry(judged.scan)
-        rules = self._judging.policies.of_definitions
+        rules = self._message_judge.policies.of_definitions
         for index, name, entry in _named(entries):
             root = ("result", key, index)
             part = EmbeddedMessage(replace(message, tool=name, args={}, payload={"result": entry}, size=0), root, ("result",))
             scan = part.own(scans[root]) if root in scans else scans[()]
             own = (message.server, kind, self._recorded_name(part, scan))
-            definition = self._looked_up(own, part, scan, server, now, news)
+            definition = self._look_up(own, part, scan, server, now, news)
             if rules:
-                said = self._judging.verdict(replace(part.message, definition=definition), scan, now)
+                said = self._message_judge.verdict(replace(part.message, definition=definition), scan, now)
                 if said.action == "block":
                     withheld.add(index)
                 verdict = self._joined(verdict, part, said, own, definition.digest, now)
@@ -66,7 +66,7 @@ class ListedDefinitions:
         spent_s = judged.spent_s + time.perf_counter() - began
         return replace(judged, verdict=verdict, withheld=frozenset(withheld), rules=asked, spent_s=spent_s)
 
-    def _looked_up(
+    def _look_up(
         self, key: Key, part: EmbeddedMessage, scan: Scan, server: Server, now: float, news: list[DefinitionEvent]
     ) -> Definition:
         """How one entry's definition stands; what is not known yet is added to ``news``."""
@@ -77,14 +77,14 @@ class ListedDefinitions:
         news += [new] if new is not None else []
         return definition
 
-    def asked(self, judged: Judgement, now: float) -> Judgement:
+    def judge_use(self, judged: Judgement, now: float) -> Judgement:
         """A request that may use what is withheld from lists: then it is refused, as the rule that withholds it says."""
         message = judged.message
         if message.method not in CALLED or message.kind != "request":
             return judged
-        if judged.scan.spans and self._judging.policies.withholding.rules:
-            message = replace(message, tool=mcp.facts(self._judging.masked(message.payload, judged.scan.spans)).tool)
-        own = self._on_use(self._judging.policies, message, now)
+        if judged.scan.spans and self._message_judge.policies.withholding.rules:
+            message = replace(message, tool=mcp.facts(self._message_judge.masked(message.payload, judged.scan.spans)).tool)
+        own = self._on_use(self._message_judge.policies, message, now)
         if own is None or not own.findings:
             return judged
         verdict = judged.verdict
@@ -107,7 +107,7 @@ class ListedDefinitions:
             return None
         method = next(method for method, (_, called) in LISTED.items() if called == kind)
         asked = replace(message, direction="response", kind="result", method=method, args={}, payload={}, size=0)
-        return self._judging.verdict(replace(asked, definition=definition), Scan(), now, withholding)
+        return self._message_judge.verdict(replace(asked, definition=definition), Scan(), now, withholding)
 
     def _joined(self, verdict: Verdict, part: EmbeddedMessage, own: Verdict, key: Key, digest: str, now: float) -> Verdict:
         """The list's verdict with that on one entry. Findings that were told before are not told with every list again."""
@@ -133,7 +133,7 @@ class ListedDefinitions:
         """Its name as it may be kept, under which it is remembered too."""
         name = part.message.tool
         if scan.spans:
-            name = self._judging.masked(part.message.payload, scan.spans)["result"].get("name", "")
+            name = self._message_judge.masked(part.message.payload, scan.spans)["result"].get("name", "")
         return name[: limits.NAME_CHARS_MAX]
 
     def _look(self, server: Server, part: EmbeddedMessage, scan: Scan) -> Inspection:
@@ -142,7 +142,7 @@ class ListedDefinitions:
         texts = walk(read_by_models(entry))
         is_unread = bool(scan.skipped or texts.skipped) or sum(map(len, texts.texts)) > limits.DEFINITION_TEXT_CHARS_MAX
         if server.payloads != "metadata" and not scan.skipped:
-            masked = self._judging.masked(part.message.payload, scan.spans)["result"]
+            masked = self._message_judge.masked(part.message.payload, scan.spans)["result"]
         return Inspection(masked, "" if is_unread else hidden_text(entry, scan.spans, masked), is_unread)
 
 

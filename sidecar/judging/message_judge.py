@@ -46,7 +46,7 @@ class MessageJudge:
         self._state = State()
         self._vault = Vault(key)
 
-    def judged(self, message: Message, raw: bytes, now: float, carry_over: CarryOver | None = None) -> Judgement:
+    def judge(self, message: Message, raw: bytes, now: float, carry_over: CarryOver | None = None) -> Judgement:
         """The message with its scan and verdict, under the policy version in force at this moment.
 
         ``carry_over`` are of the notifications before this one, which it then joins.
@@ -65,10 +65,10 @@ class MessageJudge:
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
                 scan, _ = self._vault.looked_at(look, message)
         if carry_over is not None:
-            scan = carry_over.completed(message.payload, scan, look)
+            scan = carry_over.complete(message.payload, scan, look)
         verdict, declined = self._decided(policies, message, _without_opaque(scan) if scan.spans else scan, now)
         if carry_over is not None and verdict.action != "block":
-            carry_over.passed(message.payload, scan)
+            carry_over.remember(message.payload, scan)
         replacements = self._vault.replacements(message, verdict, now) if verdict.tokens else Replacements()
         rules = policies.asked(message.direction, message.method) if self._cap != "off" else ()
         return Judgement(
@@ -92,7 +92,7 @@ class MessageJudge:
         """Those in force at this moment."""
         return self._policies.current
 
-    def unjudged(self, message: Message, raw: bytes) -> Judgement:
+    def scan_only(self, message: Message, raw: bytes) -> Judgement:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
         policies = self._policies.current
         verdict = Verdict(policy_version=policies.version)
@@ -106,7 +106,7 @@ class MessageJudge:
         """The same under other policies than those in force."""
         return is_listed(policies, message, now, self._cap)
 
-    def denial(self, message: Message, now: float) -> str:
+    def denying_rule(self, message: Message, now: float) -> str:
         """The entry of ``access`` that denies this by name, as one of a whole server does; empty when there is none."""
         if self._cap != "enforce":
             return ""
@@ -145,7 +145,7 @@ class MessageJudge:
             # The text is not strict JSON (a server sent NaN, say), so it is kept as it was understood.
             return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), said
 
-    def masked_text(self, text: str, judgement: Judgement) -> str:
+    def mask_text(self, text: str, judgement: Judgement) -> str:
         """A text of ours about a message as it is kept: without the values found there, which a tool's name may hold."""
         for span in values(judgement.scan.spans):
             text = text.replace(span.stretch, self._recorded_mark(span))

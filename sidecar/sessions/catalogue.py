@@ -75,7 +75,7 @@ class Catalogue:
                 if answers[key]:
                     self._tell(stream, kind, caller, meta)
 
-    def grew(self, server: str, kind: str) -> None:
+    def announce(self, server: str, kind: str) -> None:
         """A list of a server may hold more than before: tell every client that listens."""
         for stream in self._open_streams:
             for wanted, caller, meta in self._wanted(stream) if stream.server.name == server else ():

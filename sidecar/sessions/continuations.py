@@ -58,14 +58,14 @@ class Continuations:
                 return Round(before.call_id, before.number + 1)
         return None
 
-    def began(self, peer: Peer, call: Call, payload: Any) -> None:
+    def begin(self, peer: Peer, call: Call, payload: Any) -> None:
         """A request is passed on that may be told of its progress."""
         params = payload.get("params")
         meta = params.get("_meta") if isinstance(params, dict) else None
         if isinstance(meta, dict) and (token := meta.get("progressToken")) is not None:
             self._progress[peer, id_key(token)] = call
 
-    def progressing(self, peer: Peer, payload: Any) -> Call | None:
+    def find_progressing(self, peer: Peer, payload: Any) -> Call | None:
         """The call a progress notification is about, on whichever stream of its session it comes."""
         return self._progress.get((peer, id_key(_mapping(_mapping(payload).get("params")).get("progressToken"))))
 

@@ -71,14 +71,14 @@ class Correlation:
         self._schemas: Bounded[tuple[str, str], Any] = Bounded(limits.SCHEMAS_MAX)
         self._abandoned = abandoned
 
-    def opened(self, peer: Peer, call: Call, *, has_session: bool) -> None:
+    def open_call(self, peer: Peer, call: Call, *, has_session: bool) -> None:
         """A request is passed on. Only in a session must its id be unused."""
         call.key = (peer, loose_key(call.rpc_id))
         if has_session and self.open.get(call.key) is not None:
             call.row.mark("duplicate-id")
         self.open[call.key] = call
 
-    def ended(self, call: Call, *, was_waiting: bool) -> None:
+    def end_call(self, call: Call, *, was_waiting: bool) -> None:
         """A call is over; its answer may still be replayed."""
         if call.key is not None:
             if self.open.get(call.key) is call:

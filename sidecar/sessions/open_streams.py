@@ -21,28 +21,28 @@ class OpenStreams:
         self._open: dict[int, Exchange] = {}
         self._by_endpoint: dict[tuple[str, str], list[Exchange]] = {}
 
-    def opened(self, exchange: Exchange) -> None:
+    def add(self, exchange: Exchange) -> None:
         """A stream begins."""
         self._open[id(exchange)] = exchange
 
-    def closed(self, exchange: Exchange) -> None:
+    def remove(self, exchange: Exchange) -> None:
         """A stream is over; nothing can be sent on it any more."""
         exchange.stream.inject = None
         self._open.pop(id(exchange), None)
-        self._unnamed(exchange)
+        self._forget_endpoint(exchange)
 
     def __iter__(self) -> Iterator[Exchange]:
         return iter([*self._open.values()])
 
-    def named(self, exchange: Exchange, said: str) -> None:
+    def name_endpoint(self, exchange: Exchange, said: str) -> None:
         """The stream of a GET names where its client is to post: ``said`` as the server wrote it."""
-        self._unnamed(exchange)
+        self._forget_endpoint(exchange)
         path = urlsplit(urljoin(exchange.request.path, said))
         exchange.stream.endpoint = path.path + (f"?{path.query}" if path.query else "")
         for key in _keys(exchange.server.name, exchange.stream.endpoint):
             self._by_endpoint.setdefault(key, []).append(exchange)
 
-    def _unnamed(self, exchange: Exchange) -> None:
+    def _forget_endpoint(self, exchange: Exchange) -> None:
         for key in _keys(exchange.server.name, exchange.stream.endpoint) if exchange.stream.endpoint else ():
             rest = [stream for stream in self._by_endpoint.pop(key, []) if stream is not exchange]
             if rest:
@@ -60,7 +60,7 @@ class OpenStreams:
                 return (same or streams)[-1]
         return None
 
-    def answer(self, exchange: Exchange, messages: Iterable[Any]) -> bool:
+    def send(self, exchange: Exchange, messages: Iterable[Any]) -> bool:
         """Send our own answers to a POST on the stream where its client waits for them; False where there is none."""
         stream = self.of(exchange)
         if stream is None or stream.stream.inject is None:

@@ -207,7 +207,7 @@ def test_a_question_that_is_replayed_is_one_call(play: Any) -> None:
 def test_monitoring_hides_nothing(play: Any) -> None:
     """Held to saying what it would do, the sidecar leaves lists as they are."""
     sidecar = play(ACCESS)
-    sidecar.pipeline.services.judging._cap = "monitor"
+    sidecar.pipeline.services.message_judge._cap = "monitor"
     exchange = sidecar.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     assert b"delete_all" in sidecar.answer(exchange, listing(1))
 
@@ -216,7 +216,7 @@ def test_a_fault_while_answering_still_ends_the_call(play: Any) -> None:
     """When judging an answer fails, the call is recorded and the client gets an error with its id."""
     sidecar = play()
     exchange = sidecar.post(call())
-    sidecar.pipeline.services.judging.judged = None
+    sidecar.pipeline.services.message_judge.judge = None
     with pytest.raises(TypeError):
         sidecar.answer(exchange, result())
     exchange.reply = sidecar.pipeline.fail_internally(exchange, "a test")

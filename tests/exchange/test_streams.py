@@ -209,7 +209,7 @@ def test_a_task_of_a_tool_that_is_denied_meanwhile_is_refused(play: Any) -> None
     made = {"jsonrpc": "2.0", "id": 1, "result": {"task": {"taskId": "t-1"}}}
     sidecar.answer(sidecar.post(call(tool="delete_all")), made)
     denying = play(ONLY_GET, ACCESS)
-    sidecar.pipeline.services.judging._policies.current = denying.pipeline.services.judging._policies.current
+    sidecar.pipeline.services.message_judge._policies.current = denying.pipeline.services.message_judge._policies.current
     fetch = {"jsonrpc": "2.0", "id": 2, "method": "tasks/result", "params": {"taskId": "t-1"}}
     said = json.loads(sidecar.post(fetch).reply.body)
     assert said["result"]["isError"] is True

@@ -85,7 +85,9 @@ class Wire:
         play, services = self.play, self._services
         play.records.clear()
         play.raw_records.clear()
-        play.pipeline = Pipeline(services.judging, services.ledger, Sessions(b"k" * 32), clock=play._clock, timer=play._clock)
+        play.pipeline = Pipeline(
+            services.message_judge, services.ledger, Sessions(b"k" * 32), clock=play._clock, timer=play._clock
+        )
         self.http_policy = HttpPolicy(play.pipeline, [play.server])
         self.received: list[bytes] = []
 

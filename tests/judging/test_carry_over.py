@@ -188,7 +188,7 @@ def test_tails_are_bounded() -> None:
     carry_over = CarryOver()
     for number in range(100):
         payload = progress("x" * 10_000, number)
-        carry_over.passed(payload, ENGINE.scan(walk(payload)))
+        carry_over.remember(payload, ENGINE.scan(walk(payload)))
     kept = carry_over._text_ends
     assert len(kept) == limits.TAILS_MAX
     assert {len(tail.text) for tail in kept.values()} == {limits.TAIL_CHARS_MAX}

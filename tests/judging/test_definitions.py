@@ -369,7 +369,7 @@ def test_a_caller_may_be_let_through(play: Any) -> None:
     sidecar = play(spared)
     lists(sidecar, MAIL)
     lists(sidecar, EVIL)
-    definitions, judging = sidecar.pipeline.services.definitions, sidecar.pipeline.services.judging
+    definitions, judging = sidecar.pipeline.services.definitions, sidecar.pipeline.services.message_judge
     call = Message("crm", "request", "request", "tools/call", "send")
     assert definitions.is_withheld(judging.policies, call, sidecar.now)
     call = Message("crm", "request", "request", "tools/call", "send", caller=Caller(user="ada"))

@@ -19,7 +19,7 @@ def edit(sidecar: Any, folder: Path, *policies: str) -> None:
     folder.mkdir()
     for number, text in enumerate(policies):
         (folder / f"{number}.yaml").write_text(text)
-    judging = sidecar.pipeline.services.judging
+    judging = sidecar.pipeline.services.message_judge
     old, new = judging._policies.current, load_tested(folder, ENGINE)
     judging._policies = SimpleNamespace(current=new)
     sidecar.pipeline.policies_changed(old, new)

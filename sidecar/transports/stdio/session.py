@@ -150,7 +150,7 @@ class StdioSession:
                 is_streamed=True,
             )
             self._listening.calls[jsonrpc.id_key(call.rpc_id)] = call
-            self._services.correlation.opened(self._listening.peer, call, has_session=bool(self._listening.wire_session))
+            self._services.correlation.open_call(self._listening.peer, call, has_session=bool(self._listening.wire_session))
             self._noted[call.id] = said["id"]
 
     def _exchange(self, server: Server, wrap: str, user: str, body: bytes) -> Exchange:
