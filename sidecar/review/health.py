@@ -3,7 +3,8 @@
 The rows come from the ``health`` table. The proxy writes ``proxy_started``, ``proxy_stopped``, ``policy_loaded``
 (detail: the version), ``policy_reload_failed`` (detail: the first problem), ``oauth_needs_forward`` (detail: which server,
 and what to do) and ``passed_on`` (value: bytes of a host that is no server's); the collector writes ``collector_started``,
-``collector_stopped``, ``rows_lost`` (value: how many) and ``store_unreachable``.
+``collector_stopped``, ``rows_lost`` (value: how many), ``store_unreachable``, ``process_died`` (detail: its outbox) and
+``thread_died`` (detail: which of its own).
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sidecar.limits import LIST_ROWS_MAX
 from sidecar.review.filters import Filters
 from sidecar.review.read import columns, fetch
 
-PROBLEMS: Final = ("policy_reload_failed", "rows_lost", "store_unreachable", "oauth_needs_forward")
+PROBLEMS: Final = ("policy_reload_failed", "rows_lost", "store_unreachable", "oauth_needs_forward", "thread_died")
 """The metrics that say something went wrong."""
 
 

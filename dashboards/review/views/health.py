@@ -20,6 +20,8 @@ _WORDS = {
     "collector_stopped": "collector stopped",
     "rows_lost": "rows could not be stored",
     "store_unreachable": "store did not answer",
+    "process_died": "process died",
+    "thread_died": "alert thread died",
 }
 _COLUMNS = (
     Column("Time", width="8.5rem"),
