@@ -1,4 +1,4 @@
-"""Calls as people look for them: the list, one call in full, and the figures above the list."""
+"""Queries about calls: the list, one call in full, and the figures above the list."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from sidecar.review.findings import AlertRow, FindingRow, alerts_of, findings_of
 from sidecar.review.read import columns, fetch, newest
 
 FAILED: Final = ("error", "tool_error", "upstream_error", "no_response")
-"""The statuses that count as an error: the call did not do what was asked, and no policy wanted that."""
+"""The statuses that count as an error: the call did not do what was asked, and not because of a policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class RecordedCall(ListedCall):
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """One file of one policy version, as it was when it judged."""
+    """One file of one policy version, as it was when that version judged calls."""
 
     path: str
     text: str
@@ -89,7 +89,7 @@ class PolicyFile:
 
 @dataclass(frozen=True, slots=True)
 class CallInFull:
-    """A call with all that is known about it."""
+    """A call with its findings, its alerts and the policy files that judged it."""
 
     call: RecordedCall
     findings: list[FindingRow]
@@ -112,7 +112,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """How many calls with one verdict began in one stretch of time."""
+    """How many calls with one verdict began in one time interval."""
 
     time: datetime
     verdict: str
@@ -126,7 +126,7 @@ class _Pair:
 
 
 def calls(client: Client, filters: Filters) -> list[ListedCall]:
-    """The newest calls that fit, newest first, ``filters.limit`` at most."""
+    """The newest calls that match, newest first, at most ``filters.limit``."""
     where, bound = conditions(filters, CALL_COLUMNS)
     return fetch(client, newest("calls", ListedCall, where, "call_id"), bound, ListedCall)
 
@@ -142,7 +142,7 @@ def calls_by_id(client: Client, ids: list[UUID], since: datetime) -> list[Listed
 
 
 def call(client: Client, call_id: UUID) -> CallInFull | None:
-    """One call in full, or nothing when it is not in the record: unknown, too old, or still under way."""
+    """One call in full, or ``None`` when it is not in the record: unknown, too old, or still running."""
     found = fetch(
         client, f"SELECT {columns(RecordedCall)} FROM calls WHERE call_id = {{id:UUID}} LIMIT 1", {"id": call_id}, RecordedCall
     )
@@ -163,7 +163,7 @@ def policy_files(client: Client, version: str) -> list[PolicyFile]:
 
 
 def summary(client: Client, filters: Filters) -> Summary:
-    """The figures of all calls that fit, not only of those the list has room for."""
+    """The figures of all calls that match, not only of those that the list shows."""
     where, bound = conditions(filters, CALL_COLUMNS)
     sql = (
         "SELECT count(), countIf(verdict = 'block'), countIf(verdict IN ('redact', 'tokenize')), "
@@ -185,7 +185,7 @@ def by_time(client: Client, filters: Filters, step_s: int) -> list[Bucket]:
 
 
 def servers_and_tools(client: Client, since: datetime) -> list[tuple[str, str]]:
-    """Which servers and tools were called since then, busiest first; from the rollup, so it is cheap over months."""
+    """The servers and tools called since then, busiest first; read from the rollup, so months are cheap."""
     sql = (
         "SELECT server, tool FROM calls_1m WHERE minute >= toStartOfMinute({since:DateTime('UTC')}) "
         "GROUP BY server, tool ORDER BY sum(calls) DESC, server, tool LIMIT {most:UInt32}"

@@ -1,4 +1,4 @@
-"""One query in, dataclasses out: the only place of ``review`` that talks to a ClickHouse client."""
+"""Runs one query and returns dataclasses: the only part of ``review`` that uses a ClickHouse client."""
 
 import logging
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ def columns(row: type[Any]) -> str:
 
 
 def newest(table: str, row: type[Any], where: str, identity: str) -> str:
-    """A query for the newest rows that fit, newest first, each ``identity`` once, ``{limit:UInt32}`` at most.
+    """A query for the newest rows that match, newest first, each ``identity`` once, at most ``{limit:UInt32}``.
 
-    A replayed batch may stand there twice until the parts merge; LIMIT BY keeps one, over rows already cut to size.
+    A replayed batch may be there twice until the parts merge; LIMIT BY keeps one copy, from rows already limited in number.
     """
     order = f"ORDER BY ts DESC, {identity}"
     rows = f"SELECT {columns(row)} FROM {table} WHERE {where} {order} LIMIT 2 * {{limit:UInt32}}"
@@ -29,7 +29,7 @@ def newest(table: str, row: type[Any], where: str, identity: str) -> str:
 
 
 def fetch[Row](client: Client, sql: str, bound: Mapping[str, Any], row: type[Row]) -> list[Row]:
-    """Run ``sql`` with bound parameters and give each result row as ``row``, whose fields follow the select list.
+    """Run ``sql`` with bound parameters and return each result row as a ``row``, whose fields follow the select list.
 
     Raises:
         StoreError: the record cannot be reached or refuses the query.
@@ -42,7 +42,7 @@ def fetch[Row](client: Client, sql: str, bound: Mapping[str, Any], row: type[Row
 
 
 def quiet_clients() -> None:
-    """Let clients not log what a ``StoreError`` says already; their own words hold whole queries with their values."""
+    """Keep clients from logging what a ``StoreError`` already says; their messages hold whole queries with their values."""
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -1,4 +1,4 @@
-"""Whether the numbers can be trusted: is it recording, which policies are in force, what went wrong lately."""
+"""Health: is the sidecar recording, which policies are in force, what went wrong lately."""
 
 from datetime import datetime, timedelta
 
