@@ -1,4 +1,4 @@
-"""Addresses as people write them: checked, explained where they are wrong, and taken apart."""
+"""Validates and parses the addresses and names in settings, with a message that says how to fix them."""
 
 import ipaddress
 import socket
@@ -23,11 +23,11 @@ def _upstream(text: str) -> str:
     try:
         _ = parts.hostname.encode("idna")
     except UnicodeError:
-        raise ValueError(f"the host of {text!r} is no name; a part between two dots is empty or too long") from None
+        raise ValueError(f"the host of {text!r} is not a valid name; a part between two dots is empty or too long") from None
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError(f"the port of {text!r} is not a number up to 65535; mend it") from None
+        raise ValueError(f"the port of {text!r} is not a number up to 65535; fix it") from None
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         extra = parts.path or "?" + parts.query
         raise ValueError(f"leave {extra!r} out: paths are passed on unchanged, so write {parts.scheme}://{parts.netloc}")
@@ -38,19 +38,19 @@ def _webhook(text: str) -> str:
     if text.startswith(("env:", "file:")):
         return text
     if urlsplit(text).scheme not in ("http", "https"):
-        raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that holds one")
+        raise ValueError("a webhook is an http(s) address, or env:NAME or file:PATH that contains one")
     return text
 
 
 def _reference(text: str) -> str:
     if not text.startswith(("env:", "file:")) or text in ("env:", "file:"):
-        raise ValueError("only env:NAME or file:PATH may stand here; a secret itself does not belong in a file")
+        raise ValueError("write env:NAME or file:PATH here; the secret itself does not belong in this file")
     return text
 
 
 def _name(text: str) -> str:
     if not text.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(text) > 64:
-        raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', 64 at most")
+        raise ValueError(f"{text!r} is not a name; use letters, digits, '-', '_' and '.', at most 64")
     return text
 
 
@@ -62,16 +62,16 @@ Reference = Annotated[str, AfterValidator(_reference)]
 
 
 def host_port(address: str) -> tuple[str, int]:
-    """``127.0.0.1:80`` taken apart; ``[::1]:80`` gives ``::1``, and no host at all is every address."""
+    """Host and port of ``127.0.0.1:80``; ``[::1]:80`` gives ``::1``, and an empty host means every address."""
     host, _, port = address.rpartition(":")
     return host.strip("[]") or "0.0.0.0", int(port or 0)
 
 
 def plain_host(host: str) -> str:
-    """One spelling of a host: lower case, no root dot, and an address as it is usually written.
+    """The normal form of a host: lower case, no trailing dot, and an IP address as it is usually written.
 
-    Resolvers take an IPv4 address as one number, in hexadecimal, octal, or with parts left out (RFC 3986 §7.4), and the one
-    that stands for every address of a machine leads to the machine itself.
+    Resolvers accept an IPv4 address as one number, in hexadecimal, octal, or with parts left out (RFC 3986 §7.4), and the
+    unspecified address (0.0.0.0 or ::) reaches the machine itself.
     """
     name = host.strip("[]").rstrip(".").lower()
     try:
@@ -86,7 +86,7 @@ def plain_host(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own."""
+    """Whether an address or name is a loopback one."""
     if host in ("localhost", ""):
         return host == "localhost"
     try:

@@ -81,7 +81,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         command.add_argument("--format", choices=("text", "json"), default="text")
         command.set_defaults(run=function)
 
-    calls = commands.add_parser("calls", help="what happens, in the terminal")
+    calls = commands.add_parser("calls", help="list recent calls")
     _config(calls)
     calls.set_defaults(run=_calls)
     if wanted == "calls":

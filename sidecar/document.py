@@ -1,6 +1,6 @@
-"""YAML that people write, read strictly: every value knows its line and column, and nothing is guessed.
+"""Strict reading of YAML written by people: every value has its line and column, and nothing is guessed.
 
-Plain loaders turn ``no`` into a boolean, ``10:30`` into a number, and let the second of two equal keys win in silence.
+Plain loaders turn ``no`` into a boolean, ``10:30`` into a number, and silently let the second of two equal keys win.
 Here a plain scalar is a string unless it is exactly ``true``, ``false``, ``null``, a decimal integer or a decimal number.
 """
 
@@ -26,7 +26,7 @@ Position = tuple[int, int]
 
 
 class Document:
-    """One YAML text: its value, and where each part of the value stands.
+    """One YAML text: its value, and the position of each part of the value.
 
     ``problems`` holds what is wrong with the text itself (syntax, duplicate keys, anchors); then ``value`` may be partial.
     """
@@ -46,17 +46,17 @@ class Document:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
             what = error.problem or error.context or "not YAML"
-            self.problems.append(Problem(file, line, column, "syntax", f"{what}; mend the YAML here"))
+            self.problems.append(Problem(file, line, column, "syntax", f"{what}; fix the YAML here"))
             return
         except yaml.reader.ReaderError as error:
-            text_at = f"character {error.position} cannot stand in YAML ({error.reason}); save the file as UTF-8 text"
+            text_at = f"character {error.position} is not allowed in YAML ({error.reason}); save the file as UTF-8 text"
             self.problems.append(Problem(file, 1, 1, "syntax", text_at))
             return
         if node is not None:
             self.value = self._build(node, ())
 
     def problem(self, path: Path, code: str, text: str, *, at_key: bool = False, is_warning: bool = False) -> Problem:
-        """A mistake at ``path``; where the path has no place of its own, its nearest parent's is used."""
+        """A mistake at ``path``; a path without a position of its own gets that of its nearest parent."""
         line, column = self.position(path, at_key=at_key)
         return Problem(self.file, line, column, code, text, is_warning)
 
@@ -77,7 +77,7 @@ class Document:
         built: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(self.problem(path, "syntax", "a key must be a plain word; write it on one line"))
+                self.problems.append(self.problem(path, "syntax", "a key must be a plain string; write it on one line"))
                 continue
             key = str(key_node.value)
             here = (*path, key)
@@ -94,18 +94,18 @@ class Document:
 
 
 def _hostile(file: str, text: str) -> Problem | None:
-    """What would cost a recursive reader its stack or its memory: very deep nesting, and aliases, which multiply."""
+    """What would exhaust the stack or the memory of a recursive reader: very deep nesting, and aliases, which multiply."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
             mark = event.start_mark
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             if isinstance(event, yaml.AliasEvent):
-                return Problem(file, *place, "alias", "aliases are not read; write the value out")
+                return Problem(file, *place, "alias", "aliases are not supported; write the value out")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > YAML_DEPTH_MAX:
-                    return Problem(file, *place, "syntax", f"nested over {YAML_DEPTH_MAX} deep; flatten it")
+                    return Problem(file, *place, "syntax", f"nested more than {YAML_DEPTH_MAX} levels deep; flatten it")
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.YAMLError:
@@ -135,20 +135,20 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def model_problems(document: Document, error: ValidationError, model: type[BaseModel], at: Path = ()) -> list[Problem]:
-    """What pydantic found, in our codes and words, each at its place in the document.
+    """The errors that pydantic found, with our codes and texts, each at its position in the document.
 
     Codes: ``unknown-field``, ``missing-field``, ``unknown-value``, ``wrong-type``, ``invalid``.
     """
     problems = []
     items = error.errors(include_url=False, include_input=True)
     for item in items:
-        # What is wrong with a key is told of the key.
+        # A problem with a key is reported at the key.
         at_key = item["loc"][-1:] == ("[key]",)
         path = (*at, *_real_path(document, item["loc"][:-1] if at_key else item["loc"], at))
         name = ".".join(str(step) for step in path) or "file"
         kind = item["type"]
         if kind == "too_short" and any(len(each["loc"]) > len(item["loc"]) for each in items):
-            # pydantic counts only the members that are right, and those that are not have their own line.
+            # pydantic counts only the valid members, and the invalid ones have an error of their own.
             continue
         given = item.get("input")
         if kind == "extra_forbidden":
@@ -171,7 +171,7 @@ def model_problems(document: Document, error: ValidationError, model: type[BaseM
 
 
 def _real_path(document: Document, loc: Sequence[Any], at: Path) -> Path:
-    """pydantic puts names of union members into a location; keep only steps that exist in the text."""
+    """The location without the names of union members that pydantic adds: only steps that exist in the text."""
     path: Path = ()
     value = document.value
     for step in at:
@@ -186,7 +186,7 @@ def _real_path(document: Document, loc: Sequence[Any], at: Path) -> Path:
 
 
 def _fields_at(model: Any, loc: Sequence[Any]) -> list[str]:
-    """The field names of the model found by walking ``loc``; empty when the walk leaves the models."""
+    """The field names of the model at ``loc``; empty when ``loc`` leads out of the models."""
     for step in loc:
         fields = getattr(model, "model_fields", {})
         if step in fields:
@@ -207,7 +207,7 @@ def _model_in(annotation: Any) -> Any:
 
 
 def _show(value: Any) -> str:
-    """A value as it may be quoted back: short, and never a whole structure."""
+    """A value as it is quoted in a message: short, and never a whole structure."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     return repr(value) if len(str(value)) <= 60 else repr(str(value)[:57] + "...")

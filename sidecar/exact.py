@@ -1,6 +1,6 @@
-"""``sidecar exact build``: a column of a CSV file to a list of keyed hashes, in which detectors recognise its values.
+"""``sidecar exact build``: turns a column of a CSV file into a list of keyed hashes by which detectors find its values.
 
-The file may have millions of rows: hashes are sorted a part at a time, and the parts merged.
+The file may have millions of rows: hashes are sorted in parts, and the parts merged.
 """
 
 import argparse
@@ -27,24 +27,28 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class ListError(SidecarError):
-    """A list cannot be made of what was given."""
+    """A list cannot be built from the given input."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sidecar exact build``."""
-    parser.description = "Hash a column of a CSV file, so that policies find its values without holding them."
+    parser.description = "Hash a column of a CSV file, so that policies find its values without storing them."
     parser.add_argument("--column", required=True, metavar="NAME", help="the column, by its name in the first line")
-    parser.add_argument("--key", required=True, metavar="env:NAME|file:PATH", help="where the key is; never the key itself")
-    parser.add_argument("--delimiter", default=",", metavar="SIGN", help="what separates columns (default: a comma)")
-    parser.add_argument("-o", dest="output", required=True, type=Path, metavar="FILE", help="the list to write (0600)")
-    parser.add_argument("csv", metavar="CSV", help="the file, UTF-8 with a first line of names; - for standard input")
+    parser.add_argument(
+        "--key", required=True, metavar="env:NAME|file:PATH", help="where to read the key from; never the key itself"
+    )
+    parser.add_argument("--delimiter", default=",", metavar="CHAR", help="the character between columns (default: a comma)")
+    parser.add_argument("-o", dest="output", required=True, type=Path, metavar="FILE", help="the list to write (mode 0600)")
+    parser.add_argument(
+        "csv", metavar="CSV", help="the CSV file, UTF-8 with column names in the first line; - for standard input"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build one list and say what is in it.
+    """Build one list and print what it contains.
 
     Raises:
-        SidecarError: the key, the column or a file is not as it must be.
+        SidecarError: the key, the column or a file cannot be used.
     """
     key = _key(args.key)
     with _opened(args.csv) as stream:
@@ -52,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{args.output}: {header.count:,} values of the column '{args.column}', from {counts['rows']:,} rows\n")
     if left_out := counts["unfit"]:
         sys.stdout.write(
-            f"left out: {left_out:,}, with fewer than 4 letters, fewer than 6 letters and digits of a number or code, or more "
-            "than 16 words: they would be met by chance\n"
+            f"left out: {left_out:,} values with fewer than 4 letters, codes and numbers with fewer than 6 letters and digits, "
+            "and values of more than 16 words: they would match by chance\n"
         )
     return 0
 
 
 def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple[Header, Counter[str]]:
-    """Write the list of ``values`` to ``output``, whole or not at all; returns its head and what was counted.
+    """Write the list of ``values`` to ``output``, whole or not at all; returns its header and what was counted.
 
     Raises:
         ListError: no value can be used, or the file cannot be written.
@@ -88,7 +92,7 @@ def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple
             opened.write(b" " * HEADER_BYTES)
             count, heads = (_written(opened, hashed, sorter.entries()) for sorter in (values_sorted, heads_sorted))
             if not count:
-                raise ListError(f"{output}: error[no-values]: the column '{column}' holds no value that can be looked for")
+                raise ListError(f"{output}: error[no-values]: the column '{column}' has no value that can be searched for")
             names = tuple(sorted(words)), tuple(sorted(codes))
             header = Header(column, count, heads, *names, is_digits, key_id(key), hashed.hexdigest())
             opened.seek(0)
@@ -119,7 +123,7 @@ def _written(opened: IO[bytes], hashed: "hashlib._Hash", entries: Iterable[bytes
 
 
 class _Sorter:
-    """Entries of one width, to be had back in order; at most ``EXACT_SORTED_MAX`` are in memory, each once."""
+    """Sorts entries of one width; at most ``EXACT_SORTED_MAX`` are in memory, each once."""
 
     def __init__(self, file: Path, width: int) -> None:
         self._file = file
@@ -133,7 +137,7 @@ class _Sorter:
             self._spill()
 
     def entries(self) -> Iterator[bytes]:
-        """All entries in order; those of different parts may be equal."""
+        """All entries in order; entries of different parts may be equal."""
         if not self._parts:
             return iter(sorted(self._entries))
         self._spill()
@@ -153,11 +157,11 @@ class _Sorter:
 
 def _key(reference: str) -> bytes:
     if reference.partition(":")[0] not in ("env", "file"):
-        raise ListError("--key: error[key]: name where the key is, as env:NAME or file:PATH; a key on a command line is seen")
+        raise ListError("--key: error[key]: give env:NAME or file:PATH; other users can see a key on the command line")
     try:
         text = resolve_secret(reference).strip()
     except (SettingsError, UnicodeDecodeError):
-        said = "there is no such variable or file of text; set it, or name another with --key"
+        said = "there is no such variable or text file; set it, or name another with --key"
         raise ListError(f"{reference}: error[key]: {said}") from None
     if len(text) < EXACT_KEY_CHARS_MIN:
         raise ListError(
@@ -173,25 +177,27 @@ def _opened(name: str) -> IO[str]:
             return open(sys.stdin.fileno(), encoding="utf-8-sig", newline="", closefd=False)
         return open(name, encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise ListError(f"{name}: error[csv]: cannot be read: {error.strerror}; mend the name") from None
+        raise ListError(f"{name}: error[csv]: cannot be read: {error.strerror}; fix the file name") from None
 
 
 def _column(stream: IO[str], name: str, column: str, delimiter: str) -> Iterator[str]:
-    """The cells of one column. No message quotes a cell."""
+    """The cells of one column. No error message quotes a cell."""
     csv.field_size_limit(CSV_FIELD_CHARS_MAX)
     try:
         rows = csv.reader(stream, delimiter="\t" if delimiter in ("\\t", "tab") else delimiter)
     except TypeError:
-        raise ListError(f"--delimiter: error[csv]: {delimiter[:10]!r} is not one sign; write one, such as ';' or tab") from None
+        raise ListError(
+            f"--delimiter: error[csv]: {delimiter[:10]!r} is not one character; write one, such as ';', or tab"
+        ) from None
     try:
         names = next(rows, [])
         if names.count(column) != 1:
             what = "several columns" if column in names else "no column"
-            said = f"the first line names {what} '{column}'; mend --column, or --delimiter{suggest(column, names)}"
+            said = f"the first line has {what} '{column}'; fix --column or --delimiter{suggest(column, names)}"
             raise ListError(f"{name}:1: error[column]: {said}")
         index = names.index(column)
         yield from (row[index] for row in rows if len(row) > index)
     except csv.Error as error:
-        raise ListError(f"{name}:{rows.line_num}: error[csv]: {error}; mend the file, or --delimiter") from None
+        raise ListError(f"{name}:{rows.line_num}: error[csv]: {error}; fix the file or --delimiter") from None
     except UnicodeDecodeError:
         raise ListError(f"{name}:{rows.line_num + 1}: error[csv]: this is not UTF-8; save the file as UTF-8") from None

@@ -5,13 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from sidecar import collect
+from sidecar.notify.senders import SENDERS
+from sidecar.notify.senders.base import SendResult
 from sidecar.record.outbox import Outbox
 from sidecar.settings import Settings
 from tests.notify.conftest import Receiver, receiver
@@ -120,6 +124,48 @@ def test_a_killed_collector_loses_no_alert(tmp_path: Path, receiver: Receiver) -
             until(lambda: {alert["finding_id"] for alert, _ in receiver.posts} == wanted, "every alert")
     repeated = len(receiver.posts) - len({headers["Idempotency-Key"] for _, headers in receiver.posts})
     assert repeated <= 1
+
+
+class BrokenSender:
+    """A sender with a mistake in it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def send(self, alert: dict[str, Any]) -> SendResult:
+        """Fail in a way no sender should."""
+        raise KeyError(self._url)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_dead_alert_thread_is_reported(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A collector that can send no more alerts says so in log and health, and ends, so that it is started again.
+
+    The alert is still there then, and is delivered.
+    """
+    secret = "T0" + "KEN" * 5
+    receiver = Receiver()
+    monkeypatch.setitem(SENDERS, "webhook", BrokenSender)
+    monkeypatch.setenv("SIDECAR_STORE_PASSWORD", server.password)
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:9/{secret}")
+    settings = server.settings(tmp_path, alerts=[{"name": "ops", "webhook": "env:HOOK"}])
+    try:
+        with writer(settings) as outbox:
+            outbox.put(finding(1))
+            with pytest.raises(RuntimeError, match=r"a thread .* ended unexpectedly \(channel ops\)"):
+                collect.run(settings, stop=threading.Event())
+            assert "channel ops: delivery ended by an unexpected KeyError" in caplog.text
+            assert secret not in caplog.text
+            with collecting(settings, HOOK=receiver.url), reading(settings) as query:
+                until(lambda: receiver.posts, "the alert")
+                sql = "SELECT detail FROM health WHERE metric = 'thread_died'"
+                until(lambda: query(sql) == [("channel ops",)], "the health row")
+    finally:
+        receiver.close()
 
 
 def test_a_server_as_the_store(tmp_path: Path, server: Server) -> None:

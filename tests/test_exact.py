@@ -60,7 +60,7 @@ def test_a_column_becomes_a_list_that_policies_find(folder: Path, capsys: pytest
     """The values are found, the file is the user's alone and holds none of them, and what was left out is told."""
     assert build(folder) == 0
     said = capsys.readouterr().out
-    assert "2 values of the column 'name', from 4 rows" in said and "left out: 1, with fewer" in said
+    assert "2 values of the column 'name', from 4 rows" in said and "left out: 1 values with fewer" in said
     file = folder / "lists/c.hmac"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert b"opper" not in file.read_bytes().lower() and KEY.encode() not in file.read_bytes()
@@ -135,8 +135,8 @@ def test_the_version_names_what_a_list_holds(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"column": "nme"}, "c.csv:1: error[column]: the first line names no column 'nme'; mend --column, or --delimiter; did"),
-        ({"key": KEY}, "--key: error[key]: name where the key is"),
+        ({"column": "nme"}, "c.csv:1: error[column]: the first line has no column 'nme'; fix --column or --delimiter; did"),
+        ({"key": KEY}, "--key: error[key]: give env:NAME or file:PATH"),
         ({"key": "env:NO_SUCH_KEY"}, "env:NO_SUCH_KEY: error[key]: there is no such variable"),
         ({"key": "env:HOME_OF_A_SHORT_KEY"}, "error[weak-key]: the key has fewer than 16 characters"),
     ],

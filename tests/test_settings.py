@@ -1,4 +1,4 @@
-"""``sidecar.yaml``: good defaults, and every mistake named with its place and its mend."""
+"""``sidecar.yaml``: good defaults, and every mistake named with its place and how to fix it."""
 
 import stat
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         (MINIMAL + "other_hosts: all\n", "3:14: error[unknown-value]: other_hosts: 'all' is not one of"),
         (
             MINIMAL.replace("http://127.0.0.1:8001", "http://crm..example"),
-            "2:51: error[invalid]: servers.0.upstream: the host of 'http://crm..example' is no name",
+            "2:51: error[invalid]: servers.0.upstream: the host of 'http://crm..example' is not a valid name",
         ),
         (
             MINIMAL + "  - {name: b, upstream: http://127.0.0.1:8001}\nforward: 127.0.0.1:9080\n",

@@ -1,4 +1,4 @@
-"""The review page: navigation, what everybody has to know, and then the page that was asked for."""
+"""The review page: navigation, warnings, and then the page that was requested."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import streamlit as st
 
 st.set_page_config(page_title="MCP sidecar", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 
-# The folder is not called pages: Streamlit would run its files by themselves for whoever opens a deep link first.
+# The folder is not called "pages": Streamlit would run its files on their own when a deep link is opened first.
 chosen = st.navigation(
     [
         st.Page("views/calls.py", title="Calls", icon=":material/swap_horiz:", default=True),

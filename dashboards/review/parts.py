@@ -1,6 +1,6 @@
-"""What the pages share: the record's client, the filter bar, and how words, times and tables look.
+"""What the pages share: the record's client, the filter bar, and the display of words, times and tables.
 
-Recorded text reaches the browser only as plain text, code, table cells or choices of a select box: none of these know
+Recorded text reaches the browser only as plain text, code, table cells or choices of a select box: none of these interprets
 markup.
 """
 
@@ -32,10 +32,10 @@ NODE_SPAN: Final = timedelta(days=90)
 LOSS_SPAN: Final = timedelta(days=1)
 
 SPANS: Final = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080, "30d": 43_200}
-"""The spans of time on offer, in minutes."""
+"""The time ranges to choose from, in minutes."""
 
 BAR_COLOURS: Final = dict(zip(VERDICTS, ("#9aa7b8", "#5b9bd5", "#8b7fd6", "#d9c24a", "#e0a030", "#dc4c4c"), strict=True))
-"""A chart knows no theme colours; these read well on light and dark."""
+"""Charts cannot use theme colours; these are readable on light and dark."""
 
 
 @st.cache_resource
@@ -46,24 +46,24 @@ def settings() -> Settings:
 
 @st.cache_resource
 def client() -> Client:
-    """One connection pool to the record for all readers of the page."""
+    """One connection pool to the record, shared by all visitors of the page."""
     return reader(settings())
 
 
 def now() -> datetime:
-    """The time of this run, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
 def wait_for_record() -> None:
-    """Until the record answers, a calm word instead of the page; it goes on by itself."""
+    """Until the record answers, show a notice instead of the page; the page appears by itself afterwards."""
     try:
         client()
     except StoreError:
         _waiting()
         st.stop()
     except SidecarError as error:
-        st.error("The settings do not allow the record to be read.", icon=":material/error:")
+        st.error("The record cannot be read with these settings.", icon=":material/error:")
         st.code(str(error), language=None)
         st.stop()
 
@@ -74,7 +74,7 @@ def _waiting() -> None:
         client()
     except StoreError as error:
         st.info(
-            "Waiting for the record. This page goes on by itself as soon as it can be read.",
+            "Waiting for the record. This page loads by itself as soon as the record can be read.",
             icon=":material/hourglass_top:",
         )
         st.text("Start everything with 'sidecar up', or the record alone with 'sidecar collect'.")
@@ -85,7 +85,7 @@ def _waiting() -> None:
 
 @st.fragment(run_every=NOTICES_S)
 def notices() -> None:
-    """What must be seen whatever one came for: policies that do not load, a stopped part, lost rows."""
+    """The warnings shown on every page: policies that do not load, a stopped process, lost rows."""
     try:
         nodes = health.nodes(client(), now() - NODE_SPAN, now() - LOSS_SPAN)
     except StoreError as error:
@@ -100,13 +100,13 @@ def notices() -> None:
 
 
 def span() -> timedelta:
-    """The select box of time spans; its choice stands in the address as ``since``."""
+    """The select box of time ranges; its choice is the URL parameter ``since``."""
     chosen = st.selectbox("Last", list(SPANS), index=3, key="since", bind="query-params")
     return timedelta(minutes=SPANS[chosen or "24h"])
 
 
 def choice(label: str, name: str, options: Iterable[str]) -> str:
-    """A select box whose choice stands in the address as ``name``; another text may be typed. Empty means any."""
+    """A select box whose choice is the URL parameter ``name``; other text may be typed. Empty means any."""
     offered = list(dict.fromkeys(option for option in options if option))
     chosen = st.selectbox(
         label,
@@ -122,18 +122,18 @@ def choice(label: str, name: str, options: Iterable[str]) -> str:
 
 
 def words(label: str, name: str, options: Sequence[str]) -> str:
-    """One of few fixed words, as buttons side by side; in the address as ``name``. Empty means any."""
+    """One of a few fixed words, as buttons side by side; the URL parameter ``name``. Empty means any."""
     return st.pills(label, options, key=name, bind="query-params") or ""
 
 
 def filters(since: timedelta, **chosen: str) -> Filters:
-    """The choices of a filter bar as filters, together with the session or user that a link brought."""
+    """The choices of a filter bar as filters, together with the session or user that a link set."""
     brought = {name: st.query_params[name] for name in ("session", "user") if name in st.query_params}
     return from_query(brought | chosen, now() - since, ROWS_SHOWN)
 
 
 def brought_filters() -> None:
-    """Say which session or user a link narrowed this page to, and offer to show all again."""
+    """Show which session or user a link limited this page to, with a button to show all again."""
     for name in ("session", "user"):
         if value := st.query_params.get(name):
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -152,7 +152,7 @@ def badge(word: str) -> None:
 
 
 def zone() -> tzinfo:
-    """The reader's time zone, as the browser tells it."""
+    """The visitor's time zone, as the browser reports it."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -160,7 +160,7 @@ def zone() -> tzinfo:
 
 
 def clock(when: datetime) -> str:
-    """A time for the reader, with its day when that is not today."""
+    """A time in the visitor's time zone, with the date when it is not today."""
     local = when.astimezone(zone())
     form = "%H:%M:%S" if local.date() == now().astimezone(zone()).date() else "%b %d %H:%M:%S"
     return local.strftime(form)
@@ -178,23 +178,23 @@ def ago(when: datetime | None) -> str:
 
 
 def call_link(call_id: UUID) -> str:
-    """Where a call is shown; the same address stands in alerts."""
+    """The URL at which a call is shown; alerts use the same one."""
     return f"{urlsplit(settings().link_base).path.rstrip('/')}/call?id={call_id}"
 
 
 def figures(*pairs: tuple[str, str]) -> None:
-    """Numbers side by side, each under our word for it."""
+    """Numbers side by side, each with its label."""
     for column, (label, value) in zip(st.columns(len(pairs)), pairs, strict=True):
         column.metric(label, value, border=True)
 
 
 def plain(text: str) -> None:
-    """Recorded text of any length, in a box of its own."""
+    """Recorded text of any length, in its own box."""
     st.code(text, language=None, wrap_lines=True)
 
 
 def policy_texts(files: Iterable[PolicyFile]) -> None:
-    """The files of a policy version, or a word that they are not known."""
+    """The files of a policy version, or a note that they are not recorded."""
     files = list(files)
     if not files:
         st.caption("The texts of this version are not in the record.")

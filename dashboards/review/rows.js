@@ -1,4 +1,4 @@
-// Paints a table whose rows may be links. What was recorded enters the page as text only, never as markup.
+// Draws a table whose rows may be links. Recorded text enters the page as text only, never as markup.
 const cellOf = (column, value) => {
   const cell = document.createElement("td");
   if (column.kind === "word") {
@@ -50,7 +50,7 @@ export default function ({ parentElement, data }) {
   const shown = JSON.stringify(data);
   if (frame && frame.shown === shown) return;
   if (!frame) {
-    // The frame stays when rows change, so that the reader's place in it stays too.
+    // The container is kept when rows change, so that its scroll position is kept too.
     frame = document.createElement("div");
     frame.className = "frame";
     frame.innerHTML = "<table><thead></thead><tbody></tbody></table>";

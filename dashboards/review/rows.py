@@ -1,4 +1,4 @@
-"""Tables of the page: every cell plain text or a coloured word, every row a link where it has somewhere to lead.
+"""Tables of the page: every cell is plain text or a coloured word, and a row may be a link.
 
 Streamlit's own table is a canvas, which neither a screen reader nor the browser's Back button follows; this one is HTML.
 """
@@ -32,12 +32,12 @@ COLOURS: Final = {
     "dropped": "orange",
     "problem": "red",
 }
-"""The theme's colour of each verdict, severity, mode and state; the word always stands beside it."""
+"""The theme colour of each verdict, severity, mode and state; the word is always shown too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. The cells of a ``link`` column carry the row's link; those of a ``word`` column are coloured."""
+    """One column. The cells of a ``link`` column hold the row's link; those of a ``word`` column are coloured."""
 
     label: str
     kind: Literal["text", "wrap", "word", "number", "link"] = "text"
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a text for each column, and where a click leads."""
+    """One row: a text for each column, and the target of a click."""
 
     cells: Sequence[str]
     href: str = ""
@@ -61,7 +61,7 @@ def _component() -> ComponentRenderer:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], key: str) -> None:
-    """Show a table. ``key`` is its name on the page; with it the reader's place survives a refresh."""
+    """Show a table. ``key`` is its name on the page; with it the scroll position survives a refresh."""
     lines = [
         {
             "href": row.href,

@@ -1,4 +1,4 @@
-"""The page as a web application: Streamlit's, behind our own check of who may talk to it (``sidecar review``)."""
+"""The page as a web application: Streamlit's, behind our check of the request's origin (``sidecar review``)."""
 
 import os
 from pathlib import Path

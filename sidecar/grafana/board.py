@@ -1,4 +1,4 @@
-"""A board as people write it in ``dashboards/grafana/*.yaml``: panels and variables as data, checked when read."""
+"""The model of a board in ``dashboards/grafana/*.yaml``: panels and variables as data, validated when read."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,14 +16,14 @@ class _BoardModel(BaseModel):
 
 
 class Step(_BoardModel):
-    """From this value on, this colour."""
+    """A threshold: the colour from this value on."""
 
     start: float = Field(alias="from", strict=False)
     colour: Text
 
 
 class Word(_BoardModel):
-    """A text in place of a range of numbers; without ``to`` the range has no end."""
+    """A text shown instead of a range of numbers; without ``to`` the range has no upper bound."""
 
     start: float = Field(alias="from", strict=False)
     end: float | None = Field(default=None, alias="to", strict=False)
@@ -39,7 +39,7 @@ class Column(_BoardModel):
 
 
 class Panel(_BoardModel):
-    """One panel: a question's number, series or table, its query, and its place on the grid."""
+    """One panel: a number, a time series or a table, its query, and its place on the grid."""
 
     title: Text
     kind: Literal["stat", "timeseries", "table"]
@@ -72,7 +72,7 @@ class Link(_BoardModel):
 
 
 class Annotation(_BoardModel):
-    """Marks on every time axis; the query gives ``time``, ``text`` and ``tags``."""
+    """Marks on every time axis; the query returns ``time``, ``text`` and ``tags``."""
 
     name: Text
     colour: Text
@@ -95,17 +95,15 @@ class Board(_BoardModel):
 
 
 def load_board(file: Path) -> Board:
-    """Read and check a board.
+    """Read and validate a board.
 
     Raises:
-        SettingsError: the file cannot be read, or something in it is wrong; every mistake is named with its place.
+        SettingsError: the file cannot be read, or something in it is wrong; every mistake is reported with its position.
     """
     try:
         document = Document(str(file), file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{file}: error[unreadable]: the board cannot be read ({error}); install the program again"
-        ) from None
+        raise SettingsError(f"{file}: error[unreadable]: the board cannot be read ({error}); reinstall the program") from None
     if document.problems:
         raise SettingsError(problems=tuple(document.problems))
     try:

@@ -1,4 +1,4 @@
-"""Boards in, dashboard JSON out. ``python -m sidecar.grafana.build`` writes the JSON files that are committed.
+"""Builds dashboard JSON from boards. ``python -m sidecar.grafana.build`` writes the JSON files that are committed.
 
 The JSON is the classic model (schemaVersion 42), which Grafana 11.6 to 13 read from files and through their API; file
 provisioning refuses the newer one. Types: https://github.com/grafana/grafana/tree/main/packages/grafana-schema.
@@ -55,7 +55,7 @@ _BARS: Final = {
 def dashboard(board: Board, database: str = "sidecar", page: str = DEFAULT_PAGE) -> Json:
     """The dashboard of a board over tables in ``database``, with links to the review page at ``page``.
 
-    Its tag ``sidecar:<hash>`` changes with its content, so that a push can tell without comparing.
+    Its tag ``sidecar:<hash>`` changes with its content, so that a push sees a change without comparing.
     """
 
     def fill(text: str) -> str:

@@ -1,7 +1,7 @@
-"""``sidecar dashboards push``: data source, folder and boards into a Grafana, so that twice is the same as once.
+"""``sidecar dashboards push``: puts data source, folder and boards into a Grafana; a second push changes nothing.
 
 Everything has a fixed uid and is compared before it is written. Grafana adds fields of its own to what it stores, so
-"equal" means that what we want is contained in what is there. Nothing that is not ours is touched.
+"equal" means that what is there contains what we want. Nothing else in Grafana is changed.
 """
 
 import argparse
@@ -36,7 +36,7 @@ Credentials = str | tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One write that a push makes: ``what`` names it, ``parts`` where the wanted differs from what is there."""
+    """One write that a push makes: ``what`` names it, ``parts`` lists the fields that differ."""
 
     what: str
     parts: tuple[str, ...]
@@ -49,16 +49,16 @@ class PlannedChange:
 
 
 class Grafana:
-    """One Grafana and the right to write to it.
+    """A Grafana server, with credentials to write to it.
 
     Raises:
-        SettingsError: the address is not one of a Grafana.
+        SettingsError: the URL is not a valid one for Grafana.
     """
 
     def __init__(self, url: str, credentials: Credentials) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise SettingsError(f"{url!r} is not the address of a Grafana; write for example http://127.0.0.1:3000")
+            raise SettingsError(f"{url!r} is not a Grafana URL; write for example http://127.0.0.1:3000")
         prefix = parts.path.strip("/")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.url = f"{parts.scheme}://{parts.netloc}{'/' if prefix else ''}{prefix}"
@@ -72,7 +72,7 @@ class Grafana:
         )
 
     def differences(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[PlannedChange]:
-        """What a push would write, in order; empty when everything is as wanted. Writes nothing.
+        """What a push would write, in order; empty when everything is up to date. Writes nothing.
 
         Raises:
             SidecarError: Grafana cannot be reached, refuses the credentials, or lacks the ClickHouse plugin.
@@ -84,10 +84,10 @@ class Grafana:
         return [change for change in changes if change is not None]
 
     def push(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> list[PlannedChange]:
-        """Write what differs, and give what was written.
+        """Write what differs, and return what was written.
 
         Raises:
-            SidecarError: as ``differences``; what was written before stays.
+            SidecarError: as ``differences``; what was written before it stays.
         """
         changes = self.differences(settings, environ)
         for change in changes:
@@ -100,7 +100,7 @@ class Grafana:
 
     def _check_plugin(self) -> None:
         if self._get(lambda: self._face.api.GET(f"/plugins/{PLUGIN}/settings")) is None:
-            text = f"Grafana at {self.url} lacks the ClickHouse data source"
+            text = f"Grafana at {self.url} does not have the ClickHouse data source plugin"
             raise SidecarError(f"{text}; install it with 'grafana cli plugins install {PLUGIN}' and restart Grafana")
 
     def _source(self, settings: Settings, environ: Mapping[str, str]) -> PlannedChange | None:
@@ -111,7 +111,7 @@ class Grafana:
             return PlannedChange("create data source", (), lambda: self._face.datasource.create_datasource(secured))
         if not (parts := different(wanted, have)):
             return None
-        # What people set beside ours (a time limit, TLS) stays.
+        # Settings that people added (a time limit, TLS) are kept.
         secured["jsonData"] = have.get("jsonData", {}) | wanted["jsonData"]
         return PlannedChange(
             "update data source", parts, lambda: self._face.api.PUT(f"/datasources/uid/{SOURCE_UID}", json=secured)
@@ -139,7 +139,7 @@ class Grafana:
         return PlannedChange(f"{verb} board {wanted['uid']}", parts, lambda: self._face.dashboard.update_dashboard(written))
 
     def _get(self, ask: Callable[[], Any]) -> Any:
-        """The answer, or nothing when there is no such thing."""
+        """The response, or ``None`` when there is no such object."""
         try:
             return ask()
         except GrafanaException as error:
@@ -157,29 +157,29 @@ class Grafana:
 
     def _explained(self, error: Exception) -> SidecarError:
         if isinstance(error, GrafanaUnauthorizedError):
-            mend = "set GRAFANA_TOKEN to the token of a service account, or GRAFANA_USER and GRAFANA_PASSWORD"
-            return SidecarError(f"Grafana at {self.url} refuses the credentials (401); {mend}")
+            hint = "set GRAFANA_TOKEN to the token of a service account, or GRAFANA_USER and GRAFANA_PASSWORD"
+            return SidecarError(f"Grafana at {self.url} refuses the credentials (401); {hint}")
         if isinstance(error, GrafanaException) and error.status_code == 403:
-            mend = "give them dashboards:write, folders:create and datasources:write, as the role Admin has"
-            return SidecarError(f"Grafana at {self.url} does not let these credentials do that (403: {_said(error)}); {mend}")
+            hint = "grant dashboards:write, folders:create and datasources:write, as the role Admin has"
+            return SidecarError(f"Grafana at {self.url} does not let these credentials do that (403: {_said(error)}); {hint}")
         if isinstance(error, GrafanaException):
             return SidecarError(f"Grafana at {self.url} answers with status {error.status_code}: {_said(error)}")
         if isinstance(error, ValueError):
-            return SidecarError(f"what answers at {self.url} is not Grafana's API; is the address complete, with its path?")
+            return SidecarError(f"the response from {self.url} is not from Grafana's API; is the URL complete, with its path?")
         return SidecarError(
-            f"Grafana at {self.url} cannot be reached ({type(error).__name__}); is it running, and is this its address?"
+            f"Grafana at {self.url} cannot be reached ({type(error).__name__}); is it running, and is this its URL?"
         )
 
 
 def different(wanted: Any, have: Any, path: str = "") -> tuple[str, ...]:
-    """The places where ``have`` lacks or contradicts something of ``wanted``; what else it has does not count."""
+    """The paths at which ``have`` lacks or contradicts ``wanted``; anything more that it has is ignored."""
     if isinstance(wanted, dict) and isinstance(have, dict):
         found = [different(value, have.get(key), f"{path}.{key}" if path else key) for key, value in wanted.items()]
         return tuple(place for places in found for place in places)
     if isinstance(wanted, list) and isinstance(have, list) and len(wanted) == len(have):
         found = [different(one, other, f"{path}[{index}]") for index, (one, other) in enumerate(zip(wanted, have, strict=True))]
         return tuple(place for places in found for place in places)
-    # Grafana leaves out what is empty, so an empty value wanted and nothing there are the same.
+    # Grafana omits empty values, so wanting an empty value and finding none are the same.
     return () if wanted == have or (not wanted and have is None) else (path,)
 
 
@@ -198,7 +198,7 @@ def _source(settings: Settings, environ: Mapping[str, str]) -> tuple[Json, str]:
     else:
         name, _, number = settings.reader.rpartition(":")
         host, port, user, is_secure, password = name.strip("[]"), int(number), "sidecar", False, reader_token(data)
-    # Grafana never gives a password back. Its keyed hash, kept beside it, tells whether it is still the wanted one.
+    # Grafana never returns a password. A keyed hash stored beside it shows whether it is still the same.
     mark = hmac.new(node_key(data), f"grafana:{password}".encode(), hashlib.sha256).hexdigest()[:16]
     wanted = {
         "uid": SOURCE_UID,
@@ -228,16 +228,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         default=os.environ.get("GRAFANA_URL", "http://127.0.0.1:3000"),
-        help="Grafana's address (default: GRAFANA_URL, or %(default)s)",
+        help="Grafana's URL (default: GRAFANA_URL, or %(default)s)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
 
 
 def run(args: argparse.Namespace, settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
-    """Push, or with ``--dry-run`` say what a push would do; 0.
+    """Push, or with ``--dry-run`` show what a push would do; returns 0.
 
     Raises:
-        SidecarError: no credentials are set, or Grafana does not let us.
+        SidecarError: no credentials are set, or Grafana cannot be reached or refuses.
     """
     grafana = Grafana(args.url, _credentials(environ))
     try:
@@ -250,8 +250,8 @@ def run(args: argparse.Namespace, settings: Settings, environ: Mapping[str, str]
     if not changes:
         sys.stdout.write(f"{grafana.url} is up to date\n")
     if settings.store_address.kind == "chdb" and not is_loopback(urlsplit(args.url).hostname or ""):
-        note = f"note: Grafana will read the record at {settings.reader}, as seen from its own machine"
-        sys.stdout.write(f"{note}; if that is another one, set 'reader:' to an address it can reach\n")
+        note = f"note: Grafana will read the record at {settings.reader}, as seen from the machine it runs on"
+        sys.stdout.write(f"{note}; if that is not this machine, set 'reader:' to an address it can reach\n")
     return 0
 
 
@@ -260,5 +260,5 @@ def _credentials(environ: Mapping[str, str]) -> Credentials:
         return token
     if (user := environ.get("GRAFANA_USER")) and (password := environ.get("GRAFANA_PASSWORD")):
         return user, password
-    mend = "set GRAFANA_TOKEN to a service account's token, or GRAFANA_USER and GRAFANA_PASSWORD"
-    raise SettingsError(f"no credentials for Grafana; {mend}")
+    hint = "set GRAFANA_TOKEN to a service account's token, or GRAFANA_USER and GRAFANA_PASSWORD"
+    raise SettingsError(f"no credentials for Grafana; {hint}")

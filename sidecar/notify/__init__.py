@@ -1,1 +1,1 @@
-"""Findings told to people as they happen."""
+"""Alerts: which findings are sent to people, and how they are delivered."""

@@ -1,4 +1,4 @@
-"""Alerts: which findings somebody is told of, and what an alert says: never a value, only its masked preview."""
+"""Which findings become alerts, and what an alert contains: never a value, only its masked preview."""
 
 import logging
 import re
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.events import SEVERITIES
-from sidecar.notify.channels import Channel
+from sidecar.notify.queue import AlertQueue
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
-"""Of the alert's fields; it grows when one changes its meaning."""
+"""The version of the alert's fields; it increases when one of them changes its meaning."""
 
 _ACTIONS: Final = {"alert": "passed on", "redact": "redacted", "tokenize": "tokenized", "block": "blocked"}
 _NO_CALL: Final = str(uuid.UUID(int=0))
@@ -27,50 +27,50 @@ _FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A channel, and the least severity it is told of."""
+    """Where alerts go, and the lowest severity that goes there."""
 
-    channel: Channel
+    queue: AlertQueue
     severity: str
 
 
 class Alerts:
-    """Tells the log and every route of each finding that had its consequence. ``link_base`` is the page's address."""
+    """Sends each finding that is alerted to the log and to every route. ``link_base`` is the review page's address."""
 
     def __init__(self, routes: Sequence[Route], link_base: str) -> None:
         self._routes = routes
         self._link_base = link_base
 
     def offer(self, findings: Iterable[dict[str, Any]]) -> int:
-        """Take over rows of the table ``findings``; returns at once with how many are alerted.
+        """Accept rows of the table ``findings``; returns at once, with how many of them are alerted.
 
-        What was returned from is on disk: a crash after it loses no alert, and a second offer of the same row while the
-        first is on its way changes nothing.
+        When this returns, the alerts are on disk: a crash after it loses none, and offering the same row again while its
+        alert is not delivered yet changes nothing.
         """
         count = 0
         for finding in findings:
             if is_alerted(finding):
                 count += 1
-                self._tell(finding)
+                self._send(finding)
         return count
 
-    def _tell(self, finding: dict[str, Any]) -> None:
+    def _send(self, finding: dict[str, Any]) -> None:
         line = log_line(finding, self._link_base)
         log.warning("%s", line)
         for route in self._routes:
             if _rank(finding.get("severity")) >= _rank(route.severity):
-                route.channel.offer(alert_of(finding, route.channel.name, self._link_base))
+                route.queue.offer(alert_of(finding, route.queue.name, self._link_base))
 
 
 def is_alerted(finding: dict[str, Any]) -> bool:
-    """Whether somebody is told of a finding: it was enforced, and its rule asked for more than a note."""
+    """Whether a finding becomes an alert: it was enforced, and its rule asked for more than ``log``."""
     return finding.get("mode") == "enforce" and finding.get("action") in _ACTIONS
 
 
 def alert_of(finding: dict[str, Any], channel: str, link_base: str) -> dict[str, Any]:
-    """The alert a finding row becomes on one channel: the webhook's JSON body.
+    """The alert that a finding row becomes on one channel; the webhook sender posts it as its JSON body.
 
-    ``alert_id`` follows from finding and channel, so it is the same however often it is made. ``text`` is one line for
-    people, escaped as Slack and those who follow it want it.
+    ``alert_id`` is derived from finding and channel, so it is the same every time. ``text`` is one line for people, with
+    ``&``, ``<`` and ``>`` escaped as Slack and compatible services require.
     """
     known = {name: str(finding.get(name) or "") for name in _FIELDS}
     call_id = known["call_id"] or _NO_CALL
@@ -88,7 +88,7 @@ def alert_of(finding: dict[str, Any], channel: str, link_base: str) -> dict[str,
 
 
 def log_line(finding: dict[str, Any], link_base: str) -> str:
-    """A finding in one line for people; what servers and callers named themselves cannot break out of it."""
+    """A finding as one line for people. Control characters in names that servers and callers chose are replaced."""
     known = {name: _CONTROL.sub(" ", str(finding.get(name) or ""))[:200] for name in _FIELDS}
     what = " ".join(filter(None, [known["kind"], known["preview"]]))
     parts = [

@@ -1,4 +1,4 @@
-"""Reaching ClickHouse over HTTP, and saying in one sentence why it did not work and what mends it."""
+"""Connects to ClickHouse over HTTP, and explains a failure in one sentence with how to fix it."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from sidecar.errors import StoreError
 from sidecar.settings import StoreAddress
 
 FAILURES: Final = (ClickHouseError, OSError, urllib3.exceptions.HTTPError)
-"""What a client raises when something does not work."""
+"""The exceptions that a client raises."""
 
 USER_CODES: Final = frozenset({192, 193, 194, 516})
 """ClickHouse error codes that mean the user or the password is not accepted."""
@@ -36,8 +36,12 @@ def connect(address: StoreAddress, password: str) -> Client:
 
 
 def open_client(address: StoreAddress, password: str) -> Client:
-    """A client that several threads may share; it raises one of ``FAILURES`` when it cannot be had."""
-    # It warns of every failed request; we say once what failed and what mends it.
+    """A client that several threads may share.
+
+    Raises:
+        one of ``FAILURES``: the server cannot be reached or refuses.
+    """
+    # It warns of every failed request; we report once what failed and how to fix it.
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     return clickhouse_connect.get_client(
         host=address.host,
@@ -54,18 +58,18 @@ def open_client(address: StoreAddress, password: str) -> Client:
 
 
 def explained(error: Exception, address: StoreAddress) -> StoreError:
-    """What went wrong with the store, in one sentence and with what mends it."""
+    """What went wrong with the store, in one sentence, with how to fix it."""
     place = f"ClickHouse at {address.host}:{address.port}" if address.kind == "clickhouse" else "the embedded store"
     code, name = error_code(error)
     if code in USER_CODES:
         text = f"{place} refuses the user {address.user!r}: the password is wrong, or there is no such user"
         return StoreError(f"{text}; set SIDECAR_STORE_PASSWORD, and the user in 'store:'")
     if code == 497:
-        text = f"{place} does not let {address.user!r} do what recording needs (code 497, {name})"
+        text = f"{place} does not grant {address.user!r} the rights that recording needs (code 497, {name})"
         return StoreError(f"{text}; grant it CREATE, SELECT and INSERT on {address.database}.*")
     if code is not None:
         return StoreError(f"{place} answers with error code {code} ({name})")
-    return StoreError(f"{place} cannot be used: {network_reason(error)}; start it, or mend 'store:' in the settings")
+    return StoreError(f"{place} cannot be used: {network_reason(error)}; start it, or fix 'store:' in the settings")
 
 
 def error_code(error: BaseException) -> tuple[int | None, str]:
@@ -79,7 +83,7 @@ def error_code(error: BaseException) -> tuple[int | None, str]:
 
 
 def network_reason(error: BaseException) -> str:
-    """Why nothing came back, in a few words and without the address, which may hold more than a name."""
+    """Why there was no response, in a few words and without the address, which may hold more than a name."""
     seen: list[BaseException] = []
     step: BaseException | None = error
     while step is not None and step not in seen:
@@ -87,12 +91,12 @@ def network_reason(error: BaseException) -> str:
         inner = getattr(step, "reason", None)
         step = inner if isinstance(inner, BaseException) else step.__cause__ or step.__context__
     known = (text for kind, text in _REASONS if any(isinstance(each, kind) for each in seen))
-    return next(known, f"it does not answer like ClickHouse ({type(error).__name__})")
+    return next(known, f"its response is not from ClickHouse ({type(error).__name__})")
 
 
 _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (urllib3.exceptions.NameResolutionError, "its host name is not known"),
-    (urllib3.exceptions.SSLError, "TLS fails; compare 'secure=' and the certificate"),
+    (urllib3.exceptions.SSLError, "TLS fails; check 'secure=' and the certificate"),
     (ConnectionRefusedError, "nothing listens there"),
     (urllib3.exceptions.ConnectTimeoutError, "it cannot be reached (timed out)"),
     (urllib3.exceptions.ReadTimeoutError, "it does not answer (timed out)"),
@@ -103,6 +107,6 @@ _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 def first_line(error: BaseException) -> str:
-    """The engine's own words, short; they may quote SQL, never a password, which travels in a header."""
+    """The engine's own message, shortened; it may quote SQL, never a password, which is sent in a header."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""How far an outbox directory is shipped, kept on disk: any crash leads to the same inserts under the same tokens."""
+"""How far an outbox directory is shipped, stored on disk: after any crash the same inserts follow, with the same tokens."""
 
 import json
 import os
@@ -17,9 +17,9 @@ PENDING_FILE: Final = "pending"
 class Cursor:
     """Everything before ``segment``/``offset`` is in the store.
 
-    ``end`` is set while a batch is on its way: exactly ``offset`` to ``end`` is sent until it has arrived, whatever was
-    written behind it since. ``number`` is the number the next record must have; ``split`` holds the tokens under which
-    a row was refused, so that those are sent in parts and never whole again.
+    ``end`` is set while a batch is being sent: exactly ``offset`` to ``end`` is sent until it is stored, whatever was
+    written after it since. ``number`` is the number the next record must have; ``split`` holds the tokens of inserts in
+    which a row was refused, so that those are sent in parts and never whole again.
     """
 
     segment: int = 1
@@ -35,10 +35,10 @@ class Cursor:
 
 
 def load_cursor(directory: Path) -> Cursor:
-    """The cursor of an outbox directory; its beginning when nothing was shipped yet.
+    """The cursor of an outbox directory; at its start when nothing was shipped yet.
 
     Raises:
-        ValueError: the file is there and is not a cursor.
+        ValueError: the file exists and is not a cursor.
     """
     try:
         value = json.loads((directory / CURSOR_FILE).read_bytes())
@@ -50,7 +50,7 @@ def load_cursor(directory: Path) -> Cursor:
 
 
 def save_cursor(directory: Path, cursor: Cursor) -> None:
-    """Write the cursor so that a reader finds the old or the new one, never half."""
+    """Write the cursor atomically: a reader finds the old or the new one."""
     replace_file(directory / CURSOR_FILE, [json.dumps(asdict(cursor)).encode()])
 
 
@@ -63,7 +63,7 @@ def load_pending(directory: Path) -> list[bytes]:
 
 
 def replace_file(file: Path, lines: Iterable[bytes]) -> None:
-    """Write a file whole, 0600, on disk before it takes the old one's place."""
+    """Replace a file atomically, with mode 0600; the new one is on disk before it replaces the old one."""
     draft = file.with_name(f".{file.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:

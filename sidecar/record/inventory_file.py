@@ -1,7 +1,7 @@
 """The remembered definitions on disk: one file that the proxy writes, and one to which approvals are appended.
 
-Both lie in the data folder, readable by its user alone. The proxy alone writes ``tools.json``, whole or not at all; whoever
-approves a definition appends a line to ``tools-approved.jsonl``, and the proxy takes it up within a second.
+Both are in the data folder, readable by its user alone. Only the proxy writes ``tools.json``, whole or not at all; an
+approval is a line appended to ``tools-approved.jsonl``, which the proxy applies within a second.
 """
 
 import json
@@ -22,7 +22,7 @@ _APPROVED = "tools-approved.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person accepts one definition. ``by`` is the user of the operating system, ``at`` unix seconds."""
+    """One definition that a person accepted. ``by`` is the operating system user, ``at`` is in Unix seconds."""
 
     server: str
     kind: str
@@ -33,10 +33,10 @@ class Approval:
 
 
 def read_inventory(data: Path) -> Inventory:
-    """What is remembered below ``data``; nothing where nothing was ever written.
+    """The inventory stored below ``data``; an empty one when none was ever written.
 
     Raises:
-        ValueError: the file is there and cannot be used; the message says why, in words.
+        ValueError: the file exists and cannot be used; the message says why.
     """
     file, inventory = data / _KNOWN, Inventory()
     try:
@@ -58,7 +58,11 @@ def read_inventory(data: Path) -> Inventory:
 
 
 def open_inventory(data: Path) -> tuple[Inventory, str]:
-    """The same for the proxy, whose file it is: a broken one is set aside, said in words, and all is learnt anew."""
+    """The same for the proxy, which owns the file: a broken one is moved aside and all definitions are recorded anew.
+
+    Returns:
+        the inventory, and the warning to log, empty when there is none.
+    """
     try:
         return read_inventory(data), ""
     except ValueError as error:
@@ -66,20 +70,20 @@ def open_inventory(data: Path) -> tuple[Inventory, str]:
         try:
             (data / _KNOWN).replace(aside)
         except OSError as failure:
-            return Inventory(), f"{error}; it cannot be set aside either: {failure.strerror}"
-        return Inventory(), f"{error}; it is now called {_BROKEN}, and all definitions are learnt anew"
+            return Inventory(), f"{error}; it cannot be moved aside either: {failure.strerror}"
+        return Inventory(), f"{error}; it was renamed to {_BROKEN}, and all definitions are recorded anew"
 
 
 def kept_text(inventory: Inventory) -> bytes:
-    """The inventory as its file holds it. Names may hold half characters, which only escaped JSON can express."""
+    """The inventory as stored in its file. Names may hold unpaired surrogates, which only escaped JSON can express."""
     return json.dumps(inventory.kept(), separators=(",", ":")).encode()
 
 
 def write_kept(data: Path, text: bytes) -> None:
-    """Write the file of definitions 0600, whole or not at all.
+    """Write the file of definitions atomically, with mode 0600.
 
     Raises:
-        OSError: the folder cannot be written; then the file is what it was.
+        OSError: the folder cannot be written; the file is unchanged.
     """
     draft = data / f".{_KNOWN}-{os.getpid()}"
     draft.unlink(missing_ok=True)
@@ -108,9 +112,9 @@ def append_approval(data: Path, approval: Approval) -> None:
 
 
 def approvals(data: Path, after: int) -> Iterator[tuple[int, Approval | None]]:
-    """The approvals after the first ``after`` lines, each with the number of its line; None for a line that is none.
+    """The approvals after the first ``after`` lines, each with its line number; ``None`` for a line that is not an approval.
 
-    Where the file has fewer lines than that, it is another file, and all of it is given.
+    If the file has fewer lines than ``after``, it is a new file, and all of it is returned.
     """
     try:
         with (data / _APPROVED).open("rb") as stream:
@@ -124,7 +128,7 @@ def approvals(data: Path, after: int) -> Iterator[tuple[int, Approval | None]]:
 
 
 def approvals_stamp(data: Path) -> tuple[int, int] | None:
-    """Another one whenever an approval was added; None while there is no file."""
+    """A value that changes whenever an approval is added; ``None`` while there is no file."""
     try:
         found = (data / _APPROVED).stat()
     except OSError:

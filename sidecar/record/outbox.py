@@ -1,11 +1,11 @@
-"""The outbox: records kept in memory-mapped files, safe from the death of this process the moment they are put.
+"""The outbox: records in memory-mapped files, which survive the death of this process as soon as they are put.
 
-A directory per process start holds segments ``m00000001``, ``m00000002`` … of one size, each a row of records::
+A directory per process start holds segments ``m00000001``, ``m00000002`` … of one size, each a sequence of records::
 
     length u32 | crc32 of the payload u32 | number u64 | payload | padding to 8 bytes        (little-endian)
 
-The payload is written before its header, so a reader (``sidecar.record.outbox_reader``) meets whole records or a zero length.
-``put`` only copies memory: a system call would give up the interpreter lock and wait up to 5 ms to get it back.
+The payload is written before its header, so a reader (``sidecar.record.outbox_reader``) sees whole records or a zero length.
+``put`` only copies memory: a system call would release the interpreter lock and wait up to 5 ms to get it back.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 HEADER: Final = struct.Struct("<IIQ")
 LOCK_FILE: Final = "lock"
 CLOSED_FILE: Final = "closed"
-"""Stands in the directory of an owner that came to an orderly end."""
+"""This file is in the directory of an owner that closed it properly."""
 
 _CRC_STEP_BYTES: Final = 4096
 
@@ -38,17 +38,17 @@ class OutboxFull(StoreError):
 
 
 def segment_file(directory: Path, number: int) -> Path:
-    """Where segment ``number`` (from 1) of an outbox directory lies."""
+    """The path of segment ``number`` (from 1) of an outbox directory."""
     return directory / f"m{number:08d}"
 
 
 def room_for(payload_bytes: int) -> int:
-    """The bytes a record of that payload takes in its segment."""
+    """The number of bytes that a record with that payload takes in its segment."""
     return (HEADER.size + payload_bytes + 7) & ~7
 
 
 def checksum(payload: bytes) -> int:
-    """The CRC-32 of a payload, taken in steps: zlib gives up the interpreter lock above 5 KiB at once."""
+    """The CRC-32 of a payload, computed in steps: zlib releases the interpreter lock for more than 5 KiB at once."""
     if len(payload) <= _CRC_STEP_BYTES:
         return zlib.crc32(payload)
     crc = 0
@@ -59,7 +59,7 @@ def checksum(payload: bytes) -> int:
 
 
 class _Segment:
-    """One mapped file, its blocks reserved: a full disk shows here, never later as a signal."""
+    """One mapped file whose blocks are allocated: a full disk is an error here, never a signal later."""
 
     def __init__(self, directory: Path, number: int, size: int) -> None:
         self.number = number
@@ -75,7 +75,7 @@ class _Segment:
             raise
 
     def sync(self) -> None:
-        # Not mmap.flush: that keeps the interpreter lock while it waits for the disk.
+        # Not mmap.flush: that holds the interpreter lock while it waits for the disk.
         getattr(os, "fdatasync", os.fsync)(self.descriptor)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ def _reserve(descriptor: int, size: int) -> None:
 class Outbox:
     """A new outbox directory ``folder/instance`` and its only writer. ``instance`` names this start of this process.
 
-    The owner holds a lock on ``lock`` while it lives, so that the collector can tell a dead one. Threads may share it.
+    The owner holds a lock on ``lock`` while it is alive, so that the collector can detect a dead one. Threads may share it.
 
     Raises:
         StoreError: the directory exists already or cannot be written, or there is no room for the first segment.
@@ -124,8 +124,8 @@ class Outbox:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.directory.mkdir(mode=0o700)
         except OSError as error:
-            raise self._unmade(error) from None
-        # The lock is held before the first segment exists: a directory without segments is not looked at yet.
+            raise self._creation_error(error) from None
+        # The lock is held before the first segment exists: readers ignore a directory without segments.
         self._lock = os.open(self.directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,12 +133,12 @@ class Outbox:
         except (OSError, OutboxFull) as error:
             os.close(self._lock)
             shutil.rmtree(self.directory, ignore_errors=True)
-            raise self._unmade(error) from None
-        self._thread = threading.Thread(target=self._keep, name="outbox", daemon=True)
+            raise self._creation_error(error) from None
+        self._thread = threading.Thread(target=self._maintain, name="outbox", daemon=True)
         self._thread.start()
 
     def put(self, payload: bytes) -> None:
-        """Keep one record. Once this returns only a loss of power can take it, and that for a fifth of a second.
+        """Append one record. Once this returns only a power failure can lose it, and only for a fifth of a second.
 
         Raises:
             OutboxFull: there is no room; nothing was written, and a later record may fit again.
@@ -161,7 +161,7 @@ class Outbox:
             self._number += 1
 
     def close(self) -> None:
-        """Come to an orderly end: everything on disk, unused room given back, the lock released. Twice is once."""
+        """Write everything to disk, free unused space and release the lock. A second call does nothing."""
         with self._putting:
             if not self._is_open:
                 return
@@ -182,9 +182,9 @@ class Outbox:
                 segment.close()
         os.close(self._lock)
 
-    def _unmade(self, error: OSError | OutboxFull) -> StoreError:
+    def _creation_error(self, error: OSError | OutboxFull) -> StoreError:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        return StoreError(f"the outbox {self.directory} cannot be made: {why}; free its disk, or mend the folder")
+        return StoreError(f"the outbox {self.directory} cannot be created: {why}; free disk space, or fix the folder")
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +193,7 @@ class Outbox:
         self.close()
 
     def _turn(self, room: int) -> None:
-        """Go on in the next segment; the one prepared in the background, unless it is too small or not there yet."""
+        """Continue in the next segment: the one prepared in the background, unless it is too small or missing."""
         if self._full is not None and self._spare is None:
             raise self._full
         with self._making:
@@ -208,7 +208,7 @@ class Outbox:
         try:
             made = self._make(self._segment.number + 1, size)
         except OSError as error:
-            self._full = OutboxFull(f"the outbox {self.directory} has no room: {error.strerror}; free its disk")
+            self._full = OutboxFull(f"the outbox {self.directory} has no room: {error.strerror}; free disk space")
             raise self._full from None
         except OutboxFull as error:
             self._full = error
@@ -219,12 +219,12 @@ class Outbox:
     def _make(self, number: int, size: int) -> _Segment:
         held = 0
         for segment in self.directory.glob("m*"):
-            # The collector deletes segments at any moment, and makes room by it.
+            # The collector may delete segments at any moment, which makes room.
             with contextlib.suppress(FileNotFoundError):
                 held += segment.stat().st_size
         if held + size > self._bytes_max:
             text = f"the outbox {self.directory} is full: {held} of {self._bytes_max} bytes wait to be shipped"
-            raise OutboxFull(f"{text}; see that the collector runs and reaches the store")
+            raise OutboxFull(f"{text}; check that the collector runs and reaches the store")
         return _Segment(self.directory, number, size)
 
     def _drop_spare(self) -> None:
@@ -233,8 +233,8 @@ class Outbox:
             self._spare.path.unlink(missing_ok=True)
             self._spare = None
 
-    def _keep(self) -> None:
-        """The background: force to disk, and have the next segment ready before this one is full."""
+    def _maintain(self) -> None:
+        """The background thread: sync to disk, and prepare the next segment before this one is full."""
         synced = 0
         while not self._stop.wait(limits.OUTBOX_SYNC_S):
             if (self._offset > self._segment.size // 2 or self._full is not None) and self._spare is None:
@@ -246,7 +246,7 @@ class Outbox:
                 try:
                     self._sync()
                 except OSError as error:
-                    log.error("the outbox %s could not be forced to disk: %s", self.directory, error.strerror)
+                    log.error("the outbox %s could not be synced to disk: %s", self.directory, error.strerror)
 
     def _sync(self) -> None:
         with self._making:

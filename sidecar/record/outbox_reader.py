@@ -1,4 +1,4 @@
-"""The reading side of an outbox directory: its records from any position on, whether its owner lives or not."""
+"""Reads the records of an outbox directory from any position on, whether its owner is alive or not."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ _READ_BYTES_MAX: Final = MIB
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in an outbox directory: the segment, from 1, and the byte in it at which a record begins."""
+    """A place in an outbox directory: the segment, from 1, and the byte offset in it at which a record begins."""
 
     segment: int = 1
     offset: int = 0
@@ -35,10 +35,10 @@ class OutboxRecord:
 
 
 def outboxes(folder: Path) -> list[Path]:
-    """The outbox directories below ``folder`` in which something was, or may have been, written; oldest first."""
+    """The outbox directories below ``folder`` in which something was or may have been written, oldest first."""
     begun = []
     for lock in folder.glob(f"*/{LOCK_FILE}"):
-        # A directory may be removed at any moment; what is gone by now is done.
+        # A directory may be removed at any moment, once all of it is shipped.
         with contextlib.suppress(FileNotFoundError):
             if not lock.parent.name.startswith(".") and next(lock.parent.glob("m*"), None) is not None:
                 begun.append((lock.stat().st_mtime_ns, lock.parent))
@@ -46,13 +46,13 @@ def outboxes(folder: Path) -> list[Path]:
 
 
 class OutboxReader:
-    """Reads one outbox directory. It holds no state: every answer is about what the files hold at that moment."""
+    """Reads one outbox directory. It holds no state: every result is about the files at that moment."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def records(self, start: Position) -> Generator[OutboxRecord]:
-        """The whole records of ``start``'s segment from there on, up to the first that is not (or not yet) whole."""
+        """The complete records of ``start``'s segment from there on, up to the first that is not (or not yet) complete."""
         try:
             descriptor = os.open(segment_file(self.directory, start.segment), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -63,30 +63,30 @@ class OutboxReader:
             os.close(descriptor)
 
     def after(self, position: Position) -> Position | None:
-        """The beginning of the next segment, once the owner has gone on to it and nothing is left at ``position``."""
+        """The start of the next segment, once the owner writes there and nothing is left at ``position``."""
         for number in self.segments():
             following = Position(number)
             if number > position.segment and self.holds_record(following):
-                # The owner never goes back: what is not at ``position`` by now will not come.
+                # The owner never goes back: nothing more will be written at ``position``.
                 return None if self.holds_record(position) else following
         return None
 
     def segments(self) -> list[int]:
-        """The numbers of the segments that are there, in order."""
+        """The numbers of the existing segments, in order."""
         return sorted(int(entry.name[1:]) for entry in self.directory.glob("m*") if entry.name[1:].isdecimal())
 
     def is_owner_alive(self) -> bool:
-        """Whether the process that writes here lives. Ask before reading: what is read after a no is all there is.
+        """Whether the process that writes here is alive. Call it before reading: what is read after a False is everything.
 
         Raises:
-            StoreError: the lock cannot be looked at.
+            StoreError: the lock file cannot be opened.
         """
         try:
             descriptor = os.open(self.directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError as error:
-            text = f"the outbox {self.directory} cannot be read: {error.strerror}; mend its permissions"
+            text = f"the outbox {self.directory} cannot be read: {error.strerror}; fix its permissions"
             raise StoreError(text) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -97,11 +97,11 @@ class OutboxReader:
         return False
 
     def was_closed(self) -> bool:
-        """Whether the owner came to an orderly end."""
+        """Whether the owner closed the outbox properly."""
         return (self.directory / CLOSED_FILE).exists()
 
     def holds_record(self, position: Position) -> bool:
-        """Whether a whole record stands at ``position``."""
+        """Whether there is a complete record at ``position``."""
         records = self.records(position)
         try:
             return next(records, None) is not None
@@ -110,7 +110,7 @@ class OutboxReader:
 
 
 class _Window:
-    """A file read in pieces that grow, so that a look at nothing new costs little; bytes past its end are missing."""
+    """A file read in growing pieces, so that finding nothing new is cheap; reads past its end return nothing."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -1,4 +1,4 @@
-"""One outbox directory on its way into the store: its cursor, the calls still open in it, and what may be deleted."""
+"""Shipping state of one outbox directory: its cursor, the calls still open in it, and what may be deleted."""
 
 import itertools
 import logging
@@ -29,16 +29,16 @@ _DRAINED: Final = ".drained-"
 
 
 class OutboxShipment:
-    """What the shipper knows of one outbox directory. Made anew, it knows the same: all of it is on disk.
+    """What the shipper knows about one outbox directory. A new object knows the same, as everything is on disk.
 
-    ``pending`` maps the calls that began and did not end before the cursor to their rows.
+    ``pending`` maps the ids of calls that began and did not end before the cursor to their rows.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.tail = OutboxReader(directory)
         self.due_at: float | None = None
-        """When the oldest record that waits has waited long enough; ``None`` while nothing waits."""
+        """When the oldest waiting record has waited long enough; ``None`` while nothing waits."""
         self.cursor = self._loaded()
         self._oldest = min(self.tail.segments(), default=self.cursor.segment)
         self.pending = self._carried()
@@ -50,12 +50,12 @@ class OutboxShipment:
         return self.directory.name
 
     def save(self, cursor: Cursor) -> None:
-        """Let ``cursor`` be in force, on disk first."""
+        """Set the cursor, on disk first."""
         save_cursor(self.directory, cursor)
         self.cursor = cursor
 
     def next_records(self) -> tuple[list[OutboxRecord], bool]:
-        """The records of the batch on its way, else of the next one; and whether that is as large as a batch may be."""
+        """The records of the batch being sent, else of the next one; and whether it has the maximum size of a batch."""
         taken: list[OutboxRecord] = []
         size = 0
         for record in self.tail.records(self.cursor.position):
@@ -68,17 +68,17 @@ class OutboxShipment:
         return taken, False
 
     def holds_more(self) -> bool:
-        """Whether a record stands behind the cursor."""
+        """Whether there is a record after the cursor."""
         return self.tail.holds_record(self.cursor.position)
 
     def freeze(self, records: list[OutboxRecord]) -> str:
-        """Write down the bounds of a batch before it is sent; returns the token that names exactly it."""
+        """Save the bounds of a batch before it is sent; returns the token that identifies exactly this batch."""
         if self.cursor.end is None:
             self.save(replace(self.cursor, end=records[-1].end))
         return f"{self.instance}/{self.cursor.segment}/{self.cursor.offset}-{self.cursor.end}"
 
     def arrived(self, records: list[OutboxRecord], batch: Batch) -> None:
-        """The frozen batch is in the store: open calls and cursor move behind it."""
+        """The batch is in the store: update the open calls and move the cursor past it."""
         batch.apply(self.pending)
         cursor = self.cursor
         end = cursor.end if cursor.end is not None else cursor.offset
@@ -86,24 +86,24 @@ class OutboxShipment:
         self.save(replace(cursor, offset=end, end=None, number=number, split=()))
 
     def turn(self, following: Position) -> None:
-        """Go on in the next segment. What is still open in this one is carried on disk before it may be deleted."""
+        """Continue in the next segment. The calls still open are saved before this one may be deleted."""
         replace_file(self.directory / PENDING_FILE, self.pending.values())
         self.save(replace(self.cursor, segment=following.segment, offset=following.offset, end=None))
 
     def delete_shipped(self, read_to: Position) -> None:
-        """Delete the segments that are shipped and that the reader at ``read_to`` has left behind as well."""
+        """Delete the segments that are shipped and that the reader at ``read_to`` has finished too."""
         while self._oldest < min(self.cursor.segment, read_to.segment):
             segment_file(self.directory, self._oldest).unlink(missing_ok=True)
             self._oldest += 1
 
     def remove(self) -> None:
-        """Remove the whole directory; a crash leaves it whole or out of sight."""
+        """Remove the whole directory; a crash leaves it complete, or renamed so that readers ignore it."""
         gone = self.directory.with_name(_DRAINED + self.instance)
         self.directory.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def _reread(self) -> None:
-        """Find the calls still open among the records of this segment that are shipped already."""
+        """Find the calls still open among the records of this segment that are already shipped."""
         records = self.tail.records(Position(self.cursor.segment))
         shipped = itertools.takewhile(lambda record: record.end <= self.cursor.offset, records)
         for some in itertools.batched(shipped, limits.BATCH_RECORDS_MAX, strict=False):
@@ -122,7 +122,7 @@ class OutboxShipment:
         try:
             return load_cursor(self.directory)
         except ValueError:
-            # Without it rows are sent twice under new tokens; the tables' engine keeps one of each.
+            # Without it rows are sent twice with new tokens; the tables' engine keeps one of each.
             log.error("%s is damaged; everything still there is sent again", self.directory / CURSOR_FILE)
             return Cursor(segment=min(self.tail.segments(), default=1))
 

@@ -1,4 +1,4 @@
-"""Read queries on the embedded engine, from text to bytes: judged, bounded, counted, and ended when nobody waits."""
+"""Runs read queries on the embedded engine: checked, limited, and cancelled when the client has gone."""
 
 import contextlib
 import re
@@ -20,12 +20,12 @@ _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{3,})\)")
 _WRAPPING: Final = re.compile(r"^(?:Code: \d+\. DB::\w+: )+|: In scope SELECT formatQuerySingleLine.*\Z", re.DOTALL)
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*\Z")
 
-_BUSY: Final = QueryRefusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "too many queries run at the moment; try again")
+_BUSY: Final = QueryRefusal(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "too many queries are running; try again")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What a query gave: the bytes in the format it asked for, and what ClickHouse tells beside them."""
+    """The result of a query: the bytes in the requested format, and what ClickHouse reports beside them."""
 
     body: bytes
     format: str
@@ -43,7 +43,7 @@ class QueryRefused(Exception):
 
 
 class Queries:
-    """Runs queries for many threads, each on a handle of its own. ``connect`` gives a new one."""
+    """Runs queries for many threads, each on its own handle. ``connect`` returns a new one."""
 
     def __init__(self, connect: Callable[[], Any], database: str) -> None:
         self._connect = connect
@@ -53,7 +53,7 @@ class Queries:
         self._changed = threading.Condition()
         self._is_closing = threading.Event()
         with contextlib.closing(connect()) as handle:
-            self._gate = ReadOnlyCheck(handle)
+            self._check = ReadOnlyCheck(handle)
             about = handle.query("SELECT version(), timezone()", "TSVRaw").bytes().decode()
         self._version, self.timezone = about.strip().split("\t")
 
@@ -61,7 +61,7 @@ class Queries:
         """Run one query for the client at the other end of ``client``; ``parameters`` are those of ``{name:Type}``.
 
         Raises:
-            QueryRefused: it may not be run, or failed.
+            QueryRefused: the query is not allowed, or failed.
         """
         if (unknown := refused_setting(settings)) is not None:
             raise QueryRefused(QueryRefusal(164, "READONLY", f"Cannot modify '{unknown}' setting in readonly mode"))
@@ -69,12 +69,12 @@ class Queries:
             raise QueryRefused(_BUSY)
         mark = f"read-{secrets.token_hex(8)}"
         try:
-            # One query, one handle: after a failure the next answer would begin with what this one left.
+            # One handle per query: after a failure the next result would begin with the rest of this one.
             with self._listed(mark, client), contextlib.closing(self._connect()) as handle:
-                plain = self._gate.judge(handle, sql, parameters)
+                plain = self._check.judge(handle, sql, parameters)
                 if isinstance(plain, QueryRefusal):
                     raise QueryRefused(plain)
-                limit_session(handle, settings, self._database, is_fenced=not is_settings_question(plain))
+                limit_session(handle, settings, self._database, is_readonly=not is_settings_question(plain))
                 default_format = settings.get("default_format") or "TabSeparated"
                 if is_hello(plain, settings):
                     return QueryResult(hello(self._version, self.timezone), "Native", 1, 0, 0)
@@ -93,14 +93,14 @@ class Queries:
             self._slots.release()
 
     def cancel_abandoned(self) -> None:
-        """End queries whose client has gone, again and again until ``close``."""
+        """Cancel queries whose client has gone, repeatedly until ``close``."""
         while not self._is_closing.wait(0.2):
             with self._changed:
                 gone = [mark for mark, client in self._running.items() if _is_gone(client)]
             self._end(gone)
 
     def close(self, *, within_s: float) -> bool:
-        """Let no query begin, end those that run; whether all ended in time and so every handle is closed."""
+        """Start no more queries and cancel the running ones; whether all ended in time, with every handle closed."""
         with self._changed:
             self._is_closing.set()
         for _ in range(max(1, int(within_s / 0.2))):
@@ -112,7 +112,7 @@ class Queries:
 
     @contextlib.contextmanager
     def _listed(self, mark: str, client: socket.socket) -> Iterator[None]:
-        """Know of a query while it runs, so that it can be ended."""
+        """Register a query while it runs, so that it can be cancelled."""
         with self._changed:
             if self._is_closing.is_set():
                 raise QueryRefused(_BUSY)
@@ -133,7 +133,7 @@ class Queries:
 def _is_gone(client: socket.socket) -> bool:
     """Whether the other end closed the connection; never waits."""
     try:
-        # A socket with a timeout waits for it in recv, whatever the flags say: look first whether there is anything.
+        # A socket with a timeout waits in recv, whatever the flags say: check first whether there is anything to read.
         look = select.poll()
         look.register(client, select.POLLIN)
         return bool(look.poll(0)) and client.recv(1, socket.MSG_PEEK) == b""
@@ -142,7 +142,7 @@ def _is_gone(client: socket.socket) -> bool:
 
 
 def _refusal(text: str) -> QueryRefusal:
-    """The engine's error as it is told to a reader: its code, its name, its own words."""
+    """The engine's error as it is reported to a client: its code, its name, its message."""
     code, names = _CODE.search(text), _NAME.findall(text)
     name = names[-1] if names else "UNKNOWN_EXCEPTION"
     words = _WRAPPING.sub("", text).strip().removesuffix(f"({name})").rstrip(". ")

@@ -1,6 +1,6 @@
-"""Which SQL the read-only endpoint runs: one statement that reads, and reads nothing but tables.
+"""Decides which SQL the read-only endpoint runs: one statement that reads, and only reads tables.
 
-``readonly=1`` alone is no fence in the embedded engine: ``INTO OUTFILE`` writes files, ``file()`` reads any file,
+``readonly=1`` alone does not protect the embedded engine: ``INTO OUTFILE`` writes files, ``file()`` reads any file,
 ``DESCRIBE`` opens addresses. So the engine's own parser classifies the text first, then rewrites it into one plain
 form, in which names of functions can be found whatever quotes, escapes and comments the text used.
 """
@@ -13,18 +13,18 @@ from typing import Any, Final
 _ALLOWED_TABLE_FUNCTIONS: Final = frozenset(
     {
         *("numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "view"),
-        # Words of plain queries too; as table functions the engine itself refuses them.
+        # These are also words of plain queries; as table functions the engine itself refuses them.
         *("null", "format"),
     }
 )
-"""Those that only compute."""
+"""Table functions that only compute."""
 
 _DENIED_WORDS: Final = frozenset({"file"})
-"""Functions that reach outside and may be named without a bracket (``arrayMap(file, …)``, ``APPLY file``)."""
+"""Functions that reach outside and can be named without parentheses (``arrayMap(file, …)``, ``APPLY file``)."""
 
 _PATH_CHARACTERS: Final = frozenset("/\\")
 _FILES_DATABASE: Final = "default"
-"""The engine's database in which every file of the working directory stands as a table."""
+"""The engine's database that shows every file of the working directory as a table."""
 
 _NAME_PARAMETER: Final = re.compile(r"\{\s*(\w+)\s*:\s*Identifier\s*\}", re.IGNORECASE)
 
@@ -42,18 +42,18 @@ _SETTINGS_QUESTION: Final = re.compile(r"SELECT name, value, readonly FROM syste
 
 @dataclass(frozen=True, slots=True)
 class QueryRefusal:
-    """Why a text is not run: ClickHouse's code and name for it, and a sentence."""
+    """Why a query is not run: ClickHouse's error code and name, and a sentence."""
 
     code: int
     name: str
     text: str
 
 
-_ONE_READ: Final = QueryRefusal(164, "READONLY", "only one statement that reads may be run here")
+_ONE_READ: Final = QueryRefusal(164, "READONLY", "only one statement that reads is allowed here")
 
 
 class ReadOnlyCheck:
-    """Judges SQL texts with the parser of the engine behind ``handle``, which it needs only while it is made."""
+    """Checks SQL with the parser of the engine behind ``handle``, which it needs only during construction."""
 
     def __init__(self, handle: Any) -> None:
         sql = "SELECT DISTINCT lower(name) FROM system.table_functions"
@@ -67,20 +67,20 @@ class ReadOnlyCheck:
             RuntimeError: the engine cannot parse the text; its message is the one to show.
         """
         if "\0" in sql:
-            return QueryRefusal(62, "SYNTAX_ERROR", "a query cannot hold a zero byte")
+            return QueryRefusal(62, "SYNTAX_ERROR", "a query cannot contain a zero byte")
         found = handle._conn.classify_query(sql)
         if found["statement_count"] and (found["statement_count"] != 1 or found["query_class"].name != "READ_ONLY"):
             return _ONE_READ
         plain = plain_form(handle, sql)
-        # A name given as a parameter takes part in the statement like one that was written out.
+        # A name given as a parameter has the same effect as one written in the statement.
         names = [f"{parameters[found[1]]}(" for found in _NAME_PARAMETER.finditer(plain) if found[1] in parameters]
         for text in (plain, *names):
             if (name := self._denied_name(text)) is not None:
-                return QueryRefusal(497, "ACCESS_DENIED", f"{name!r} reaches outside the record and may not be used here")
+                return QueryRefusal(497, "ACCESS_DENIED", f"{name!r} reads outside the record and is not allowed here")
         return plain
 
     def _denied_name(self, text: str) -> str | None:
-        """The first name in a plain form that may not be used, ``?`` for text that cannot be taken apart."""
+        """The first name in a plain form that is not allowed, or ``?`` for text that cannot be tokenized."""
         at = 0
         while at < len(text):
             token = _TOKEN.match(text, at)
@@ -97,17 +97,17 @@ class ReadOnlyCheck:
 
 
 def plain_form(handle: Any, sql: str) -> str:
-    """The statement as the engine's parser understands it: no comments, names and strings quoted in one way.
+    """The statement in the engine's normal form: no comments, names and strings quoted in one way.
 
     Raises:
-        RuntimeError: it is no statement.
+        RuntimeError: it is not a statement.
     """
-    # Through hexadecimal, so that no escaping of ours stands between this text and the one that is run.
+    # As hexadecimal, so that our escaping cannot make this text differ from the one that is run.
     form = "SELECT formatQuerySingleLine(unhex({sql:String}))"
     plain: str = handle.query(form, "RawBLOB", params={"sql": sql.encode().hex()}).bytes().decode("utf-8", "replace")
     return plain
 
 
 def is_settings_question(plain: str) -> bool:
-    """Whether a plain form is the question by which clickhouse-connect learns which settings it may send."""
+    """Whether a plain form is the query with which clickhouse-connect asks for the settings it may send."""
     return _SETTINGS_QUESTION.fullmatch(plain.strip()) is not None

@@ -1,7 +1,7 @@
-"""The read-only endpoint: ClickHouse over HTTP on the embedded store, so that one kind of client reads every record.
+"""The read-only endpoint: ClickHouse over HTTP for the embedded store, so that the same clients read every store.
 
-It speaks the part of ClickHouse's HTTP interface that clickhouse-connect, Grafana and curl use for reading: Basic or
-``X-ClickHouse-*`` credentials, ``query`` in address or body, ``param_*``, settings, any output format, error codes.
+It implements the part of ClickHouse's HTTP interface that clickhouse-connect, Grafana and curl use for reading: Basic or
+``X-ClickHouse-*`` credentials, ``query`` in URL or body, ``param_*``, settings, any output format, error codes.
 """
 
 import base64
@@ -32,7 +32,7 @@ from sidecar.record.store import READER_USER
 log = logging.getLogger(__name__)
 
 _DISCARD_BYTES_MAX: Final = 16 * limits.MIB
-"""How much of a request that is too large is read all the same, so that its sender learns why it failed."""
+"""How much of a too large request is still read, so that its sender gets the error."""
 
 _STATUS: Final = {
     194: 401,
@@ -43,11 +43,11 @@ _STATUS: Final = {
     48: 501,
     202: 503,
 }
-"""HTTP status by ClickHouse error code, as ClickHouse maps them; the rest is 500."""
+"""HTTP status by ClickHouse error code, as ClickHouse maps them; all others are 500."""
 
 
 class ReadServer:
-    """Serves reads of the embedded store at ``address`` (host:port). Bound at once, it answers from ``start`` on.
+    """Serves reads of the embedded store at ``address`` (host:port). It binds at once and answers after ``start``.
 
     Raises:
         SettingsError: the port is taken, or the address cannot be used.
@@ -69,11 +69,11 @@ class ReadServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on; the one the system chose when ``address`` said 0."""
+        """The port it listens on; chosen by the system when ``address`` has port 0."""
         return int(self._server.server_address[1])
 
     def start(self, connect: Callable[[], Any], database: str) -> None:
-        """Answer from now on. ``connect`` gives a new handle on the engine, which is closed after one query."""
+        """Answer from now on. ``connect`` returns a new handle on the engine, which is closed after one query."""
         self._server.queries = Queries(connect, database)
         for name, target in (("reader", self._server.serve_forever), ("cancel", self._server.queries.cancel_abandoned)):
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -81,11 +81,11 @@ class ReadServer:
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Take no more queries, end those that run, and close every handle. Twice is once."""
+        """Accept no more queries, cancel the running ones, and close every handle. A second call does nothing."""
         if self._threads:
             self._server.shutdown()
             if not self._server.queries.close(within_s=5.0):
-                log.error("a query does not end; the collector stops all the same")
+                log.error("a query does not end; the collector stops anyway")
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -93,7 +93,7 @@ class ReadServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """The listener: a thread for each connection, of which there are few."""
+    """The listener: one thread per connection, and few of them."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -106,7 +106,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer would ask DNS for a name of the address, which nobody needs and which may take seconds.
+        # HTTPServer would look up a name of the address in DNS, which is not needed and may take seconds.
         socketserver.TCPServer.server_bind(self)
 
     def is_reader(self, user: bytes, token: bytes) -> bool:
@@ -127,11 +127,11 @@ class _Server(ThreadingHTTPServer):
             self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a reader's connection ended in an error", exc_info=True)
+        log.debug("a client's connection ended with an error", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a reader."""
+    """One connection of a client."""
 
     server: _Server
     protocol_version = "HTTP/1.1"
@@ -152,14 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(parts.path, parts.query)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged: an address holds the query."""
+        """Requests are not logged: the URL holds the query."""
 
     def _serve(self, path: str, query: str) -> None:
         try:
             body = self._body()
             self._check_credentials()
             if path != "/":
-                raise QueryRefused(QueryRefusal(36, "BAD_ARGUMENTS", f"there is nothing at {path[:100]!r}; ask at /"))
+                raise QueryRefused(QueryRefusal(36, "BAD_ARGUMENTS", f"there is nothing at {path[:100]!r}; send queries to /"))
             self._query(dict(parse_qsl(query, keep_blank_values=True)), body)
         except QueryRefused as error:
             refusal = error.refusal
@@ -170,14 +170,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_STATUS.get(refusal.code, 500), text.encode(), headers)
 
     def _body(self) -> bytes:
-        """The request's body. One that is not read would be taken for the next request, so then the connection ends."""
+        """The request's body. An unread body would be parsed as the next request, so the connection is closed then."""
         size = self.headers.get("Content-Length", "0")
         if not size.isdecimal() or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             raise _not_supported("send the body with a Content-Length")
         if int(size) > 4 * limits.READ_SQL_BYTES_MAX:
             self.close_connection = True
-            # Most clients listen for the answer only once they have sent everything.
+            # Most clients read the response only after they have sent everything.
             left = min(int(size), _DISCARD_BYTES_MAX)
             while left and (piece := self.rfile.read(min(left, 64 * limits.KIB))):
                 left -= len(piece)
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(sql.encode("utf-8", "replace")) > limits.READ_SQL_BYTES_MAX:
             raise QueryRefused(QueryRefusal(307, "TOO_MANY_BYTES", "the query is too long"))
         if given.get("compress", "0") != "0" or given.get("decompress", "0") != "0":
-            raise _not_supported("native compression is not spoken here; leave 'compress' out")
+            raise _not_supported("native compression is not supported here; leave 'compress' out")
         parameters = {name.removeprefix("param_"): value for name, value in given.items() if name.startswith("param_")}
         settings = {name: value for name, value in given.items() if not name.startswith("param_")}
         for name, header in (("default_format", "X-ClickHouse-Format"), ("database", "X-ClickHouse-Database")):
@@ -254,13 +254,13 @@ def _text(body: bytes) -> str:
 
 
 def _form(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a form; clickhouse-connect sends parameters that way when asked to."""
+    """The fields of a form; clickhouse-connect can be configured to send parameters that way."""
     message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     fields = {}
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         if part.get_filename() is not None or not isinstance(name, str):
-            raise _not_supported("external data is not spoken here")
+            raise _not_supported("external data is not supported here")
         content = part.get_payload(decode=True)
         fields[name] = _text(content if isinstance(content, bytes) else b"")
     return fields

@@ -1,9 +1,9 @@
-"""The shipper: carries every record below the outbox folder into the store, once, whatever dies and whenever.
+"""The shipper: writes every record below the outbox folder to the store, exactly once, whatever crashes and when.
 
-Per directory: the bounds of a batch are written down, the batch is sent table by table under tokens that name exactly
-those bounds, the cursor moves behind it. After a crash at any point the same bytes go out under the same tokens, and
-the store drops what it has. A row that can never be inserted is found by halving and kept in ``dead-letter``. A call
-that began waits for its end; when its process died and everything was read, its row is sent as ``no_response``.
+Per directory: the bounds of a batch are saved, the batch is sent table by table with tokens that identify exactly those
+bounds, and the cursor moves past it. After a crash at any point the same bytes are sent with the same tokens, and the
+store drops duplicates. A row that can never be inserted is found by halving and stored in ``dead-letter``. A call that
+began waits for its end; when its process died and everything was read, its row is sent as ``no_response``.
 """
 
 import base64
@@ -34,7 +34,7 @@ _EVERYWHERE: Final = Position(segment=1 << 62)
 
 @dataclass(frozen=True, slots=True)
 class _Poison:
-    """A row no insert can carry: its index in the batch's lines, itself, and ClickHouse's refusal."""
+    """A row that cannot be inserted: its index in the batch's lines, the row itself, and ClickHouse's error."""
 
     index: int
     line: bytes
@@ -44,7 +44,7 @@ class _Poison:
 class Shipper:
     """Ships the outboxes below ``folder``. One thread drives it by ``step``; times are monotonic seconds.
 
-    ``read_to`` tells how far another reader of a directory has come: nothing beyond that is deleted.
+    ``read_to`` returns how far another reader of a directory is: nothing beyond that is deleted.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Shipper:
         return did
 
     def drain(self, clock: Callable[[], float], until: float) -> bool:
-        """Ship what is there without waiting for fuller batches; False when it was not done by ``until``."""
+        """Ship what is there without waiting for larger batches; False when that was not finished by ``until``."""
         self._wait_s = 0.0
         self._retry_at = 0.0
         while clock() < until:
@@ -100,7 +100,7 @@ class Shipper:
         return [self._shipments[directory] for directory in found]
 
     def _advance(self, shipment: OutboxShipment, now: float) -> bool:
-        # Asked before reading: once the owner is dead, what is read after this is all there will ever be.
+        # Checked before reading: once the owner is dead, what is read after this is everything.
         is_alive = shipment.tail.is_owner_alive()
         shipment.delete_shipped(self._read_to(shipment.directory))
         if shipment.cursor.end is None and not self._is_due(shipment, now, is_alive):
@@ -131,7 +131,9 @@ class Shipper:
             if lines := batch.lines.get(table):
                 self._insert(shipment, table, lines, f"{token}/{table}", now)
         if batch.refused:
-            self._bury(f"{token}/records", [_unreadable(refused) for refused in batch.refused], "records that are none")
+            self._dead_letter_batch(
+                f"{token}/records", [_unreadable(refused) for refused in batch.refused], "malformed records"
+            )
         shipment.arrived(records, batch)
 
     def _insert(self, shipment: OutboxShipment, table: str, lines: list[bytes], token: str, now: float) -> None:
@@ -141,16 +143,18 @@ class Shipper:
                 self._worked(now)
                 return
             except RowsRefused:
-                # Written down first: were the cause mended before a crash, the whole would count on top of its parts.
+                # Saved first: if the cause were fixed before a crash, the whole insert would be counted on top of its parts.
                 shipment.save(replace(shipment.cursor, split=(*shipment.cursor.split, token)))
         poison = list(self._insert_parts(table, lines, token, 0))
         self._worked(now)
         if poison:
             codes = ", ".join(sorted({str(each.error.code) for each in poison}))
-            self._bury(token, [_poisoned(table, each) for each in poison], f"rows of {table}, ClickHouse code {codes}")
+            self._dead_letter_batch(
+                token, [_poisoned(table, each) for each in poison], f"rows of {table}, ClickHouse code {codes}"
+            )
 
     def _insert_parts(self, table: str, lines: list[bytes], token: str, first: int) -> Iterator[_Poison]:
-        """Insert rows that were refused together half by half, each half under a token of its own."""
+        """Insert rows that were refused together in halves, each half with its own token."""
         middle = len(lines) // 2
         for start, part in ((first, lines[:middle]), (first + middle, lines[middle:])):
             if not part:
@@ -163,17 +167,17 @@ class Shipper:
                 else:
                     yield from self._insert_parts(table, part, token, start)
 
-    def _bury(self, token: str, entries: list[dict[str, Any]], what: str) -> None:
-        """Keep what cannot be inserted in a file named after its batch, so that doing it again changes nothing."""
+    def _dead_letter_batch(self, token: str, entries: list[dict[str, Any]], what: str) -> None:
+        """Store what cannot be inserted in a file named after its batch, so that repeating it changes nothing."""
         self._dead_letter.mkdir(mode=0o700, exist_ok=True)
         file = self._dead_letter / f"{token.replace('/', '_')}.jsonl"
         replace_file(file, (orjson.dumps({"token": token, **entry}) for entry in entries))
-        log.error("%d %s: not in the store, kept in %s", len(entries), what, file)
+        log.error("%d %s: not in the store, saved in %s", len(entries), what, file)
         if not token.endswith("/health"):
-            self._note("rows_lost", len(entries), f"{what}: kept in dead-letter/{file.name}")
+            self._note("rows_lost", len(entries), f"{what}: saved in dead-letter/{file.name}")
 
     def _finish(self, shipment: OutboxShipment, now: float) -> bool:
-        """The owner is dead and everything it wrote is shipped: close its calls and remove its directory."""
+        """Finish a directory whose owner is dead and whose records are all shipped: end its calls and remove it."""
         if self._read_to(shipment.directory) < shipment.cursor.position:
             return False
         lines = [no_response(line) for _, line in sorted(shipment.pending.items())]
@@ -191,7 +195,7 @@ class Shipper:
             self._down_since = now
         if text != self._down_text:
             self._down_text = text
-            log.warning("%s; records wait in the outbox and are sent when this is mended", text)
+            log.warning("%s; records wait in the outbox and are sent when this is fixed", text)
         self._delay_s = min(max(self._delay_s * 2, limits.STORE_RETRY_S_MAX / 30), limits.STORE_RETRY_S_MAX)
         self._retry_at = now + self._delay_s * random.uniform(0.5, 1)
 
@@ -200,7 +204,7 @@ class Shipper:
         if self._down_since is not None:
             seconds, text = now - self._down_since, self._down_text
             self._down_since, self._down_text = None, ""
-            log.warning("the store takes rows again after %.1f s; nothing was lost", seconds)
+            log.warning("the store accepts rows again after %.1f s; nothing was lost", seconds)
             self._note("store_unreachable", round(seconds, 1), text)
 
 

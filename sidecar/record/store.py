@@ -1,6 +1,6 @@
-"""The store: where rows go and where everyone reads them. ClickHouse either way, embedded or a server.
+"""The store, to which rows are written and from which they are read: ClickHouse, embedded or a server.
 
-The embedded engine (chDB) has one owner, the collector process: it alone calls ``open_store``. Everyone else reads
+The embedded engine (chDB) has one owner, the collector process, the only one to call ``open_store``. All others read
 through ``reader``, the same client whether the collector's read-only endpoint or a ClickHouse server answers.
 """
 
@@ -39,7 +39,7 @@ READER_USER: Final = "sidecar"
 
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _KEPT_TABLES: Final = ("calls", "findings", "alerts", "health")
-"""The tables whose rows end after ``keep_days``."""
+"""The tables whose rows are deleted after ``keep_days``."""
 
 _INSERT_SETTINGS: Final = {
     "async_insert": 0,
@@ -47,17 +47,17 @@ _INSERT_SETTINGS: Final = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "input_format_skip_unknown_fields": 0,
 }
-"""Sent with every insert, because the defaults differ by version and a retry must count once everywhere."""
+"""Sent with every insert, because the defaults differ by version and a retry must never insert rows twice."""
 
 _ROW_CODES: Final = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 321, 349, 376, 441, 467, 675, 691})
-"""ClickHouse error codes that speak about the rows (not parsable, wrong type, unknown field): they never succeed."""
+"""ClickHouse error codes about the rows themselves (not parsable, wrong type, unknown field): retries never succeed."""
 
 _ENGINE_CONFIG: Final = "<clickhouse><logger><level>none</level></logger></clickhouse>\n"
 _GLOB_CHARACTERS: Final = frozenset("*?{}[]")
 
 
 class RowsRefused(StoreError):
-    """Some row of an insert is not acceptable to its table; nothing was inserted. ``code`` is ClickHouse's.
+    """A row of an insert is not valid for its table; nothing was inserted. ``code`` is ClickHouse's.
 
     ``details`` is the engine's own text, which quotes the row; the message does not.
     """
@@ -86,8 +86,8 @@ class Store:
         """Insert rows, each a JSON object on one line. The same rows under the same ``token`` again change nothing.
 
         Raises:
-            RowsRefused: one row or more can never be inserted; none was.
-            StoreError: the store did not answer, or could not do it now; the same call may succeed later.
+            RowsRefused: at least one row can never be inserted; none was inserted.
+            StoreError: the store did not answer, or could not do it now; a retry may succeed.
         """
         settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token}
         try:
@@ -98,33 +98,33 @@ class Store:
                 raise RowsRefused(code, name, str(error)[:2000]) from None
             raise explained(error, self._address) from None
         if self._engine and int(done.summary.get("written_rows", 0)) != len(lines):
-            raise StoreError(f"the embedded store did not take all rows of {table}; they are sent again")
+            raise StoreError(f"the embedded store did not accept all rows of {table}; they are sent again")
 
     def handle(self) -> Any:
         """A new chDB handle on the embedded engine, for reading in the caller's thread; the caller closes it.
 
-        A handle on which a query failed must be closed: its next answer would begin with what the failed one left.
+        A handle on which a query failed must be closed: its next result would begin with the rest of the failed one.
         """
         import chdb
 
-        # Two distributions bring this package, with annotations and without; which one lies on top is chance.
+        # Two distributions install this package, with type annotations and without; which one wins is undefined.
         engine: Any = chdb
         return engine.connect(self._engine)
 
     def close(self) -> None:
-        """Close the engine or the connection, then let go of the data folder. Close every ``handle`` before."""
+        """Close the engine or the connection, then release the data folder. Close every ``handle`` first."""
         self._client.close()
         os.close(self._lock)
 
 
 def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> Store:
-    """Open the store the settings name as the one collector of this data folder, and make sure its tables exist.
+    """Open the store of the settings as the only collector of this data folder, and create missing tables.
 
     Call it before any thread is started: importing the embedded engine changes signal handlers and, for a moment, the
     working directory.
 
     Raises:
-        StoreError: another collector has the folder, or the store cannot be opened, reached or prepared.
+        StoreError: another collector uses the folder, or the store cannot be opened, reached or prepared.
         SettingsError: the data folder cannot be used, or a password file cannot be read.
     """
     data = open_data(settings)
@@ -149,7 +149,7 @@ def open_store(settings: Settings, environ: Mapping[str, str] = os.environ) -> S
 def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Client:
     """A client that reads the record: from the collector's endpoint when the store is embedded, else from the server.
 
-    Clients are light and may be made per use; close them. Threads may share one.
+    Clients are cheap and may be created for each use; close them. Threads may share one.
 
     Raises:
         StoreError: nothing answers there, or it refuses us.
@@ -168,7 +168,7 @@ def reader(settings: Settings, environ: Mapping[str, str] = os.environ) -> Clien
         client = open_client(place, token)
     except FAILURES as error:
         if error_code(error)[0] in USER_CODES:
-            text = f"the collector at {settings.reader} belongs to another data folder than {settings.data_path}"
+            text = f"the collector at {settings.reader} uses another data folder than {settings.data_path}"
             raise StoreError(f"{text}; set 'reader:' to another port in one of the two") from None
         why = f"the record cannot be read at {settings.reader}: {network_reason(error)}"
         raise StoreError(f"{why}; start it with 'sidecar collect' or 'sidecar up'") from None
@@ -189,7 +189,7 @@ def sole_collector(data: Path) -> int:
     except BlockingIOError:
         owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(lock)
-        text = f"another collector (process {owner}) works on the data folder {data}"
+        text = f"another collector (process {owner}) uses the data folder {data}"
         raise StoreError(f"{text}; stop it, or set 'data:' to another folder") from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -197,9 +197,9 @@ def sole_collector(data: Path) -> int:
 
 
 def _open_engine(data: Path) -> tuple[str, Client]:
-    """The embedded engine on ``data/chdb``, and the connection string by which further handles reach it."""
+    """Open the embedded engine on ``data/chdb``; returns the connection string for further handles, and a client."""
     if wrong := sorted(_GLOB_CHARACTERS & set(str(data))):
-        text = f"the embedded store cannot live in {data}: it takes {wrong[0]!r} in a path for a pattern"
+        text = f"the embedded store cannot be in {data}: it reads {wrong[0]!r} in a path as a pattern"
         raise StoreError(f"{text}; set 'data:' to a folder without it")
     path, config, drafts = data / "chdb", data / "chdb.xml", data / "tmp"
     try:
@@ -207,7 +207,7 @@ def _open_engine(data: Path) -> tuple[str, Client]:
             folder.mkdir(mode=0o700, exist_ok=True)
         for left in drafts.iterdir():
             left.unlink()
-        # Without a file of our own the engine would take a config.xml it finds in the working directory.
+        # Without our own file the engine would use a config.xml that it finds in the working directory.
         config.write_text(_ENGINE_CONFIG)
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -215,23 +215,23 @@ def _open_engine(data: Path) -> tuple[str, Client]:
         text = f"the embedded store in {path} cannot be written: {error.strerror}"
         raise StoreError(f"{text}; make the folder writable for this user") from None
     _raise_file_limit()
-    # An insert passes through a temporary file; a killed collector must not leave one where others look.
+    # An insert uses a temporary file; a killed collector must not leave one where other users can read it.
     tempfile.tempdir = str(drafts)
     options = {"config-file": str(config)}
     engine = f"{path}?{urlencode(options)}"
     try:
         with contextlib.chdir(drafts):
-            # The import opens an engine for itself, without our file, and would trip over the working directory's.
+            # The import opens an engine of its own, without our file, and would fail on a config.xml in the working directory.
             import chdb  # noqa: F401
         return engine, clickhouse_connect.get_client(interface="chdb", path=str(path), chdb_options=options)
     except (ClickHouseError, RuntimeError, ValueError, OSError) as error:
         text = f"the embedded store in {path} cannot be opened ({first_line(error)})"
-        mend = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
-        raise StoreError(f"{text}; {mend}") from None
+        hint = "stop any other program that has it open; if none has, restore it from a backup or move the folder away"
+        raise StoreError(f"{text}; {hint}") from None
 
 
 def _raise_file_limit() -> None:
-    """The engine holds many files open; the usual soft limit of 1,024 is far below the one we may take."""
+    """Raise the soft limit of open files: the engine opens many, and the usual soft limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, limits.OPEN_FILES_MAX)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,1 +1,1 @@
-"""Every read that a person makes of the record, as functions over a ClickHouse client; others only lay out."""
+"""Queries on the record for people, as functions over a ClickHouse client, and the commands that show the results."""

@@ -1,4 +1,4 @@
-"""Calls as people look for them: the list, one call in full, and the figures above the list."""
+"""Queries about calls: the list, one call in full, and the figures above the list."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ ReadCall = CallRow[datetime, UUID]
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """One file of one policy version, as it was when it judged."""
+    """One file of one policy version, as it was when that version judged calls."""
 
     path: str
     text: str
@@ -28,7 +28,7 @@ class PolicyFile:
 
 @dataclass(frozen=True, slots=True)
 class CallInFull:
-    """A call with all that is known about it."""
+    """A call with its findings, its alerts and the policy files that judged it."""
 
     call: ReadCall
     findings: list[FindingRow]
@@ -51,7 +51,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """How many calls with one verdict began in one stretch of time."""
+    """How many calls with one verdict began in one time interval."""
 
     time: datetime
     verdict: str
@@ -101,7 +101,7 @@ def policy_files(client: Client, version: str) -> list[PolicyFile]:
 
 
 def summary(client: Client, filters: Filters) -> Summary:
-    """The figures of all calls that fit, not only of those the list has room for."""
+    """The figures of all calls that match, not only of those that the list shows."""
     where, bound = conditions(filters, CALL_COLUMNS)
     sql = (
         "SELECT count(), countIf(verdict = 'block'), countIf(verdict IN ('redact', 'tokenize')), "
@@ -123,7 +123,7 @@ def by_time(client: Client, filters: Filters, step_s: int) -> list[Bucket]:
 
 
 def servers_and_tools(client: Client, since: datetime) -> list[tuple[str, str]]:
-    """Which servers and tools were called since then, busiest first; from the rollup, so it is cheap over months."""
+    """The servers and tools called since then, busiest first; read from the rollup, so months are cheap."""
     sql = (
         "SELECT server, tool FROM calls_1m WHERE minute >= toStartOfMinute({since:DateTime('UTC')}) "
         "GROUP BY server, tool ORDER BY sum(calls) DESC, server, tool LIMIT {most:UInt32}"

@@ -1,4 +1,4 @@
-"""What a reader wants to see of the record: a span of time, some equal columns, and how many rows at most."""
+"""Filters on the record: a time range, columns that must equal a value, and the maximum number of rows."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """An empty text lets every value through. ``since`` is inside the span, ``until`` is not; both are in UTC."""
+    """An empty string matches every value. ``since`` is inclusive, ``until`` exclusive; both are in UTC."""
 
     since: datetime
     until: datetime | None = None
@@ -33,14 +33,14 @@ class Filters:
 
 
 EQUAL: Final = tuple(field.name for field in fields(Filters) if field.type is str)
-"""The columns that are compared for equality; the page keeps them in its address under the same names."""
+"""The columns that are compared for equality; the page uses the same names for its URL parameters."""
 
 CALL_COLUMNS: Final = frozenset({"server", "tool", "method", "verdict", "status", "session", "user", "rule"})
 FINDING_COLUMNS: Final = frozenset({"server", "tool", "method", "session", "user", "rule", "severity", "mode", "kind"})
 
 
 def conditions(filters: Filters, columns: frozenset[str]) -> tuple[str, dict[str, Any]]:
-    """A ``WHERE`` text over ``columns`` and its bound parameters; a filter on a column the table lacks is left out."""
+    """A ``WHERE`` clause over ``columns`` and its bound parameters; filters on other columns are left out."""
     texts = ["ts >= {since:DateTime64(6, 'UTC')}"]
     bound: dict[str, Any] = {"since": filters.since, "limit": max(1, min(filters.limit, LIST_ROWS_MAX))}
     if filters.until is not None:
@@ -54,7 +54,7 @@ def conditions(filters: Filters, columns: frozenset[str]) -> tuple[str, dict[str
 
 
 def from_query(query: Mapping[str, str], since: datetime, limit: int = 200) -> Filters:
-    """Filters from the parameters of an address; parameters that are not filters are ignored."""
+    """Filters from the parameters of a URL; parameters that are not filters are ignored."""
     equal: dict[str, Any] = {name: query[name] for name in EQUAL if name in query}
     return Filters(since=since, limit=limit, **equal)
 

@@ -1,4 +1,4 @@
-"""Findings as people look for them: the list, those of one call, and whom they were told to."""
+"""Queries about findings: the list, those of one call, and the alerts that were sent for them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,12 @@ from sidecar.limits import CHOICES_MAX, LIST_ROWS_MAX
 from sidecar.review.filters import FINDING_COLUMNS, Filters, conditions
 from sidecar.review.read import columns, fetch, newest
 
-_GRAVEST_FIRST: Final = "indexOf(['critical', 'high', 'medium', 'low', 'info'], {})"
+_BY_SEVERITY: Final = "indexOf(['critical', 'high', 'medium', 'low', 'info'], {})"
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """What one rule saw, with its place and masked preview; never the value."""
+    """What one rule found, with its location and masked preview; never the value."""
 
     ts: datetime
     finding_id: UUID
@@ -45,7 +45,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One attempt to tell somebody of a finding. ``state`` is sent, failed or dropped."""
+    """The outcome of one alert about a finding. ``state`` is sent, failed or dropped."""
 
     ts: datetime
     finding_id: UUID
@@ -60,7 +60,7 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """How often a rule had its consequence (``enforced``) and would have had it (``monitored``)."""
+    """How often a rule acted (``enforced``) and how often it would have (``monitored``)."""
 
     rule: str
     title: str
@@ -71,22 +71,22 @@ class RuleCount:
 
 
 def findings(client: Client, filters: Filters) -> list[FindingRow]:
-    """The newest findings that fit, newest first, ``filters.limit`` at most."""
+    """The newest findings that match, newest first, at most ``filters.limit``."""
     where, bound = conditions(filters, FINDING_COLUMNS)
     return fetch(client, newest("findings", columns(FindingRow), where, "finding_id"), bound, FindingRow)
 
 
 def findings_of(client: Client, call_id: UUID) -> list[FindingRow]:
-    """All findings of one call, gravest first."""
+    """All findings of one call, most severe first."""
     sql = (
         f"SELECT {columns(FindingRow)} FROM findings WHERE call_id = {{id:UUID}} "
-        f"ORDER BY mode, {_GRAVEST_FIRST.format('severity')}, rule, path LIMIT 1 BY finding_id LIMIT {{most:UInt32}}"
+        f"ORDER BY mode, {_BY_SEVERITY.format('severity')}, rule, path LIMIT 1 BY finding_id LIMIT {{most:UInt32}}"
     )
     return fetch(client, sql, {"id": call_id, "most": LIST_ROWS_MAX}, FindingRow)
 
 
 def alerts_of(client: Client, call_id: UUID) -> list[AlertRow]:
-    """Who was told about one call, oldest first."""
+    """The alerts sent about one call, oldest first."""
     sql = (
         f"SELECT {columns(AlertRow)} FROM alerts WHERE call_id = {{id:UUID}} "
         "ORDER BY ts, alert_id LIMIT 1 BY alert_id LIMIT {most:UInt32}"
@@ -95,12 +95,12 @@ def alerts_of(client: Client, call_id: UUID) -> list[AlertRow]:
 
 
 def by_rule(client: Client, filters: Filters) -> list[RuleCount]:
-    """Which rules found something, gravest first, then most often."""
+    """The rules that found something, most severe first, then most frequent first."""
     where, bound = conditions(filters, FINDING_COLUMNS)
-    gravest_first = _GRAVEST_FIRST.format("latest_severity")
+    by_severity = _BY_SEVERITY.format("latest_severity")
     sql = (
         "SELECT rule, any(title), argMax(severity, ts) AS latest_severity, countIf(mode = 'enforce') AS enforced, "
         f"countIf(mode = 'monitor') AS monitored, max(ts) FROM findings WHERE {where} "
-        f"GROUP BY rule ORDER BY {gravest_first}, enforced + monitored DESC, rule LIMIT {{most:UInt32}}"
+        f"GROUP BY rule ORDER BY {by_severity}, enforced + monitored DESC, rule LIMIT {{most:UInt32}}"
     )
     return fetch(client, sql, bound | {"most": CHOICES_MAX}, RuleCount)

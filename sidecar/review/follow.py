@@ -1,9 +1,9 @@
-"""Calls in the order in which they arrive in the record, each once, without a column that says when that was.
+"""Calls in the order in which they arrive in the record, each once, although no column holds the time of arrival.
 
 A call's row carries the time it *began*, and is written when it *ends*: a call of ten minutes appears ten minutes
 behind the newest ``ts``. What does arrive nearly in order, per node, is the end (``ts`` plus duration), because a proxy
-writes it to its outbox at that moment and the outbox is shipped in order; after an outage it goes on where it stopped.
-So every look asks, per node, for ends later than the newest end seen, less a slack, and for calls whose proxy died
+writes it to its outbox at that moment and the outbox is shipped in order; after an outage it continues where it stopped.
+So every poll asks, per node, for ends later than the newest end seen, less a slack, and for calls whose proxy died
 (``no_response``: their end is unknown). Ids already seen are left out.
 """
 
@@ -20,7 +20,7 @@ from sidecar.review.filters import CALL_COLUMNS, Filters, conditions
 from sidecar.review.read import fetch
 
 _IDS_AT_ONCE: Final = 100
-"""Ids travel in the address of the query, which servers hold to a few kilobytes."""
+"""Ids are sent in the URL of the query, which servers limit to a few kilobytes."""
 
 _LOOKBACK: Final = timedelta(seconds=FOLLOW_LOOKBACK_S)
 _SLACK: Final = timedelta(seconds=FOLLOW_SLACK_S)
@@ -42,7 +42,7 @@ class _Newest:
 
 
 class Follow:
-    """A position in the stream of calls that fit ``filters``. Calls longer than ``FOLLOW_LOOKBACK_S`` are missed."""
+    """A position in the stream of calls that match ``filters``. Calls longer than ``FOLLOW_LOOKBACK_S`` are missed."""
 
     def __init__(self, filters: Filters) -> None:
         self._filters = filters
@@ -102,7 +102,7 @@ class Follow:
                 self._newest[end.node] = max(end.end, self._newest.get(end.node, end.end))
 
     def _forget(self, now: datetime) -> None:
-        """Drop the ids that no look can bring again."""
+        """Drop the ids that no later poll can return."""
         for call_id, end in list(self._seen.items()):
             oldest = self._newest[end.node] - 2 * _SLACK if end.is_known else now - _LOOKBACK - _SLACK
             if (end.end if end.is_known else end.ts) < oldest:

@@ -1,4 +1,4 @@
-"""``sidecar kinds``: what can be detected, and the page of each kind: what is found, what is not, how sure that is."""
+"""``sidecar kinds``: lists what can be detected, and prints for a kind what is found, what is not, and how surely."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List all kinds, or print the pages of those that ``NAME`` names; returns the exit code, 2 where it names none."""
+    """List all kinds, or print the pages of those that match ``NAME``; returns the exit code, 2 when none does."""
     kinds = _kinds()
     if not args.name:
         for kind, detectors in kinds.items():
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     wanted = [kind for kind in kinds if kind == args.name or kind.startswith(f"{args.name}.") or fnmatchcase(kind, args.name)]
     if not wanted:
-        sys.stderr.write(f"sidecar kinds: there is no kind {args.name!r}; 'sidecar kinds' names them all\n")
+        sys.stderr.write(f"sidecar kinds: there is no kind {args.name!r}; 'sidecar kinds' lists them all\n")
         return 2
     sys.stdout.write("\n".join(page(kind, kinds[kind]) for kind in wanted))
     return 0
@@ -43,11 +43,11 @@ def _page(kind: str, detectors: Sequence[Detector]) -> Iterator[str]:
     for each in detectors:
         yield f"  found         {each.about} (confidence up to {each.confidence:g})"
     if kind in IDS:
-        yield f"  form          {IDS[kind].form} (# a digit, @ a letter, {{ymd}} a day of birth)"
+        yield f"  form          {IDS[kind].form} (# a digit, @ a letter, {{ymd}} a date of birth)"
     if all(each.is_ahead for each in detectors):
-        yield "  needs         a word that says so, at most 60 bytes before the value, in the text or as its key"
+        yield "  needs         a word that names it, at most 60 bytes before the value, in the text or as its key"
     if any(each.doubt for each in detectors):
-        yield "  not found     what looks as documentation writes it (examples, alphabets), but by the strict profile"
+        yield "  not found     values that look like documentation (examples, alphabets), except with the strict profile"
     if kind.startswith("secrets."):
         yield "  never found   placeholders: xxxxx, <token>, your-key-here"
     shown = min(each.shown for each in detectors)
@@ -64,7 +64,7 @@ def _kinds() -> Mapping[str, list[Detector]]:
 
 
 def _asked(detectors: Sequence[Detector]) -> float:
-    """What a rule that acts should ask for: 0.9, or what the kind can reach."""
+    """The confidence that an acting rule should require: 0.9, or the highest that the kind can reach."""
     return min(0.9, *(each.confidence for each in detectors))
 
 

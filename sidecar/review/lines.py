@@ -15,16 +15,16 @@ from sidecar.review.wording import call_name, duration
 _COLOURS: Final = {"block": "31", "redact": "33", "tokenize": "33", "alert": "36", "log": "2", "head": "2", "failed": "35"}
 _HEAD: Final = ("time", "server", "call", "status", "verdict", "took", "rule")
 _WIDTHS: Final = {"time": 8, "server": 9, "status": 14, "verdict": 8, "took": 9}
-"""Of those that do not share what the terminal has left."""
+"""The columns of fixed width; the others share the rest of the line."""
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colour helps there: a terminal, and nobody said otherwise (https://no-color.org)."""
+    """Whether to use colour: it is a terminal, and NO_COLOR is not set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class JsonLines:
-    """Calls for programs: one object a line, times in ISO 8601 and UTC, everything but ASCII escaped."""
+    """Calls for programs: one object per line, times in ISO 8601 and UTC, everything but ASCII escaped."""
 
     def of(self, rows: list[ReadCall]) -> Iterator[str]:
         """One line for each call."""
@@ -35,7 +35,7 @@ class JsonLines:
 
 
 class CallTable:
-    """Calls for people: columns that fit ``width`` characters, times in this machine's zone, the head shown once."""
+    """Calls for people: columns that fit ``width`` characters, times in the local time zone, the header shown once."""
 
     def __init__(self, width: int, is_coloured: bool) -> None:
         rest = max(24, width - sum(_WIDTHS.values()) - len(_HEAD) + 1)

@@ -1,9 +1,9 @@
-"""Keeps web pages of others away from the review page, before Streamlit sees them.
+"""Refuses requests that other web pages send to the review page, before Streamlit sees them.
 
 A browser sends any page's requests to a loopback address too. Two checks stop that, as MCP listeners do them (DNS
 rebinding: https://owasp.org/www-community/attacks/DNS_Rebinding): the ``Host`` must be an address or one of our names,
 since a name that an attacker points here is neither; and an ``Origin``, where a browser sends one, must be the page's
-own. Streamlit has checks of its own, but they trust every port of this machine and ask a public service for its outer
+own. Streamlit has checks of its own, but they trust every port of this machine and ask a public service for its public
 address.
 """
 
@@ -19,9 +19,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class OwnOrigin:
-    """An ASGI middleware that refuses (403) what another web page, or another name, sends here.
+    """An ASGI middleware that refuses (403) requests from other web pages and under other host names.
 
-    ``base`` is the page's public address (``settings.link_base``), ``names`` further host names it is called by.
+    ``base`` is the page's public address (``settings.link_base``), ``names`` are further host names of the page.
     """
 
     def __init__(self, app: Application, base: str, names: tuple[str, ...] = ()) -> None:
@@ -31,7 +31,7 @@ class OwnOrigin:
         self._names = {"localhost", (parts.hostname or "").lower(), *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is ours; everything else ends here."""
+        """Pass on what is allowed; refuse the rest."""
         if scope["type"] not in ("http", "websocket") or self.is_own(scope["headers"]):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -44,7 +44,7 @@ class OwnOrigin:
             await send({"type": "http.response.body", "body": text})
 
     def is_own(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Whether a request with these headers comes from the page itself, or from no page at all."""
+        """Whether a request with these headers comes from the page itself, or not from a web page at all."""
         hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
         origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
         if len(hosts) != 1 or len(origins) > 1 or not self._is_our_name(hosts[0]):

@@ -1,4 +1,4 @@
-"""One query in, dataclasses out: the only place of ``review`` that talks to a ClickHouse client."""
+"""Runs one query and returns dataclasses: the only part of ``review`` that uses a ClickHouse client."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def fetch[Row](
 
 
 def quiet_clients() -> None:
-    """Let clients not log what a ``StoreError`` says already; their own words hold whole queries with their values."""
+    """Keep clients from logging what a ``StoreError`` already says; their messages hold whole queries with their values."""
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

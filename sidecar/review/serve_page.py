@@ -1,4 +1,4 @@
-"""``sidecar review``: runs Streamlit, serving the pages of ``dashboards/review`` and nothing else."""
+"""``sidecar review``: runs Streamlit, which serves the pages of ``dashboards/review`` and nothing else."""
 
 import contextlib
 import os
@@ -50,16 +50,16 @@ _THEME: Final = {
 
 
 def run(settings: Settings) -> int:
-    """Serve the page at ``settings.page`` until SIGINT, then 0, or SIGTERM, which ends the process.
+    """Serve the page at ``settings.page`` until SIGINT (returns 0) or SIGTERM (ends the process).
 
     Raises:
-        SettingsError: another program has the port, or the address is not this machine's.
+        SettingsError: another program uses the port, or the address is not one of this machine.
     """
     host, port = page_address(settings)
     _claim(settings, host, port)
     os.environ[CONFIG_VARIABLE] = os.path.abspath(settings.file)
     quiet_clients()
-    # Streamlit takes most of a second to import, which a mistake in the settings need not wait for.
+    # Streamlit takes most of a second to import; mistakes in the settings are reported before that.
     from click import Abort
     from streamlit.web import cli
 
@@ -70,7 +70,7 @@ def run(settings: Settings) -> int:
 
 
 def arguments(settings: Settings) -> list[str]:
-    """Streamlit's command line for the page. Options stand in it, so that no configuration file can undo them."""
+    """Streamlit's command line for the page. Options are given there, so that no configuration file can override them."""
     host, port = page_address(settings)
     public = urlsplit(settings.link_base)
     options = _OPTIONS | {f"theme.{name}": value for name, value in _THEME.items()}
@@ -87,7 +87,7 @@ def page_address(settings: Settings) -> tuple[str, int]:
 
 
 def _claim(settings: Settings, host: str, port: int) -> None:
-    """Find out now, in our words, what Streamlit would find out later in its own."""
+    """Check now, with a clear message, what Streamlit would only find later."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -96,5 +96,5 @@ def _claim(settings: Settings, host: str, port: int) -> None:
         except OSError as error:
             raise SettingsError(
                 f"{settings.file}: error[page]: the page cannot listen at {settings.page}: {error.strerror}; "
-                "stop the program that has this port, or set 'page:' to another address"
+                "stop the program that uses this port, or set 'page:' to another address"
             ) from None

@@ -1,4 +1,4 @@
-"""``sidecar calls``: what happens, in the terminal, once or as it happens."""
+"""``sidecar calls``: lists recent calls in the terminal, and with ``--follow`` new ones as they end."""
 
 import argparse
 import os
@@ -26,20 +26,20 @@ from sidecar.settings import Settings
 
 _POLL_S: Final = 0.5
 _RETRY_S: Final = 2.0
-"""How long to wait before the store is asked again: for new calls, and where it did not answer. It has no way to call us."""
+"""How long to wait before the next query: for new calls, and after the store did not answer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sidecar calls``."""
-    parser.add_argument("-f", "--follow", action="store_true", help="go on showing calls as they end")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep showing calls as they end")
     parser.add_argument("--server", default="", help="only calls to this server")
-    parser.add_argument("--tool", default="", help="only calls of this tool, prompt or resource")
+    parser.add_argument("--tool", default="", help="only calls to this tool, prompt or resource")
     parser.add_argument(
         "--verdict",
         default="",
         choices=("", *VERDICTS),
         metavar="VERDICT",
-        help=f"only calls judged so: {', '.join(VERDICTS)}",
+        help=f"only calls with this verdict: {', '.join(VERDICTS)}",
     )
     parser.add_argument(
         "--since",
@@ -47,15 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how far back: 15m, 2h, 7d, or a time in UTC such as 2026-11-22T14:00 (default: 24h)",
     )
     parser.add_argument(
-        "--limit", type=int, default=50, help=f"how many calls at most, {LIST_ROWS_MAX} at the utmost (default: 50)"
+        "--limit", type=int, default=50, help=f"show at most this many calls, up to {LIST_ROWS_MAX} (default: 50)"
     )
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object a line"
+        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object per line"
     )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Show calls on standard output; 0, or 2 when the options or the record do not allow it.
+    """Show calls on standard output; returns 0, or 2 when an option is not valid.
 
     Raises:
         SettingsError: the record's password cannot be read.
@@ -65,10 +65,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         since = parse_since(args.since, now)
     except ValueError as error:
-        _tell(f"sidecar calls: --since: {error}")
+        _write_error(f"sidecar calls: --since: {error}")
         return 2
     if not 1 <= args.limit <= LIST_ROWS_MAX:
-        _tell(f"sidecar calls: --limit: {args.limit} is not between 1 and {LIST_ROWS_MAX}; write --limit 100")
+        _write_error(f"sidecar calls: --limit: {args.limit} is not between 1 and {LIST_ROWS_MAX}; write --limit 100")
         return 2
     filters = Filters(since=since, server=args.server, tool=args.tool, verdict=args.verdict, limit=args.limit)
     quiet_clients()
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:
-        # Whoever read us has enough (`| head`); what Python still wants to flush at its end goes nowhere.
+        # The reader of our output has ended (`| head`); what Python flushes when it exits goes to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
@@ -91,7 +91,7 @@ def _once(client: Client, filters: Filters, lines: Lines, since: str) -> int:
     found = calls(client, filters)
     _show(lines, found[::-1])
     if not found:
-        _tell(f"no calls since {since} that fit; look further back with --since, or send a call through the sidecar")
+        _write_error(f"no matching calls since {since}; look further back with --since, or send a call through the sidecar")
     return 0
 
 
@@ -110,23 +110,23 @@ def _follow(client: Client, filters: Filters, lines: Lines) -> int:
                 found = follow.poll(client, datetime.now(UTC))
             except StoreError as error:
                 if not was_down:
-                    _tell(f"{error}; trying again")
+                    _write_error(f"{error}; trying again")
                 found, was_down = [], True
             else:
                 if was_down:
-                    _tell("the record is back")
+                    _write_error("the record answers again")
                 was_down = False
 
 
 @contextmanager
 def _ending() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C wait for the look at the record that is under way; a second one does not wait.
+    """Let Ctrl-C wait for the query that is running; a second one does not wait.
 
-    Raised in the midst of a client's work it can leave a lock taken, and the end of the program would wait for that for ever.
+    Raised in the middle of a client's work it can leave a lock held, and the program would never exit.
     """
     came: list[int] = []
     before = signal.getsignal(signal.SIGINT)
-    # Whoever started us in the background may have told us to ignore it.
+    # A program started in the background may have been told to ignore it.
     if before is not signal.default_int_handler:
         yield lambda: False
         return
@@ -148,7 +148,7 @@ def _show(lines: Lines, rows: list[ReadCall]) -> None:
     sys.stdout.flush()
 
 
-def _tell(text: str) -> None:
+def _write_error(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 

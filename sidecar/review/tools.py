@@ -1,4 +1,4 @@
-"""``sidecar tools``: what servers offer, which definitions wait for somebody to look at them, and approving them."""
+"""``sidecar tools``: lists what servers offer, shows how definitions changed, and approves them."""
 
 import argparse
 import getpass
@@ -26,21 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="", metavar="TOOL", help="the tool's or prompt's name")
     parser.add_argument("--kind", choices=("tool", "prompt"), default="tool", help="which of the two (default: tool)")
     parser.add_argument(
-        "--digest", default="", metavar="DIGEST", help="approve: only if this is still its definition (the head is enough)"
+        "--digest",
+        default="",
+        metavar="DIGEST",
+        help="approve: only if this is still its definition (its first characters are enough)",
     )
     parser.add_argument(
-        "--waiting", action="store_true", help="list: only what is new, changed or hides text; exit code 1 if any"
+        "--waiting", action="store_true", help="list: only what is new, changed or contains hidden text; exit code 1 if any"
     )
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object a line"
+        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object per line"
     )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """List the inventory, show one definition and its difference, or approve it; returns the exit code.
+    """List the inventory, show one definition and how it changed, or approve it; returns the exit code.
 
     Raises:
-        SettingsError: what is remembered cannot be read, or an approval cannot be written.
+        SettingsError: the inventory cannot be read, or an approval cannot be written.
     """
     inventory = _inventory(settings)
     if args.action == "list":
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     key = (args.server, args.kind, args.name)
     known = inventory.get(key)
     if known is None:
-        where = f"by a server {args.server!r}; 'sidecar tools' names them all"
+        where = f"by a server {args.server!r}; 'sidecar tools' lists them all"
         sys.stderr.write(f"sidecar tools: no {args.kind} {args.name!r} was listed {where}\n")
         return 2
     if args.action == "show":
@@ -61,11 +64,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _inventory(settings: Settings) -> Inventory:
-    """What the proxy has written last, with the approvals it has not taken up yet."""
+    """The inventory as the proxy last wrote it, with the approvals it has not applied yet."""
     try:
         inventory = read_inventory(settings.data_path)
     except ValueError as error:
-        raise SettingsError(f"{settings.file}: error[data]: {error}; a proxy that starts sets it aside") from None
+        raise SettingsError(f"{settings.file}: error[data]: {error}; the proxy moves it aside when it next starts") from None
     for _, approval in approvals(settings.data_path, inventory.approvals_read):
         if approval is not None:
             inventory.approve((approval.server, approval.kind, approval.name), approval.digest, approval.by, approval.at)
@@ -80,7 +83,7 @@ def _approve(settings: Settings, key: Key, known: InventoryEntry, head: str) -> 
         return 2
     (digest,) = found
     if digest in known.accepted:
-        sys.stdout.write("it is accepted already\n")
+        sys.stdout.write("it is already accepted\n")
         return 0
     try:
         append_approval(settings.data_path, Approval(*key, digest, getpass.getuser(), time.time()))
@@ -137,12 +140,12 @@ def _print_one(key: Key, known: InventoryEntry, form: str) -> None:
         sys.stdout.write(f"{name.ljust(width)}  {visible(text)}\n")
     if changes := known.changes():
         sys.stdout.write(
-            "\nhow it differs from what was accepted:\n" + "".join(f"  {visible_lines(each)}\n" for each in changes)
+            "\nchanges since the accepted definition:\n" + "".join(f"  {visible_lines(each)}\n" for each in changes)
         )
     if kept:
         sys.stdout.write(f"\n{pretty(json.dumps(json.loads(kept), ensure_ascii=False))[0]}\n")
     else:
-        sys.stdout.write("\nthe definition itself is not kept\n")
+        sys.stdout.write("\nthe definition itself is not stored\n")
 
 
 def _moment(at: float) -> str:

@@ -1,4 +1,4 @@
-"""Makes recorded text safe to look at: nothing in it can drive a terminal, hide, or reorder what is read."""
+"""Makes recorded text safe to display: nothing in it can control a terminal, hide, or reorder what is read."""
 
 import json
 import re
@@ -9,14 +9,14 @@ from sidecar.limits import JSON_DEPTH_MAX
 _INVISIBLE: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0") | {
     chr(code) for code in (*range(0xFE00, 0xFE0F), *range(0xE0100, 0xE01F0))
 }
-"""Letters and marks that count as printable and show nothing; the emoji selector U+FE0F is left alone."""
+"""Characters that count as printable but show nothing; the emoji selector U+FE0F is left out."""
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT: Final = "  "
 
 
 class _Visible(dict[int, str]):
-    """Fills itself while ``str.translate`` asks: a character stands for itself or for its escape."""
+    """Filled on demand by ``str.translate``: maps a character to itself or to its escape."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -29,12 +29,12 @@ _LINES: Final = _Visible({ord("\n"): "\n", ord("\t"): "\t"})
 
 
 def visible(text: str) -> str:
-    """``text`` on one line, every control, bidirectional or invisible character written as its escape (``\\u202e``)."""
+    """``text`` on one line, with every control, bidirectional or invisible character as its escape (``\\u202e``)."""
     return text if text.isascii() and text.isprintable() else text.translate(_LINE)
 
 
 def visible_lines(text: str) -> str:
-    """As ``visible``, but line ends and tabs stay what they are."""
+    """As ``visible``, but line ends and tabs are kept."""
     return text.replace("\r\n", "\n").translate(_LINES)
 
 
@@ -46,8 +46,8 @@ def escape(char: str) -> str:
 def pretty(text: str) -> tuple[str, bool]:
     """A payload for reading, and whether it is JSON.
 
-    JSON is broken into lines without being rewritten: numbers keep their digits, keys their order and repetitions,
-    strings their escapes. Anything else, and JSON deeper than ``JSON_DEPTH_MAX``, is given back as it stands.
+    JSON is split into lines without being rewritten: numbers keep their digits, keys their order and duplicates,
+    strings their escapes. Anything else, and JSON deeper than ``JSON_DEPTH_MAX``, is returned as it is.
     """
     try:
         json.loads(text)

@@ -1,4 +1,4 @@
-"""How the record's figures and short words are said to people, the same on the page and in the terminal."""
+"""Formats figures and words of the record for people, the same on the page and in the terminal."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,7 +16,7 @@ def severity_word(level: int) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """A stretch of time in the unit a person would take: ``850 µs``, ``4.2 ms``, ``58 ms``, ``3.4 s``, ``0:05:12``."""
+    """A duration in a readable unit: ``850 µs``, ``4.2 ms``, ``58 ms``, ``3.4 s``, ``0:05:12``."""
     if microseconds < 1_000:
         return f"{microseconds:.0f} µs"
     if microseconds < 1_000_000:
@@ -34,7 +34,7 @@ def size(count: int) -> str:
 
 
 def call_name(method: str, tool: str) -> str:
-    """What was asked for: the tool of a tool call, else the method and what it names."""
+    """What was called: the tool of a tool call, else the method and what it names."""
     if not tool:
         return method
     return tool if method == "tools/call" else f"{method} {tool}"

@@ -179,7 +179,7 @@ def test_a_missing_plugin_is_said_before_anything_is_written(grafana: FakeGrafan
     """Without the ClickHouse plugin the board would be empty; the message says how to install it."""
     grafana.plugins.clear()
     told = refused(grafana.url, grafana.token, settings)
-    assert "lacks the ClickHouse data source" in told
+    assert "does not have the ClickHouse data source plugin" in told
     assert "grafana cli plugins install grafana-clickhouse-datasource" in told
     assert grafana.writes == []
 
@@ -188,7 +188,7 @@ def test_an_unreachable_grafana_is_said(settings: Settings) -> None:
     """A wrong address or a stopped Grafana is one sentence."""
     url = f"http://127.0.0.1:{free_port()}"
     assert refused(url, "x", settings) == (
-        f"Grafana at {url} cannot be reached (ConnectionError); is it running, and is this its address?"
+        f"Grafana at {url} cannot be reached (ConnectionError); is it running, and is this its URL?"
     )
 
 
@@ -197,7 +197,7 @@ def test_an_unreachable_grafana_is_said(settings: Settings) -> None:
     [
         (403, "does not let these credentials do that (403: 'permission denied by a role')"),
         (500, "answers with status 500: 'permission denied by a role'"),
-        (200, "is not Grafana's API"),
+        (200, "is not from Grafana's API"),
     ],
 )
 def test_other_refusals_are_said(grafana: FakeGrafana, settings: Settings, status: int, told: str) -> None:
@@ -209,7 +209,7 @@ def test_other_refusals_are_said(grafana: FakeGrafana, settings: Settings, statu
 @pytest.mark.parametrize("url", ["grafana:3000", "ftp://grafana", "http://", "http://user:pass@grafana"])
 def test_a_wrong_address_says_what_to_write(url: str) -> None:
     """An address that cannot be one is refused with an example."""
-    with pytest.raises(SettingsError, match="is not the address of a Grafana; write for example"):
+    with pytest.raises(SettingsError, match="is not a Grafana URL; write for example"):
         Grafana(url, "x")
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sidecar.notify.alerts import Alerts, Route, alert_of, is_alerted, log_line
-from sidecar.notify.channels import Channel
+from sidecar.notify.queue import AlertQueue
+from sidecar.notify.senders.webhook import WebhookSender
 from tests.record.conftest import finding_row
 
 LINK = "http://127.0.0.1:8501"
@@ -76,13 +77,14 @@ def test_odd_rows_are_told_too() -> None:
 
 
 def test_routes_and_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Each alerted finding is one line in the log and goes to the channels whose least severity it reaches."""
-    channels = [Channel(name, "http://127.0.0.1:9", tmp_path / name, lambda _: None) for name in ("all", "grave")]
-    for channel in channels:
-        (tmp_path / channel.name).mkdir()
-    alerts = Alerts([Route(channels[0], "info"), Route(channels[1], "critical")], LINK)
+    """Each alerted finding is one line in the log and goes to the channels whose lowest severity it reaches."""
+    names = ("all", "critical")
+    queues = [AlertQueue(name, WebhookSender("http://127.0.0.1:9"), tmp_path / name, lambda _: None) for name in names]
+    for name in names:
+        (tmp_path / name).mkdir()
+    alerts = Alerts([Route(queues[0], "info"), Route(queues[1], "critical")], LINK)
     with caplog.at_level(logging.WARNING):
         count = alerts.offer([finding_row(1), finding_row(2, severity="critical"), finding_row(3, mode="monitor")])
     assert count == len(caplog.records) == 2
     assert len(list((tmp_path / "all").iterdir())) == 2
-    assert len(list((tmp_path / "grave").iterdir())) == 1
+    assert len(list((tmp_path / "critical").iterdir())) == 1

@@ -47,7 +47,7 @@ def test_a_broken_file_is_set_aside_and_said(tmp_path: Path, content: bytes) -> 
     with pytest.raises(ValueError, match="cannot be used"):
         read_inventory(tmp_path)
     inventory, fault = open_inventory(tmp_path)
-    assert "tools.json cannot be used" in fault and "learnt anew" in fault
+    assert "tools.json cannot be used" in fault and "recorded anew" in fault
     assert list(inventory) == []
     assert (tmp_path / "tools.broken").read_bytes() == content
     assert open_inventory(tmp_path)[1] == ""

@@ -116,7 +116,7 @@ def test_full_is_said_and_passes(tmp_path: Path) -> None:
     with Outbox(tmp_path, "writer", segment_bytes=4096, bytes_max=3 * 4096) as outbox:
         for _ in range(3 * (4096 // room_for(500))):
             outbox.put(b"x" * 500)
-        with pytest.raises(OutboxFull, match=r"is full: .* bytes wait to be shipped; see that the collector runs"):
+        with pytest.raises(OutboxFull, match=r"is full: .* bytes wait to be shipped; check that the collector runs"):
             outbox.put(b"x" * 500)
         assert payloads(outbox.directory) == [b"x" * 500] * 3 * (4096 // room_for(500))
         segment_file(outbox.directory, 1).unlink()
@@ -161,12 +161,12 @@ def test_owner_alive_and_closed(tmp_path: Path) -> None:
 
 def test_an_instance_is_used_once(tmp_path: Path) -> None:
     """Two starts never write into the same directory, and an unusable folder is said in one sentence."""
-    with Outbox(tmp_path, "writer"), pytest.raises(StoreError, match="cannot be made: File exists; free its disk"):
+    with Outbox(tmp_path, "writer"), pytest.raises(StoreError, match="cannot be created: File exists; free disk space"):
         Outbox(tmp_path, "writer")
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot be created"):
         Outbox(tmp_path / "file", "writer")
-    with pytest.raises(StoreError, match=r"cannot be made.*is full"):
+    with pytest.raises(StoreError, match=r"cannot be created.*is full"):
         Outbox(tmp_path, "small", segment_bytes=4096, bytes_max=1)
     assert not (tmp_path / "small").exists()
 
@@ -289,5 +289,5 @@ outbox.put(b"after")
 outbox.close()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
-    assert "has no room: File too large; free its disk" in done.stdout
+    assert "has no room: File too large; free disk space" in done.stdout
     assert payloads(tmp_path / "writer") == [b"before", b"after"]

@@ -302,7 +302,7 @@ def test_reader_without_a_collector(tmp_path: Path) -> None:
 def test_reader_of_another_folder(embedded: Collector, tmp_path: Path) -> None:
     """Two installations on one port are told apart by their tokens."""
     settings = settings_in(tmp_path, reader=embedded.settings.reader)
-    with pytest.raises(StoreError, match="belongs to another data folder"):
+    with pytest.raises(StoreError, match="uses another data folder"):
         reader(settings)
 
 

@@ -67,7 +67,7 @@ def test_a_store_that_may_not_be_written(embedded: Collector, tmp_path: Path) ->
 
 def test_unreachable_stores(tmp_path: Path) -> None:
     """Nobody listening, an unknown name and something that is not ClickHouse are told apart, each with what to do."""
-    with pytest.raises(StoreError, match=r"cannot be used: nothing listens there; start it, or mend 'store:'"):
+    with pytest.raises(StoreError, match=r"cannot be used: nothing listens there; start it, or fix 'store:'"):
         open_store(at(tmp_path, free_port()))
     with pytest.raises(StoreError, match=r"cannot be used: its host name is not known; start it"):
         open_store(at(tmp_path, 8123, host="no-such-host.invalid"))
@@ -86,7 +86,7 @@ def test_unreachable_stores(tmp_path: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as page:
         thread = threading.Thread(target=page.serve_forever)
         thread.start()
-        with pytest.raises(StoreError, match="does not answer like ClickHouse"):
+        with pytest.raises(StoreError, match="its response is not from ClickHouse"):
             open_store(at(tmp_path, page.server_port))
         page.shutdown()
         thread.join()
@@ -116,7 +116,7 @@ def test_two_collectors_on_one_folder(embedded: Collector) -> None:
     folder = Path(embedded.settings.file).parent
     for same in (embedded.settings, settings_in(folder, name="second.yaml")):
         assert refusal(same) == (
-            f"another collector (process {embedded.process.pid}) works on the data folder {folder / 'data'}; "
+            f"another collector (process {embedded.process.pid}) uses the data folder {folder / 'data'}; "
             "stop it, or set 'data:' to another folder"
         )
 
@@ -140,7 +140,7 @@ def test_an_engine_that_is_open_elsewhere(tmp_path: Path) -> None:
 def test_an_unusable_data_folder(tmp_path: Path) -> None:
     """A folder that cannot hold the embedded store is said, with what to change."""
     settings = settings_in(tmp_path, data=str(tmp_path / "odd{name}"))
-    assert "it takes '{' in a path for a pattern; set 'data:' to a folder without it" in refusal(settings)
+    assert "it reads '{' in a path as a pattern; set 'data:' to a folder without it" in refusal(settings)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "chdb").write_text("not a folder")
     assert f"the embedded store in {tmp_path / 'data' / 'chdb'} cannot be written" in refusal(settings_in(tmp_path))

@@ -29,4 +29,4 @@ def test_a_pattern_names_several_and_an_unknown_name_is_told(capsys: pytest.Capt
     assert main(["kinds", "secrets.github-*"]) == 0
     assert capsys.readouterr().out.startswith("secrets.github-")
     assert main(["kinds", "secrets.nothing"]) == 2
-    assert "'sidecar kinds' names them all" in capsys.readouterr().err
+    assert "'sidecar kinds' lists them all" in capsys.readouterr().err

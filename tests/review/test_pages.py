@@ -90,7 +90,7 @@ def test_a_link_to_a_session_narrows_the_page(open_page: Open, record: Record, n
 def test_a_filter_without_result_says_what_to_do(open_page: Open, record: Record) -> None:
     """An empty list names the way out, and where clients connect."""
     page = open_page(record.settings.file, "calls", tool="no_such_tool")
-    assert "Choose a longer time or fewer filters" in page.info[0].value
+    assert "Choose a longer time range or fewer filters" in page.info[0].value
     assert "crm: http://127.0.0.1:9001" in texts(page)
 
 

@@ -52,7 +52,7 @@ def test_an_occupied_port_is_one_clear_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         f"{settings.file}: error[page]: the page cannot listen at {settings.page}: Address already in use; "
-        "stop the program that has this port, or set 'page:' to another address\n"
+        "stop the program that uses this port, or set 'page:' to another address\n"
     )
 
 

@@ -53,7 +53,7 @@ def test_one_tool_is_shown_with_how_it_changed(config: list[str], capsys: pytest
     assert '$.description: "Send" → "Send <U+202E>to all"' in out
     assert '"description": "Send \\u202eto all"' in out and "\u202e" not in out
     assert main(["tools", "show", "mail", "hello", "--kind", "prompt", *config]) == 0
-    assert "is not kept" in capsys.readouterr().out
+    assert "is not stored" in capsys.readouterr().out
     assert main(["tools", "show", "mail", "send", "--format", "json", *config]) == 0
     shown: Any = json.loads(capsys.readouterr().out)
     assert shown["definition"]["name"] == "send" and len(shown["diff"]) == 1
@@ -68,7 +68,7 @@ def test_approving_takes_exactly_one_definition(config: list[str], tmp_path: Pat
     assert main(["tools", "approve", "mail", "send", "--digest", digest[:8], *config]) == 0
     assert capsys.readouterr().out == f"approved tool send of mail as {digest[:12]}\n"
     assert main(["tools", "approve", "mail", "send", *config]) == 0
-    assert "accepted already" in capsys.readouterr().out
+    assert "already accepted" in capsys.readouterr().out
     ((_, approval),) = approvals(tmp_path / "data", 0)
     assert approval is not None and (approval.server, approval.name, approval.digest) == ("mail", "send", digest)
     assert main(["tools", "--waiting", *config]) == 1

@@ -1,4 +1,4 @@
-"""One call in full: what was asked and answered as recorded, and why it was judged as it was."""
+"""One call in full: request and response as recorded, and why the verdict was what it was."""
 
 from uuid import UUID
 
@@ -30,7 +30,7 @@ _FINDING_COLUMNS = (
     Column("Title", "wrap"),
     Column("Kind", width="8.5rem"),
     Column("Where", "wrap"),
-    Column("Masked", width="8rem", help="The value is recorded nowhere; this is its masked form, and how often it stands here"),
+    Column("Masked", width="8rem", help="The value is recorded nowhere; this is its masked form, and how often it occurs here"),
     Column("Fingerprint", width="6rem", help="The same value has the same fingerprint in every call"),
     Column("Sure", "number", width="4rem"),
 )
@@ -46,7 +46,7 @@ _ALERT_COLUMNS = (
 
 
 def _facts(facts: list[tuple[str, str]], width: int = 4) -> None:
-    """Pairs of our word and recorded text, ``width`` side by side."""
+    """Pairs of label and recorded text, ``width`` side by side."""
     for at in range(0, len(facts), width):
         for column, (label, value) in zip(st.columns(width), facts[at : at + width], strict=False):
             with column.container(gap=None):
@@ -64,7 +64,7 @@ def _verdict(call: calls.ReadCall) -> None:
             if call.error_code:
                 st.text(f"code {call.error_code}")
         if call.error_message:
-            st.caption("What the client was told")
+            st.caption("What the client received")
             parts.plain(visible_lines(call.error_message))
 
 
@@ -83,9 +83,9 @@ def _details(call: calls.ReadCall) -> list[tuple[str, str]]:
         ("Server", call.server),
         ("Method", call.method),
         ("Tool", call.tool),
-        ("Asked by", "the server" if call.direction == "response" else "the client"),
+        ("Requested by", "the server" if call.direction == "response" else "the client"),
         ("User", call.user or "not verified"),
-        ("Client, as it calls itself", f"{call.client} {call.client_version}"),
+        ("Client, as it names itself", f"{call.client} {call.client_version}"),
         ("Address", call.client_address),
         ("Session", f"{call.session} (by {call.session_kind})" if call.session else ""),
         ("Time", call.ts.astimezone(parts.zone()).strftime("%Y-%m-%d %H:%M:%S.%f %Z")),
@@ -95,22 +95,22 @@ def _details(call: calls.ReadCall) -> list[tuple[str, str]]:
         ("HTTP status", str(call.http_status or "")),
         ("Kind of result", call.result_type),
         ("Ended by", call.ended.replace("_", " ")),
-        ("Odd about it", ", ".join(call.anomalies)),
-        ("Head of the answer after", duration(call.headers_us) if call.headers_us else ""),
+        ("Anomalies", ", ".join(call.anomalies)),
+        ("Response headers after", duration(call.headers_us) if call.headers_us else ""),
         ("First event after", duration(call.first_us) if call.first_us else ""),
         ("Decided in", duration(call.decision_us) if call.decision_us else ""),
         ("Other messages on its stream", str(call.events)),
         ("Trace", call.trace_id),
         ("Scanned", size(call.bytes_scanned) + (f" and {size(call.bytes_unwrapped)} decoded" if call.bytes_unwrapped else "")),
-        ("Detectors that looked", f"{call.detectors} (version {call.detectors_version})" if call.detectors else "none"),
-        ("Rules asked", f"{len(call.rules)}: {', '.join(call.rules)}" if call.rules else "none"),
+        ("Detectors run", f"{call.detectors} (version {call.detectors_version})" if call.detectors else "none"),
+        ("Rules evaluated", f"{len(call.rules)}: {', '.join(call.rules)}" if call.rules else "none"),
     ]
 
 
 def _payload(title: str, text: str, size_bytes: int) -> None:
     st.subheader(title, anchor=False)
     if not text:
-        kept = f"{size(size_bytes)}; the text is not kept for this server, or for calls that ended like this."
+        kept = f"{size(size_bytes)}; the text is not recorded for this server, or for calls that ended like this."
         st.caption(kept if size_bytes else "Nothing was recorded.")
         return
     shown, is_json = pretty(text)
@@ -120,10 +120,10 @@ def _payload(title: str, text: str, size_bytes: int) -> None:
 
 def _coverage(call: calls.ReadCall) -> None:
     if call.truncated:
-        st.caption("A payload was longer than the record keeps; its end is missing here. Its size is the true one.")
+        st.caption("A payload was longer than the record stores, so its end is missing here. The size shown is the full size.")
     if call.skipped:
         much = size(call.bytes_skipped) if call.bytes_skipped else "A part"
-        st.warning(f"{much} of this call was not looked at.", icon=":material/visibility_off:")
+        st.warning(f"{much} of this call was not scanned.", icon=":material/visibility_off:")
         parts.plain(visible(", ".join(call.skipped)))
 
 
@@ -140,12 +140,12 @@ def _findings(rows: list[findings.FindingRow]) -> None:
         return
     table(_FINDING_COLUMNS, [_finding(row) for row in rows], key="call-findings")
     if any(row.mode == "monitor" for row in rows):
-        st.caption("A rule in mode monitor only notes what it would have done.")
+        st.caption("A rule in monitor mode only records what it would have done.")
 
 
 def _alert(row: findings.AlertRow) -> Row:
-    told = (parts.clock(row.ts), row.state, row.channel, row.rule)
-    return Row((*told, str(row.attempts), f"{row.latency_ms} ms", row.error))
+    cells = (parts.clock(row.ts), row.state, row.channel, row.rule)
+    return Row((*cells, str(row.attempts), f"{row.latency_ms} ms", row.error))
 
 
 def _policies(full: calls.CallInFull) -> None:
@@ -187,7 +187,7 @@ def _show(full: calls.CallInFull) -> None:
 
 @st.fragment(run_every=parts.REFRESH_S)
 def _await(call_id: UUID) -> None:
-    """A call is recorded when it ends, and its alert may be quicker: what is known already, until the rest is there."""
+    """A call is recorded when it ends, and its alert may be earlier: show what is known until the call is recorded."""
     try:
         is_there = calls.call(parts.client(), call_id) is not None
         known = findings.findings_of(parts.client(), call_id)
@@ -195,7 +195,7 @@ def _await(call_id: UUID) -> None:
         return
     if is_there:
         st.rerun()
-    why = "it is still under way, or older than the record. This page looks again by itself."
+    why = "it is still running, or older than the record. This page checks again by itself."
     st.info(f"This call is not in the record: {why}", icon=":material/hourglass_top:")
     if known:
         _findings(known)

@@ -14,12 +14,12 @@ from sidecar.review.wording import VERDICTS, call_name, duration, severity_word
 _COLUMNS = (
     Column("Time", width="8.5rem"),
     Column("Verdict", "word", width="5.5rem"),
-    Column("Finding", "word", width="5.5rem", help="The gravest finding of the call"),
+    Column("Finding", "word", width="5.5rem", help="The most severe finding of the call"),
     Column("Call", "link"),
     Column("Server", width="8rem"),
     Column("Status", width="8.5rem"),
     Column("Rule", help="The rule that decided"),
-    Column("Who", help="The verified user, or else what the client calls itself"),
+    Column("Who", help="The verified user, or else the name that the client gives itself"),
     Column("Took", "number", width="5.5rem"),
 )
 
@@ -99,10 +99,10 @@ def _row(row: calls.ReadCall) -> Row:
 
 
 def _nothing() -> None:
-    st.info("No call fits. Choose a longer time or fewer filters, or send a call.", icon=":material/search_off:")
+    st.info("No call matches. Choose a longer time range or fewer filters, or send a call.", icon=":material/search_off:")
     st.caption("Clients reach the servers through the sidecar at these addresses:")
-    doors = "\n".join(f"{server.name}: http://{server.listen}" for server in parts.settings().servers if server.listen)
-    st.code(doors, language=None)
+    addresses = "\n".join(f"{server.name}: http://{server.listen}" for server in parts.settings().servers if server.listen)
+    st.code(addresses, language=None)
 
 
 @st.fragment(run_every=parts.REFRESH_S)

@@ -1,4 +1,4 @@
-"""What the rules found: which rules, how often, and each finding; a click opens its call."""
+"""Findings: which rules matched and how often, and each finding; a click opens its call."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ _RULE_COLUMNS = (
     Column("Rule", width="14rem"),
     Column("Title"),
     Column("Enforced", "number", width="6rem", help="The rule's action was taken"),
-    Column("Monitored", "number", width="6.5rem", help="The rule only noted what it would have done"),
+    Column("Monitored", "number", width="6.5rem", help="The rule only recorded what it would have done"),
     Column("Last", width="7rem"),
 )
 _COLUMNS = (
@@ -85,7 +85,9 @@ def _live(since: timedelta, chosen: dict[str, str]) -> None:
     except StoreError:
         return
     if not found:
-        st.info("No finding fits. Nothing matched a rule in this time, or a filter hides it.", icon=":material/search_off:")
+        st.info(
+            "No finding matches. Nothing matched a rule in this time range, or a filter hides it.", icon=":material/search_off:"
+        )
         return
     st.subheader("By rule", anchor=False)
     table(_RULE_COLUMNS, [_rule(row) for row in rules], key="rules")

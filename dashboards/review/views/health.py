@@ -1,4 +1,4 @@
-"""Whether the numbers can be trusted: is it recording, which policies are in force, what went wrong lately."""
+"""Health: is the sidecar recording, which policies are in force, what went wrong lately."""
 
 from datetime import datetime, timedelta
 
@@ -20,6 +20,8 @@ _WORDS = {
     "collector_stopped": "collector stopped",
     "rows_lost": "rows could not be stored",
     "store_unreachable": "store did not answer",
+    "process_died": "process died",
+    "thread_died": "alert thread died",
 }
 _COLUMNS = (
     Column("Time", width="8.5rem"),

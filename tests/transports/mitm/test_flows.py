@@ -112,14 +112,14 @@ def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: s
 
     async def scenario() -> None:
         async with listening(tmp_path) as (play, upstream, port):
-            real = play.pipeline.services.message_judge.judged
+            real = play.pipeline.services.message_judge.judge
 
             def judged(message: Any, raw: bytes, now: float) -> Any:
                 if message.direction == broken:
                     raise RuntimeError("unforeseen")
                 return real(message, raw, now)
 
-            play.pipeline.services.message_judge.judged = judged  # type: ignore[method-assign]
+            play.pipeline.services.message_judge.judge = judged  # type: ignore[method-assign]
             reader, writer = await ask(port)
             if broken == "response":
                 await asyncio.wait_for(upstream.arrived.wait(), 30)

@@ -6,13 +6,13 @@ import orjson
 import pytest
 
 from sidecar.notify.alerts import Alerts
-from sidecar.notify.watch import Watch
+from sidecar.notify.outbox_watcher import OutboxWatcher
 from sidecar.record.outbox import Outbox
 from sidecar.record.outbox_reader import OutboxReader, Position
 from tests.record.conftest import begin, end, finding_row
 
 
-class Heard(Alerts):
+class RecordedAlerts(Alerts):
     """Alerts that only remember what they were offered."""
 
     def __init__(self) -> None:
@@ -34,70 +34,73 @@ def finding(*numbers: int) -> bytes:
     return orjson.dumps({"phase": "rows", "rows": {"findings": [finding_row(number) for number in numbers]}})
 
 
-def look(watch: Watch) -> None:
+def look(watcher: OutboxWatcher) -> None:
     """Step until nothing is new."""
-    while watch.step():
+    while watcher.step():
         pass
 
 
-def test_it_hears_every_finding_once(tmp_path: Path) -> None:
-    """Findings of every record and segment are offered once, in order, also by the next watch."""
-    heard = Heard()
+def test_every_finding_is_offered_once(tmp_path: Path) -> None:
+    """Findings of every record and segment are offered once, in order, also by the next watcher."""
+    alerts = RecordedAlerts()
     with Outbox(tmp_path, "writer", segment_bytes=4096) as outbox:
-        watch = Watch(tmp_path, heard)
-        assert watch.read_to(outbox.directory) < Position()
+        watcher = OutboxWatcher(tmp_path, alerts)
+        assert watcher.read_to(outbox.directory) < Position()
         for number in range(1, 40):
             outbox.put(end(number))
             outbox.put(finding(number))
             if number % 7 == 0:
-                look(watch)
-                watch = Watch(tmp_path, heard)
-        look(watch)
-        assert heard.numbers == list(range(1, 40))
-        assert watch.read_to(outbox.directory).segment == OutboxReader(outbox.directory).segments()[-1]
+                look(watcher)
+                watcher = OutboxWatcher(tmp_path, alerts)
+        look(watcher)
+        assert alerts.numbers == list(range(1, 40))
+        # Not merely the last segment: the writer prepares the next one, still empty, in the background.
+        reader = OutboxReader(outbox.directory)
+        written = [number for number in reader.segments() if reader.holds_record(Position(number))]
+        assert watcher.read_to(outbox.directory).segment == written[-1]
 
 
 def test_a_crash_repeats_rather_than_loses(tmp_path: Path) -> None:
-    """While alerts cannot be taken over the place does not move; afterwards they are offered again."""
-    heard = Heard()
-    heard.is_broken = True
+    """While alerts cannot be accepted the position does not move; afterwards they are offered again."""
+    alerts = RecordedAlerts()
+    alerts.is_broken = True
     with Outbox(tmp_path, "writer") as outbox:
         outbox.put(finding(1))
-        watch = Watch(tmp_path, heard)
-        assert not watch.step()
-        assert watch.read_to(outbox.directory) < Position()
-        heard.is_broken = False
-        look(Watch(tmp_path, heard))
-    assert heard.numbers == [1]
+        watcher = OutboxWatcher(tmp_path, alerts)
+        assert not watcher.step()
+        assert watcher.read_to(outbox.directory) < Position()
+        alerts.is_broken = False
+        look(OutboxWatcher(tmp_path, alerts))
+    assert alerts.numbers == [1]
 
 
 @pytest.mark.parametrize("payload", [b"enforce", b'{"phase": "rows", "rows": {"findings": "enforce"}}', b'{"enforce": [1]}'])
 def test_garbage_stops_nothing(tmp_path: Path, payload: bytes) -> None:
-    """What is no record of ours is passed over."""
-    heard = Heard()
+    """What is not a record is skipped."""
+    alerts = RecordedAlerts()
     with Outbox(tmp_path, "writer") as outbox:
         outbox.put(payload)
         outbox.put(finding(1))
-        look(Watch(tmp_path, heard))
-    assert heard.numbers == [1]
+        look(OutboxWatcher(tmp_path, alerts))
+    assert alerts.numbers == [1]
 
 
 def test_directories_come_and_go(tmp_path: Path) -> None:
-    """New outboxes are heard of, removed ones forgotten, and a damaged place file means reading again."""
-    heard = Heard()
-    watch = Watch(tmp_path, heard)
+    """New outboxes are read, removed ones forgotten, and after a damaged position file a directory is read again."""
+    alerts = RecordedAlerts()
+    watcher = OutboxWatcher(tmp_path, alerts)
     first = Outbox(tmp_path, "first")
     first.put(finding(1))
-    look(watch)
+    look(watcher)
     first.close()
     second = Outbox(tmp_path, "second")
     second.put(finding(2))
     second.put(begin(3))
     os.rename(first.directory, tmp_path / ".gone")
-    look(watch)
-    assert heard.numbers == [1, 2]
-    assert watch.read_to(first.directory) < Position()
+    look(watcher)
+    assert alerts.numbers == [1, 2]
+    assert watcher.read_to(first.directory) < Position()
     (second.directory / "alerted").write_bytes(b"[")
-    look(Watch(tmp_path, heard))
-    assert heard.numbers == [1, 2, 2]
+    look(OutboxWatcher(tmp_path, alerts))
+    assert alerts.numbers == [1, 2, 2]
     second.close()
