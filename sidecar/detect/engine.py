@@ -10,26 +10,20 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect import blobs, injection, personal, secrets
+from sidecar.detect import blobs
 from sidecar.detect.budget import Budget, fair_shares
-from sidecar.detect.custom.registered import DETECTOR, Registered
+from sidecar.detect.custom.registered import Registered
 from sidecar.detect.custom.scan import NO_OWN, CustomKinds
 from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
+from sidecar.detect.families import DETECTORS, REGISTERED
 from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, KnownStretches, apart, is_known, known_by_family
 from sidecar.detect.kinds import Candidate, Detector, Surface
 from sidecar.detect.prefilters import PREFILTERS
-from sidecar.detect.secrets import contextual
 from sidecar.detect.split_values import joined_fields
 from sidecar.detect.text import Texts
 from sidecar.detect.views import View, view
 from sidecar.events import Scan, Span
 from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
-
-DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS, *injection.DETECTORS)
-"""The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
-
-KINDS: Final = frozenset(each.kind for each in (*DETECTORS, DETECTOR))
-"""All that an engine with these detectors can find; to name them, nothing has to be compiled."""
 
 _SURE: Final = 0.9
 """How sure a detector must be of a value that was put together from parts."""
@@ -62,7 +56,7 @@ class Engine:
 
         ``compiled`` is what ``databases.dump()`` of an engine with the same ``version`` gave on this machine.
         """
-        self._detectors = (*detectors, DETECTOR)
+        self._detectors = (*detectors, REGISTERED)
         self.kinds = frozenset(each.kind for each in self._detectors)
         self.version = version(detectors)
         self._registered = Registered(registered)
@@ -123,7 +117,7 @@ class Engine:
         if STOPPED in hits:
             left.cut("candidates", self.kinds, len(data) - hits[STOPPED][0])
         found = [
-            Found(start, end, self._last, DETECTOR.kind, DETECTOR.confidence) for start, end in self._registered.found(data)
+            Found(start, end, self._last, REGISTERED.kind, REGISTERED.confidence) for start, end in self._registered.found(data)
         ]
         ranks = sorted((rank for rank in hits if 0 <= rank < FIRST_GATE), key=lambda rank: len(hits[rank]))
         for index, rank in enumerate(ranks):

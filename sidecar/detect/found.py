@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.detect.custom.registered import DETECTOR
-from sidecar.detect.kinds import SIGNALS
+from sidecar.detect.kinds import REGISTERED_KIND, SIGNALS
 
 OWN_RANK: Final = -1
 """Stands for a rank with what own kinds of policies have found."""
@@ -91,7 +90,7 @@ def is_known(inner: Found, known: Mapping[str, KnownStretches]) -> bool:
     A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
     """
     mine = known.get(family(inner), NOTHING_KNOWN)
-    if inner.via and inner.kind != DETECTOR.kind:
+    if inner.via and inner.kind != REGISTERED_KIND:
         return mine.is_held(inner.start, inner.end, inner.kind)
     return mine.is_touched(inner.start, inner.end)
 

@@ -1,11 +1,12 @@
 """What one detector is: where to look, what exactly to take, and how sure that is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sidecar.detect.prefilter_groups import WORDS, PrefilterGroup
+from sidecar.events import Span
 
 _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
@@ -126,8 +127,16 @@ class Detector:
     glance: Callable[[bytes, int], bool] | None = None
 
 
+REGISTERED_KIND: Final = "secrets.registered"
+"""The kind of secrets that the settings name."""
+
 SIGNALS: Final = "injection."
 """Kinds of this prefix are no values to be kept secret but words to be noticed: they hide no value that stands in them."""
+
+
+def values(spans: Iterable[Span]) -> list[Span]:
+    """Those that hold a value, which is kept from people; the others are signals: words that people should see."""
+    return [span for span in spans if not span.kind.startswith(SIGNALS)]
 
 
 def is_filled_in(candidate: Candidate) -> bool:

@@ -1,25 +1,17 @@
 """The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
 
-import base64
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
-from sidecar.detect import personal, secrets
-from sidecar.detect.kinds import SIGNALS
-from sidecar.detect.secrets import contextual
-from sidecar.events import Leaf, Path, Span
+from sidecar.events import Leaf, Path
 from sidecar.limits import JSON_DEPTH_MAX, JSON_LEAVES_MAX
 
 _NUMBER_MIN: Final = 10**7
 """Eight digits: shorter numbers are none of the kinds, and most numbers are short."""
 _NUMBER_MAX: Final = 10**25
 """Longer numbers are none of the kinds either, and writing out a number of many digits takes quadratic time."""
-
-_SHOWN: Final[dict[str, int]] = {}
-for _each in (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS):
-    _SHOWN[_each.kind] = min(_each.shown, _SHOWN.get(_each.kind, _each.shown))
 
 
 class Texts:
@@ -240,23 +232,3 @@ def _number_texts(value: Any) -> tuple[str, ...]:
     if type(value) is int or (type(value) is float and value.is_integer()):
         return (str(int(value)),) if _NUMBER_MIN <= abs(value) < _NUMBER_MAX else ()
     return ()
-
-
-def values(spans: Iterable[Span]) -> list[Span]:
-    """Those that hold a value, which is kept from people; the others are signals: words that people should see."""
-    return [span for span in spans if not span.kind.startswith(SIGNALS)]
-
-
-def preview(span: Span) -> str:
-    """The value masked: the public prefix where its kind has one, its length, how it was read (``AKIA…(20) in base64``)."""
-    value = span.value
-    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})" + (f" in {span.via}" if span.via else "")
-
-
-def mark(span: Span) -> str:
-    """What stands in a message in place of the value: its kind in brackets; in place of bytes, that in base64."""
-    leaf, text = span.leaf, f"[{span.kind}]"
-    is_bytes = leaf.path[-1:] == ("blob",) or (leaf.path[-1:] == ("data",) and "content" in leaf.path[-3:])
-    # A client that expects base64 there would refuse all of the result.
-    is_whole = span.start == 0 and span.end == len(leaf.text) and "base64" in span.via
-    return base64.b64encode(text.encode()).decode() if is_bytes and is_whole else text

@@ -5,10 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from sidecar.detect.custom.registered import DETECTOR
-from sidecar.detect.engine import DETECTORS
-from sidecar.detect.kinds import Detector
-from sidecar.detect.personal import IDS
+from sidecar.detect import DETECTORS, IDS, REGISTERED, Detector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +55,7 @@ def _page(kind: str, detectors: Sequence[Detector]) -> Iterator[str]:
 
 def _kinds() -> Mapping[str, list[Detector]]:
     kinds: dict[str, list[Detector]] = {}
-    for each in sorted((*DETECTORS, DETECTOR), key=lambda detector: detector.kind):
+    for each in sorted((*DETECTORS, REGISTERED), key=lambda detector: detector.kind):
         kinds.setdefault(each.kind, []).append(each)
     return kinds
 

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import mask_value
+from sidecar.detect import DETECTORS, Engine, mark, walk
 from sidecar.detect.databases import FIRST_GATE
-from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.prefilter_groups import WORDS
 from sidecar.detect.prefilters import PREFILTERS
-from sidecar.detect.text import mark, walk
 from sidecar.events import Scan
 from tests.detect.disguises import DISGUISES
 from tests.detect.generate import REGISTERED, expand

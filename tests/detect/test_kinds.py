@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.detect.engine import DETECTORS
+from sidecar.detect import DETECTORS, mark, preview, walk
 from sidecar.detect.personal import IDS
 from sidecar.detect.secrets import config
-from sidecar.detect.text import mark, preview, walk
 from sidecar.document import Document
 from sidecar.events import Span
 from tests import compiled

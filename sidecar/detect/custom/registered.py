@@ -12,17 +12,9 @@ from urllib.parse import quote, quote_plus
 
 import hyperscan
 
-from sidecar.detect.kinds import Detector
 from sidecar.detect.scanner import Scanner
 from sidecar.limits import HITS_PER_DETECTOR_MAX
 
-DETECTOR: Final = Detector(
-    "secrets.registered",
-    "a value named under 'secrets' in the settings, also in base64, hex, URL, HTML and JSON forms",
-    gate="",
-    pattern="",
-    confidence=1.0,
-)
 _GATE_BYTES: Final = 64
 """Of a long value the beginning is searched for, and the rest compared where it was found."""
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import mask_value
+from sidecar.detect import DETECTORS, Engine, mark, walk
 from sidecar.detect.custom.exact import table_of
 from sidecar.detect.custom.keywords import words_parts
 from sidecar.detect.custom.regex_prefilter import gate_of_regex
 from sidecar.detect.custom.scan import NO_OWN, CustomKind, CustomKinds, regex_parts
-from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.text import mark, walk
 
 ENGINE = Engine([each for each in DETECTORS if each.kind == "pii.email"])
 
