@@ -1,4 +1,4 @@
-"""``sidecar exact build``: a column of a CSV file to a list of keyed hashes, in which detectors recognise its values.
+"""``sidecar exact build``: a column of a CSV file to a list of keyed hashes, by which detectors recognise its values.
 
 The file may have millions of rows: hashes are sorted a part at a time, and the parts merged.
 """
@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-from sidecar.detect.custom.exact_form import ValueForm, form
+from sidecar.detect.custom.exact_form import ValueForm, normalise
 from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest, key_id, key_of
 from sidecar.document import suggest
 from sidecar.errors import SettingsError, SidecarError
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if left_out := counts["unfit"]:
         sys.stdout.write(
             f"left out: {left_out:,}, with fewer than 4 letters, fewer than 6 letters and digits of a number or code, or more "
-            "than 16 words: they would be met by chance\n"
+            "than 16 words: they would match by chance\n"
         )
     return 0
 
@@ -88,7 +88,7 @@ def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple
             opened.write(b" " * HEADER_BYTES)
             count, heads = (_written(opened, hashed, sorter.entries()) for sorter in (values_sorted, heads_sorted))
             if not count:
-                raise ListError(f"{output}: error[no-values]: the column '{column}' holds no value that can be looked for")
+                raise ListError(f"{output}: error[no-values]: the column '{column}' has no value that can be matched")
             names = tuple(sorted(words)), tuple(sorted(codes))
             header = Header(column, count, heads, *names, is_digits, key_id(key), hashed.hexdigest())
             opened.seek(0)
@@ -102,7 +102,7 @@ def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple
 def _forms(values: Iterable[str], counts: Counter[str]) -> Iterator[ValueForm]:
     for value in values:
         counts["rows"] += 1
-        if made := form(value):
+        if made := normalise(value):
             yield made
         elif value.strip():
             counts["unfit"] += 1
@@ -153,7 +153,9 @@ class _Sorter:
 
 def _key(reference: str) -> bytes:
     if reference.partition(":")[0] not in ("env", "file"):
-        raise ListError("--key: error[key]: name where the key is, as env:NAME or file:PATH; a key on a command line is seen")
+        raise ListError(
+            "--key: error[key]: name where the key is, as env:NAME or file:PATH; a key on a command line can be seen by others"
+        )
     try:
         text = resolve_secret(reference).strip()
     except (SettingsError, UnicodeDecodeError):
@@ -173,7 +175,7 @@ def _opened(name: str) -> IO[str]:
             return open(sys.stdin.fileno(), encoding="utf-8-sig", newline="", closefd=False)
         return open(name, encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise ListError(f"{name}: error[csv]: cannot be read: {error.strerror}; mend the name") from None
+        raise ListError(f"{name}: error[csv]: cannot be read: {error.strerror}; correct the name") from None
 
 
 def _column(stream: IO[str], name: str, column: str, delimiter: str) -> Iterator[str]:
@@ -182,16 +184,18 @@ def _column(stream: IO[str], name: str, column: str, delimiter: str) -> Iterator
     try:
         rows = csv.reader(stream, delimiter="\t" if delimiter in ("\\t", "tab") else delimiter)
     except TypeError:
-        raise ListError(f"--delimiter: error[csv]: {delimiter[:10]!r} is not one sign; write one, such as ';' or tab") from None
+        raise ListError(
+            f"--delimiter: error[csv]: {delimiter[:10]!r} is not one character; write one, such as ';' or tab"
+        ) from None
     try:
         names = next(rows, [])
         if names.count(column) != 1:
             what = "several columns" if column in names else "no column"
-            said = f"the first line names {what} '{column}'; mend --column, or --delimiter{suggest(column, names)}"
+            said = f"the first line names {what} '{column}'; correct --column or --delimiter{suggest(column, names)}"
             raise ListError(f"{name}:1: error[column]: {said}")
         index = names.index(column)
         yield from (row[index] for row in rows if len(row) > index)
     except csv.Error as error:
-        raise ListError(f"{name}:{rows.line_num}: error[csv]: {error}; mend the file, or --delimiter") from None
+        raise ListError(f"{name}:{rows.line_num}: error[csv]: {error}; fix the file, or --delimiter") from None
     except UnicodeDecodeError:
         raise ListError(f"{name}:{rows.line_num + 1}: error[csv]: this is not UTF-8; save the file as UTF-8") from None

@@ -97,8 +97,8 @@ def test_what_is_wrong_with_a_list_is_told_with_its_remedy(folder: Path, monkeyp
     for bad, told in (
         (good[:-1], "it was cut or changed"),
         (good[:HEADER_BYTES] + b"\0" + good[HEADER_BYTES + 1 :], "it was cut or changed"),
-        (good.replace(b'"version": 1', b'"version": 7'), "is of version 7, this program reads 1; build it anew"),
-        (b"name\nGrace\n", "is no list made by 'sidecar exact build'"),
+        (good.replace(b'"version": 1', b'"version": 7'), "has version 7, this program reads 1; build it again"),
+        (b"name\nGrace\n", "is not a list made by 'sidecar exact build'"),
     ):
         file.write_bytes(bad)
         assert "error[damaged-list]" in refused(folder) and told in refused(folder)
@@ -135,7 +135,7 @@ def test_the_version_names_what_a_list_holds(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"column": "nme"}, "c.csv:1: error[column]: the first line names no column 'nme'; mend --column, or --delimiter; did"),
+        ({"column": "nme"}, "c.csv:1: error[column]: the first line names no column 'nme'; correct --column or --delimiter; did"),
         ({"key": KEY}, "--key: error[key]: name where the key is"),
         ({"key": "env:NO_SUCH_KEY"}, "env:NO_SUCH_KEY: error[key]: there is no such variable"),
         ({"key": "env:HOME_OF_A_SHORT_KEY"}, "error[weak-key]: the key has fewer than 16 characters"),

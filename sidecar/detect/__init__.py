@@ -50,3 +50,6 @@ if not TYPE_CHECKING:  # A type checker would take a module's ``__getattr__`` as
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
         return value
+
+    def __dir__() -> list[str]:
+        return sorted(_MODULES)

@@ -16,7 +16,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
 REGISTERED: Final = Detector(
     REGISTERED_KIND,
     "a value named under 'secrets' in the settings, also in base64, hex, URL, HTML and JSON forms",
-    gate="",
+    prefilter="",
     pattern="",
     confidence=1.0,
 )

@@ -10,7 +10,7 @@ from sidecar.limits import JOINED_FIELDS_MAX
 _PART: Final = re.compile(r"[!-~]{3,256}")
 
 
-def joined_fields(texts: Texts) -> View:
+def join_fields(texts: Texts) -> View:
     """Short fields without spaces that follow one another, keys apart, put together: the first ``JOINED_FIELDS_MAX`` of them.
 
     This is a guess at how a value was cut, so that what lies beyond is no gap.

@@ -111,19 +111,19 @@ def walk(payload: Any, *, root: Path = ()) -> Texts:
 class _Walker:
     """The first walk: strings only. Recursion is bounded by ``JSON_DEPTH_MAX``, and takes half the time of a stack."""
 
-    __slots__ = ("bytes_skipped", "left", "skipped", "texts")
+    __slots__ = ("bytes_skipped", "remaining", "skipped", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.left = JSON_LEAVES_MAX + 1
+        self.remaining = JSON_LEAVES_MAX + 1
         self.skipped: set[str] = set()
         self.bytes_skipped = 0
 
     def object(self, members: dict[str, Any], depth: int) -> None:
         add = self.texts.append
-        self.left -= len(members)
-        if self.left < 0 or depth > JSON_DEPTH_MAX:
-            members = dict(self._looked_at(list(members.items()), depth))
+        self.remaining -= len(members)
+        if self.remaining < 0 or depth > JSON_DEPTH_MAX:
+            members = dict(self._within_bounds(list(members.items()), depth))
         for key, value in members.items():
             add(key)
             kind = type(value)
@@ -138,9 +138,9 @@ class _Walker:
 
     def array(self, members: Sequence[Any], depth: int) -> None:
         add = self.texts.append
-        self.left -= len(members)
-        if self.left < 0 or depth > JSON_DEPTH_MAX:
-            members = self._looked_at(members, depth)
+        self.remaining -= len(members)
+        if self.remaining < 0 or depth > JSON_DEPTH_MAX:
+            members = self._within_bounds(members, depth)
         for value in members:
             kind = type(value)
             if kind is str:
@@ -152,15 +152,15 @@ class _Walker:
             elif (kind is int or kind is float) and (value >= _NUMBER_MIN or value <= -_NUMBER_MIN):
                 self.texts += _number_texts(value)
 
-    def _looked_at(self, members: Sequence[Any], depth: int) -> Sequence[Any]:
+    def _within_bounds(self, members: Sequence[Any], depth: int) -> Sequence[Any]:
         """The members within the bounds. Of the rest only the strings right here are counted: counting all is work."""
         count = 0
         if depth > JSON_DEPTH_MAX:
             self.skipped.add("depth")
-            self.left += len(members)
+            self.remaining += len(members)
         else:
             self.skipped.add("leaves")
-            count = max(0, self.left + len(members))
+            count = max(0, self.remaining + len(members))
         rest = (part for member in members[count:] for part in (member if isinstance(member, tuple) else (member,)))
         self.bytes_skipped += sum(len(part) for part in rest if isinstance(part, str))
         return members[:count]
@@ -169,21 +169,21 @@ class _Walker:
 class _Placer:
     """The second walk: the same texts in the same order and within the same bounds, with their paths."""
 
-    __slots__ = ("last", "leaves", "left", "wanted")
+    __slots__ = ("last", "leaves", "remaining", "wanted")
 
     def __init__(self, wanted: Collection[int]) -> None:
         self.wanted = wanted
         self.last = max(wanted, default=-1)
         self.leaves: dict[int, Leaf] = {}
-        self.left = JSON_LEAVES_MAX
+        self.remaining = JSON_LEAVES_MAX
 
     def place(self, container: Any, path: Path, depth: int, index: int) -> int:
         """Place the leaves of ``container``, of which the first has ``index``; returns the index after the last."""
         if depth > JSON_DEPTH_MAX:
             return index
         is_object = isinstance(container, dict)
-        members = islice(container.items() if is_object else enumerate(container), max(self.left, 0))
-        self.left -= len(container)
+        members = islice(container.items() if is_object else enumerate(container), max(self.remaining, 0))
+        self.remaining -= len(container)
         wanted, leaves = self.wanted, self.leaves
         for step, value in members:
             if is_object:

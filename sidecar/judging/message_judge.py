@@ -52,9 +52,9 @@ class MessageJudge:
         ``carry_over`` are of the notifications before this one, which it then joins.
         """
         began = time.perf_counter()
-        # Rules and own kinds of one version: another may come into force meanwhile.
+        # Rules and custom kinds of one version: another may come into force meanwhile.
         policies = self._policies.current
-        look = partial(self._engine.scan, own=policies.own)
+        look = partial(self._engine.scan, custom=policies.own)
         scan, standing = self._vault.looked_at(look, message)
         said = restored = None
         if standing and message.direction == "request":

@@ -72,7 +72,7 @@ def open_inventory(data: Path) -> tuple[Inventory, str]:
 
 def kept_text(inventory: Inventory) -> bytes:
     """The inventory as its file holds it. Names may hold half characters, which only escaped JSON can express."""
-    return json.dumps(inventory.kept(), separators=(",", ":")).encode()
+    return json.dumps(inventory.dump(), separators=(",", ":")).encode()
 
 
 def write_kept(data: Path, text: bytes) -> None:

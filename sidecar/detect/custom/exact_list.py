@@ -77,7 +77,7 @@ class Damaged(ValueError):
     """A file is no list, or not as it was written. The text says what it is instead."""
 
 
-def parsed(content: bytes) -> tuple[Header, bytes]:
+def parse_list(content: bytes) -> tuple[Header, bytes]:
     """Header and hashes of a file's content.
 
     Raises:
@@ -89,17 +89,17 @@ def parsed(content: bytes) -> tuple[Header, bytes]:
     except (ValueError, TypeError, KeyError):
         version = None
     if version is None:
-        raise Damaged("is no list made by 'sidecar exact build'; make it from the CSV file")
+        raise Damaged("is not a list made by 'sidecar exact build'; build it from the CSV file")
     if version != VERSION:
-        raise Damaged(f"is of version {version!r}, this program reads {VERSION}; build it anew from the CSV file")
+        raise Damaged(f"has version {version!r}, this program reads {VERSION}; build it again from the CSV file")
     body = content[HEADER_BYTES:]
     try:
         header = _header(said)
     except (KeyError, TypeError, ValueError):
-        raise Damaged("has a damaged head; build it anew from the CSV file") from None
+        raise Damaged("has a damaged head; build it again from the CSV file") from None
     is_whole = len(body) == header.count * DIGEST_BYTES + header.heads * HEAD_BYTES
     if not is_whole or not hmac.compare_digest(hashlib.sha256(body).hexdigest(), header.sha256):
-        raise Damaged("is damaged: it was cut or changed after it was written; build it anew, or copy it again")
+        raise Damaged("is damaged: it was cut or changed after it was written; build it again, or copy it again")
     return header, body
 
 

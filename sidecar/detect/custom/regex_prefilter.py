@@ -31,10 +31,10 @@ class _Foreign(Exception):
     """Something in a pattern that may mean another thing to Hyperscan."""
 
 
-def gate_of_regex(pattern: str) -> RegexPrefilter | None:
-    """A gate for an RE2 pattern whose ``^`` and ``$`` are edges of lines; nothing where none can be had.
+def build_regex_prefilter(pattern: str) -> RegexPrefilter | None:
+    """A prefilter for an RE2 pattern whose ``^`` and ``$`` are edges of lines; nothing where none can be had.
 
-    What the two read differently is written so that they agree, or so that the gate matches more.
+    What the two read differently is written so that they agree, or so that the prefilter matches more.
     Syntax: github.com/google/re2/wiki/Syntax; intel.github.io/hyperscan, "Pattern Support".
     """
     try:
@@ -44,8 +44,8 @@ def gate_of_regex(pattern: str) -> RegexPrefilter | None:
     return RegexPrefilter(expression, UNICODE | hyperscan.HS_FLAG_MULTILINE)
 
 
-def gate_of_word(word: str) -> RegexPrefilter:
-    """A gate for a word or several, in any case: its longest run of letters and digits.
+def build_word_prefilter(word: str) -> RegexPrefilter:
+    """A prefilter for a word or several, in any case: its longest run of letters and digits.
 
     ASCII letters are compared as bytes, which compiles a hundred times faster.
     """

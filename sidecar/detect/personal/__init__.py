@@ -4,6 +4,7 @@ from typing import Final
 
 from sidecar.detect.kinds import Detector
 from sidecar.detect.personal import contact, documents, money, phone, us_ssn
+from sidecar.detect.personal.documents import mrz_check_digit
 from sidecar.detect.personal.ids import Id
 from sidecar.detect.personal.ids_europe import EUROPE
 from sidecar.detect.personal.ids_world import WORLD
@@ -19,3 +20,5 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     *documents.DETECTORS,
     *(detector for each in IDS.values() for detector in each.detectors()),
 )
+
+__all__ = ["DETECTORS", "IDS", "Id", "mrz_check_digit"]

@@ -35,13 +35,13 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.us-ssn",
         "US social security number with dashes",
-        gate=NO_DIGIT + SSN,
+        prefilter=NO_DIGIT + SSN,
         pattern=before("0-9A-Za-z_.-") + f"({SSN})(?:[^0-9A-Za-z_]|$)",
         confidence=0.95,
         lead=32,
         tail=8,
         check=_is_dashed_ssn,
-        door=DIGITS,
+        group=DIGITS,
     ),
     beside(
         "pii.us-ssn",

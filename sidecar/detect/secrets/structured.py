@@ -60,7 +60,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.gcp-service-account",
         "private key in a Google service account's file, known by the key id before it",
-        gate=rf"{_SERVICE_ACCOUNT}{_KEY_HEADER}",
+        prefilter=rf"{_SERVICE_ACCOUNT}{_KEY_HEADER}",
         pattern=rf"{_SERVICE_ACCOUNT}({_KEY})",
         confidence=0.99,
         tail=_KEY_BYTES_MAX,
@@ -69,7 +69,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.private-key",
         "private key in PEM or OpenPGP armour, also encrypted or cut off; not a header without body, not a public key",
-        gate=_KEY_HEADER,
+        prefilter=_KEY_HEADER,
         pattern=f"({_KEY})",
         confidence=0.99,
         tail=_KEY_BYTES_MAX,
@@ -78,7 +78,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.jwt",
         "JSON Web Token, signed or encrypted; its header must name an algorithm",
-        gate=rf"eyJ{WORD}{{12,}}\.{WORD}{{8}}",
+        prefilter=rf"eyJ{WORD}{{12,}}\.{WORD}{{8}}",
         pattern=rf"(eyJ{WORD}{{12,}}(?:\.{WORD}*){{2,4}})",
         confidence=0.95,
         lead=4096,
@@ -88,7 +88,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.jwt",
         "the same once more in base64",
-        gate=rf"ZXlK{PATH}{{20}}",
+        prefilter=rf"ZXlK{PATH}{{20}}",
         pattern=rf"{BEFORE}(ZXlK[0-9A-Za-z+/_-]{{60,}}={{0,2}})",
         confidence=0.95,
         tail=_JWT_BYTES_MAX,
@@ -97,16 +97,16 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.discord-token",
         "token of a Discord bot",
-        gate=rf"[MNO]{WORD}{{23,27}}\.{WORD}{{6}}\.{WORD}{{27}}",
+        prefilter=rf"[MNO]{WORD}{{23,27}}\.{WORD}{{6}}\.{WORD}{{27}}",
         pattern=rf"{BEFORE}([MNO]{WORD}{{23,27}}\.{WORD}{{6}}\.{WORD}{{27,40}})",
         confidence=0.99,
         check=_is_discord_token,
-        door=BASE64_RUN,
+        group=BASE64_RUN,
     ),
     Detector(
         "secrets.azure-key",
         "account key of Azure storage, Cosmos DB, Service Bus or Event Hubs in a connection string",
-        gate=r"(?i)(?:Account|SharedAccess)Key=[0-9A-Za-z+/]{40}",
+        prefilter=r"(?i)(?:Account|SharedAccess)Key=[0-9A-Za-z+/]{40}",
         pattern=r"(?i)(?:Account|SharedAccess)Key=([0-9A-Za-z+/]{40,90}={1,2})",
         confidence=0.99,
         check=is_filled_in,
