@@ -135,7 +135,7 @@ def test_the_version_names_what_a_list_holds(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"column": "nme"}, "c.csv:1: error[column]: the first line names no column 'nme'; correct --column or --delimiter; did"),
+        ({"column": "nme"}, "c.csv:1: error[column]: the first line names no column 'nme'; correct --column or --delimiter; "),
         ({"key": KEY}, "--key: error[key]: name where the key is"),
         ({"key": "env:NO_SUCH_KEY"}, "env:NO_SUCH_KEY: error[key]: there is no such variable"),
         ({"key": "env:HOME_OF_A_SHORT_KEY"}, "error[weak-key]: the key has fewer than 16 characters"),

@@ -1,4 +1,4 @@
-"""Runs of an encoding's alphabet to the text they stand for: base64, base32, hex, with gzip, zlib and UTF-16 inside."""
+"""Decodes runs of an encoding's alphabet: base64, base32, hex, with gzip, zlib and UTF-16 inside."""
 
 import base64
 import binascii
@@ -35,7 +35,7 @@ _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 def find_bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, int]:
-    """The run of encoding ``name`` that a prefilter reported to end at ``end``, within ``data[low:high]``.
+    """The run of encoding ``name`` that a prefilter reported at ``end``, within ``data[low:high]``.
 
     Lines of equal length, and the shorter one after them, are one run (RFC 2045 §6.8).
     """
@@ -62,8 +62,8 @@ def find_bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[
 
 
 def decode(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes, int, bool]]:
-    """What ``run`` may stand for: how it was read (``base64>gzip``), the text, how many bytes were made for it, beyond those
-    of ``run``, and whether it was cut at ``bytes_max``."""
+    """What ``run`` may decode to: the encodings (``base64>gzip``), the text, how many bytes it grew to, and whether it was cut
+    at ``bytes_max``."""
     for raw in _raw(name, run):
         label, inside, is_cut = _inflate(name, raw, bytes_max)
         text = _as_text(inside)

@@ -1,6 +1,6 @@
-"""Letters written in another way to the letters they are: URL escapes, escapes of programs, entities, look-alikes.
+"""Decodes characters that are written in another way: URL escapes, escapes of programs, entities, look-alikes.
 
-Every function takes a stretch of UTF-8 and yields ``(start, end, letters)`` for each place that reads as something else.
+Every function takes a stretch of UTF-8 and yields ``(start, end, letters)`` for each place that decodes to something else.
 """
 
 # ruff: noqa: RUF001 - letters that look alike are what the table below is about

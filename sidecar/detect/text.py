@@ -1,4 +1,4 @@
-"""The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
+"""The texts in a parsed message: collected in one pass for the scan; paths are made only where something was found."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence

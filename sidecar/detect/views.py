@@ -1,4 +1,4 @@
-"""Views: what the encoded stretches of a text stand for, as a text of their own, with the way back to the original."""
+"""Views: the encoded stretches of a text, decoded to a text of its own that can be traced back to the original."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -171,7 +171,7 @@ def _decode_escapes(name: str, surface: Surface, ends: Iterable[int], budget: Bu
 
 
 def _regions(data: bytes, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Stretches around the hits that no word is cut by; those that touch are one."""
+    """Stretches around the hits that cut no word; those that touch are joined."""
     first = last = -1
     for end in sorted(ends):
         if end <= last - CONTEXT_CHARS:

@@ -1,4 +1,4 @@
-"""Values of a list that only we can name, known by their keyed hashes: where they stand in a text."""
+"""Looks up the words and codes of a text in a list of values that is known only by keyed hashes."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from sidecar.limits import EXACT_LOOKUPS_MAX
 
 
 class ExactTable:
-    """The values of one list, to be looked up. Thread-safe; what it remembers of texts is bounded and stays in memory."""
+    """The values of one list, to be looked up. Thread-safe; its cache of texts' words is bounded and stays in memory."""
 
     __slots__ = ("has", "header", "is_head")
 

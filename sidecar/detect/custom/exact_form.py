@@ -1,4 +1,4 @@
-"""In which form values of lists are compared.
+"""The normal form in which values of lists are compared.
 
 The form is made of *words*: runs of letters, digits and their marks, each in compatibility form (Unicode NFKC) and without
 case; every other sign only separates them. In scripts without spaces each character is a word. A value in which every word
@@ -27,7 +27,7 @@ _ASCII_FOLDED: Final = bytes(ord(chr(code).lower()) if chr(code).isalnum() and c
 DIGIT: Final = re.compile(r"\d")
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 GAP_MAX: Final = 16
-"""Signs between two words of one value: a table's rule and its spaces."""
+"""Characters between two words of one value: enough for a table's rule and its spaces."""
 CODE_WORDS_MAX: Final = 12
 _CODE_CHARS_MIN: Final = 6
 _WORDS_CHARS_MIN: Final = 4
@@ -68,7 +68,7 @@ class ValueForm:
 
 
 def normalise(value: str) -> ValueForm | None:
-    """How ``value`` is compared; nothing where it has too few letters and digits to be told from other text, or too many.
+    """The normal form of ``value``; None where it has too few letters and digits to be distinctive, or too many.
 
     Fewer than four letters (two in scripts without spaces), six letters and digits of a code; more than
     ``EXACT_WORDS_MAX`` words.

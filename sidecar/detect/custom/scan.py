@@ -1,6 +1,6 @@
-"""Kinds of data that policy files define: patterns, words and lists, looked for beside the built-in detectors.
+"""Scans for the kinds of data that policy files define: patterns, words and lists.
 
-They are no part of the database that is kept on disk: the few patterns of a policy set are compiled when it is loaded, and
+They are not part of the database that is kept on disk: the few patterns of a policy set are compiled when it is loaded, and
 belong to that set, so that a message is never judged by the rules of one version with the kinds of another.
 """
 
@@ -67,10 +67,10 @@ Cut = tuple[str, str, int]
 
 
 def prepare_regex(pattern: str) -> tuple[str, tuple[RegexPrefilter, ...]]:
-    """An author's pattern as it is matched, in which ``^`` and ``$`` are edges of lines, and its prefilter, where it has one.
+    """An author's pattern as it is matched, with ``^`` and ``$`` as edges of lines, and its prefilter if it has one.
 
     Raises:
-        re2.error: it is none; the text says which part.
+        re2.error: it is not a pattern; the text says which part is wrong.
     """
     compile_pattern(pattern)
     prefilter = build_regex_prefilter(pattern)
@@ -232,7 +232,7 @@ def _valid(data: bytes) -> bytes:
 
 
 def _spaced(data: bytes) -> bytes:
-    """The same with blanks in place of escapes that stand for one, as long as they were; views undo other escapes."""
+    """The same with escaped blanks as spaces of the same length; views decode other escapes."""
     for escape in _BLANKS:
         data = data.replace(escape, b" " * len(escape))
     return data

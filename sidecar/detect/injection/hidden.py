@@ -1,7 +1,7 @@
-"""What stands in a text and is not seen by those who read it: characters without a shape, text in another order, hidden markup.
+"""Text that people who read it do not see: invisible characters, reordered text, hidden markup.
 
-They look at a message's own characters. What disguised words say is found by undoing them (``views.py``), under the kind of
-what they say.
+These detectors read a message's own characters. Disguised words are decoded (``views.py``) and found under the kind of what
+they say.
 """
 
 import re

@@ -231,7 +231,7 @@ def speaks_to_model(text: str, *, is_addressed: bool = False) -> float:
 
 
 def _is_said(candidate: Candidate) -> float:
-    """A phrase in quotes, or among words about injection, is likely spoken of; it is less sure, and still told."""
+    """A phrase in quotes, or among words about injection, is probably quoted: it gets a lower confidence and is still found."""
     if _DENIED.search(candidate.before):
         return 0
     before, after = candidate.before.rstrip(), candidate.after.lstrip(" .!…")

@@ -1,4 +1,4 @@
-"""How a national id is told from any other number: its form, its check digits, and the words beside it.
+"""How a national id is distinguished from any other number: its form, its check digits, and the words beside it.
 
 An id whose form is rare (letters in it, or the separators in which its country writes it) stands by itself. One that is
 digits only is taken where a word of its country or of English names it, within ``GAP_BYTES`` before it, and not inside a

@@ -1,4 +1,4 @@
-"""Words that say what a number beside them is: in prose of many languages, in labels, in the keys of records."""
+"""Words that identify a number beside them: in prose of many languages, in labels, in the keys of records."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Credentials as configuration files, headers and command lines hold them, whoever issued them."""
+"""Credentials in configuration files, headers and command lines, whoever issued them."""
 
 import base64
 import re

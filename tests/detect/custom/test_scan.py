@@ -1,4 +1,4 @@
-"""Own kinds: what authors write is found where they would find it, in any disguise, and takes nothing from other kinds."""
+"""Custom kinds: what authors write is found where they would find it, in any disguise, and takes nothing from other kinds."""
 
 import base64
 import json
@@ -23,15 +23,15 @@ ENGINE = Engine([each for each in DETECTORS if each.kind == "pii.email"])
 
 
 def regex(pattern: str, **more: Any) -> CustomKind:
-    return CustomKind("own", 0.9, *prepare_regex(pattern), **more)
+    return CustomKind("custom", 0.9, *prepare_regex(pattern), **more)
 
 
 def keywords(*words: str, **more: Any) -> CustomKind:
-    return CustomKind("own", 0.9, *prepare_words(words), is_word=True, **more)
+    return CustomKind("custom", 0.9, *prepare_words(words), is_word=True, **more)
 
 
 def found(kind: CustomKind, payload: Any) -> list[str]:
-    return [span.value for span in ENGINE.scan(walk(payload), CustomKinds([kind])).spans if span.kind == "own"]
+    return [span.value for span in ENGINE.scan(walk(payload), CustomKinds([kind])).spans if span.kind == "custom"]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ DISGUISES = {
 
 
 @pytest.mark.parametrize("name", DISGUISES)
-def test_own_kinds_are_seen_through_disguises(name: str) -> None:
-    """What is undone for the built-in detectors is read by own kinds too, and masked in the record."""
-    own = CustomKinds(
+def test_custom_kinds_are_seen_through_disguises(name: str) -> None:
+    """What is decoded for the built-in detectors is read by custom kinds too, and masked in the record."""
+    custom = CustomKinds(
         [
             regex(r"OC-\d{6}"),
             replace(keywords("Operation Lantern"), kind="words"),
@@ -149,25 +149,25 @@ def test_own_kinds_are_seen_through_disguises(name: str) -> None:
         ]
     )
     payload = {"text": DISGUISES[name]("see Grace Hopper about OC-123456 and Operation Lantern today")}
-    scan = ENGINE.scan(walk(payload), own)
-    assert {span.kind for span in scan.spans} == {"own", "words", "list"}
+    scan = ENGINE.scan(walk(payload), custom)
+    assert {span.kind for span in scan.spans} == {"custom", "words", "list"}
     masked = mask_value(payload, scan.spans, mark)
-    assert ENGINE.scan(walk(masked), own).spans == ()
+    assert ENGINE.scan(walk(masked), custom).spans == ()
 
 
 def test_no_kind_takes_the_finding_of_another_away() -> None:
-    """A rule about e-mail still holds where an own kind is surer of the same letters, and the other way round."""
-    own = CustomKinds([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
-    spans = ENGINE.scan(walk("to ada@corp.example"), own).spans
+    """A rule about e-mail still holds where a custom kind is surer of the same letters, and the other way round."""
+    custom = CustomKinds([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
+    spans = ENGINE.scan(walk("to ada@corp.example"), custom).spans
     assert {(span.kind, span.value) for span in spans} == {
         ("pii.email", "ada@corp.example"),
-        ("own", "ada@corp.example"),
+        ("custom", "ada@corp.example"),
         ("name", "corp"),
     }
 
 
-def test_the_scan_says_which_own_kinds_looked() -> None:
-    """The number of detectors and their version tell one set of own kinds from another, whether they find anything or not."""
+def test_the_scan_says_which_custom_kinds_looked() -> None:
+    """The number of detectors and their version identify a set of custom kinds, whether they find anything or not."""
     plain = ENGINE.scan(walk("hello"))
     one, other = (ENGINE.scan(walk("hello"), CustomKinds([regex(pattern)])) for pattern in ("abc", "abd"))
     assert one.detectors == other.detectors == plain.detectors + 1
@@ -179,7 +179,7 @@ def test_hostile_text_is_bounded_and_that_is_said() -> None:
     """A pattern that looks far ahead for each of a million letters ends soon, with what was found and a recorded gap."""
     scan = ENGINE.scan(walk("a" * limits.MIB), CustomKinds([regex("a[^z]*z|a")]))
     assert len(scan.spans) == limits.CUSTOM_SPANS_MAX
-    assert scan.skipped == ("spans",) and scan.kinds_cut == {"own"}
+    assert scan.skipped == ("spans",) and scan.kinds_cut == {"custom"}
 
 
 def test_a_match_across_windows_is_whole() -> None:
