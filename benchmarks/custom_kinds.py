@@ -10,12 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sidecar.detect.custom.exact import ExactTable
-from sidecar.detect.custom.exact_list import key_of, parse_list
-from sidecar.detect.custom.keywords import prepare_words
-from sidecar.detect.custom.scan import NO_CUSTOM_KINDS, CustomKind, CustomKinds, prepare_regex
-from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect import Engine, walk
+from sidecar.detect.custom import (
+    NO_CUSTOM_KINDS,
+    CustomKind,
+    CustomKinds,
+    ExactTable,
+    key_of,
+    parse_list,
+    prepare_regex,
+    prepare_words,
+)
 from sidecar.exact import build
 
 KEY = key_of("a key for measuring only")

@@ -21,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import hyperscan
 
-from sidecar.detect import DETECTORS, Engine
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Engine, walk
 
 _START = """
 import sys, time

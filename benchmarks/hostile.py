@@ -19,9 +19,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sidecar.detect import DETECTORS, Engine
-from sidecar.detect.kinds import Detector
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Detector, Engine, walk
 from sidecar.events import Scan
 from sidecar.limits import MIB
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from sidecar.detect import values, walk
-from sidecar.detect.kinds import SIGNALS
+from sidecar.detect import SIGNALS, values, walk
 from sidecar.events import Span, path_text
 from sidecar.inventory.definition import NOT_COUNTED
 from sidecar.inventory.hidden_text import find_hidden, show_invisible, to_line

@@ -14,9 +14,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from sidecar.detect.personal import IDS
-from sidecar.detect.personal.documents import mrz_check_digit
-from sidecar.detect.personal.ids import Id
+from sidecar.detect import IDS, Id
+from sidecar.detect.personal import mrz_check_digit
 from sidecar.policy.fakes_personal import national_id
 
 CLASSES: Final = {

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.detect import DETECTORS, mark, preview, walk
-from sidecar.detect.personal import IDS
+from sidecar.detect import DETECTORS, IDS, mark, preview, walk
 from sidecar.document import Document
 from sidecar.events import Span
 from tests import compiled

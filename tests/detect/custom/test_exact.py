@@ -10,9 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.detect.custom.exact import ExactTable, build_table
-from sidecar.detect.custom.exact_form import normalise
-from sidecar.detect.custom.exact_list import DIGEST_BYTES, Damaged, Header, digest, key_id, key_of, parse_list
+from sidecar.detect.custom import Damaged, ExactTable, build_table, key_id, key_of, normalise, parse_list
+from sidecar.detect.custom.exact_list import DIGEST_BYTES, Header, digest
 from sidecar.exact import build
 
 

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from sidecar import limits
 from sidecar.act.redact import mask_value
 from sidecar.detect import DETECTORS, Engine, mark, walk
-from sidecar.detect.custom.exact import build_table
-from sidecar.detect.custom.keywords import prepare_words
+from sidecar.detect.custom import NO_CUSTOM_KINDS, CustomKind, CustomKinds, build_table, prepare_regex, prepare_words
 from sidecar.detect.custom.regex_prefilter import build_regex_prefilter
-from sidecar.detect.custom.scan import NO_CUSTOM_KINDS, CustomKind, CustomKinds, prepare_regex
 
 ENGINE = Engine([each for each in DETECTORS if each.kind == "pii.email"])
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.detect import walk
 from sidecar.detect.personal import check_digits as sums
-from sidecar.detect.personal.documents import mrz_check_digit
+from sidecar.detect.personal import mrz_check_digit
 from sidecar.detect.personal.words import words
-from sidecar.detect.text import walk
 from sidecar.events import Span
 from sidecar.policy.fakes import fake
 from tests.detect.test_kinds import ENGINE
