@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from sidecar.detect import preview, walk
 from sidecar.detect.engine import Engine
-from sidecar.detect.text import preview, walk
 from sidecar.limits import KIB, MIB
 
 _CLASSES: Final = {

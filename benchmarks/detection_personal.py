@@ -21,9 +21,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sidecar.detect.engine import Engine  # noqa: E402
-from sidecar.detect.personal import IDS  # noqa: E402
-from sidecar.detect.text import walk  # noqa: E402
+from sidecar.detect import IDS, Engine, walk  # noqa: E402
 from sidecar.policy.fakes_personal import national_id  # noqa: E402
 
 OURS: Final = {

@@ -21,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import hyperscan
 
-from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Engine, walk
 
 _START = """
 import sys, time
@@ -72,8 +71,10 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     engine = Engine()
     database = hyperscan.Database()
-    gates = [each.gate.encode() for each in DETECTORS]
-    database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+    prefilters = [each.prefilter.encode() for each in DETECTORS]
+    database.compile(
+        expressions=prefilters, ids=list(range(len(prefilters))), elements=len(prefilters), flags=[0] * len(prefilters)
+    )
     scratch = hyperscan.Scratch(database)
     print("| text | size | all detectors, µs | where nothing is found | found a message | bare pass, µs | ratio |")
     print("|---|---|---|---|---|---|---|")

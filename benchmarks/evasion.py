@@ -14,8 +14,7 @@ from time import thread_time
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect import Engine, walk
 from sidecar.document import Document
 from tests.detect.disguises import DISGUISES
 from tests.detect.generate import expand

@@ -1,8 +1,8 @@
 """The worst that text can do to the detectors: what almost matches, made from each detector's own patterns.
 
-``python benchmarks/hostile.py`` makes texts that match a detector's gate, its pattern, or both, over and over, and measures
-what looking at them costs: every detector with a small text first, and the dearest ones with ten megabytes. Then come the
-encodings, deep nesting and very many keys. Times are of the thread's processor.
+``python benchmarks/hostile.py`` makes texts that match a detector's prefilter, its pattern, or both, over and over, and
+measures what scanning them costs: every detector with a small text first, the most expensive ones with ten megabytes. Then
+come the encodings, deep nesting and very many keys. Times are CPU time of the thread.
 """
 
 import argparse
@@ -19,9 +19,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.kinds import Detector
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Detector, Engine, walk
 from sidecar.events import Scan
 from sidecar.limits import MIB
 
@@ -34,14 +32,14 @@ AIM_S: Final = 1.0
 
 
 def almost(detector: Detector, rng: random.Random) -> Iterator[str]:
-    """Texts that a detector has to look at closely: its gate's, its pattern's, and one behind the other."""
-    gate, pattern = (sample(each, rng) for each in (detector.gate, detector.pattern))
-    yield gate + " "
+    """Texts that a detector has to look at closely: its prefilter's, its pattern's, and one behind the other."""
+    prefilter, pattern = (sample(each, rng) for each in (detector.prefilter, detector.pattern))
+    yield prefilter + " "
     yield pattern + " "
-    yield f"{gate} {pattern} "
+    yield f"{prefilter} {pattern} "
     if detector.is_ahead:
-        yield f"{gate} 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 "
-        yield f"{gate} {' '.join(sample(pattern, rng).strip() for pattern in [detector.pattern] * 3)} "
+        yield f"{prefilter} 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 "
+        yield f"{prefilter} {' '.join(sample(pattern, rng).strip() for pattern in [detector.pattern] * 3)} "
 
 
 def sample(pattern: str, rng: random.Random) -> str:

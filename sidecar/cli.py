@@ -177,7 +177,7 @@ def _review(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from sidecar.detect.engine import KINDS
+    from sidecar.detect import KINDS
     from sidecar.policy import report
     from sidecar.policy.load import check_policies
 

@@ -16,8 +16,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-from sidecar.detect.custom.exact_form import ValueForm, form
-from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest, key_id, key_of
+from sidecar.detect.custom import key_id, key_of, normalise
+from sidecar.detect.custom.exact_form import ValueForm
+from sidecar.detect.custom.exact_list import DIGEST_BYTES, HEAD_BYTES, HEADER_BYTES, Header, digest, head_digest
 from sidecar.document import suggest
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.limits import CSV_FIELD_CHARS_MAX, EXACT_KEY_CHARS_MIN, EXACT_SORTED_MAX
@@ -106,7 +107,7 @@ def build(values: Iterable[str], key: bytes, column: str, output: Path) -> tuple
 def _forms(values: Iterable[str], counts: Counter[str]) -> Iterator[ValueForm]:
     for value in values:
         counts["rows"] += 1
-        if made := form(value):
+        if made := normalise(value):
             yield made
         elif value.strip():
             counts["unfit"] += 1

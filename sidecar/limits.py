@@ -320,7 +320,7 @@ DEFINITION_TEXT_CHARS_MAX: Final = 256 * KIB
 DEFINITION_CHANGES_MAX: Final = 40
 """Differences between two definitions that are told one by one; the rest is counted."""
 
-DEFINITION_NEWS_PER_DAY: Final = 20
+DEFINITION_EVENTS_PER_DAY: Final = 20
 """Findings of one rule about one tool's definition, and its versions written to the record, in a day: a server whose
 definitions differ every time would otherwise fill the record."""
 
@@ -371,23 +371,23 @@ bytes. Counting one takes up to half a microsecond; log lines with an address ea
 HEX_PAIRS_BYTES_MAX: Final = MIB
 """Pairs of hex digits with signs between that are read in one go."""
 
-OWN_KINDS_MAX: Final = 200
-"""Own kinds of all policy files together; their cheap first look is shared, their closer looks are not."""
+CUSTOM_KINDS_MAX: Final = 200
+"""Custom kinds of all policy files together; their prefilters share one pass, their patterns do not."""
 
-OWN_REGEX_CHARS_MAX: Final = 2_000
-OWN_REGEX_MEMORY_BYTES: Final = 16 * MIB
-"""One own pattern as written and as compiled. Longer ones are lists; a list of a thousand words takes some 2 MiB."""
+CUSTOM_REGEX_CHARS_MAX: Final = 2_000
+CUSTOM_REGEX_MEMORY_BYTES: Final = 16 * MIB
+"""One custom pattern as written and as compiled. Longer ones are lists; a list of a thousand words takes some 2 MiB."""
 
-OWN_WORDS_MAX: Final = 1_000
+CUSTOM_WORDS_MAX: Final = 1_000
 TERM_CHARS_MAX: Final = 100
 """Words of one ``keywords`` or ``near``, and one of them: each takes up to 6 ms to compile. Longer lists are ``exact``."""
 
-OWN_MATCH_BYTES_MAX: Final = 2 * KIB
-"""What an own pattern may match. It is looked for in windows of twice that, so that no pattern takes quadratic time."""
+CUSTOM_MATCH_BYTES_MAX: Final = 2 * KIB
+"""What a custom pattern may match. It is looked for in windows of twice that, so that no pattern takes quadratic time."""
 
-OWN_LOOKS_MAX: Final = 8 * SPANS_MAX
-OWN_SPANS_MAX: Final = SPANS_MAX // 2
-"""Matches of one own kind in one text that are looked at, 10 microseconds each, and values of it that are kept."""
+CUSTOM_CANDIDATES_MAX: Final = 8 * SPANS_MAX
+CUSTOM_SPANS_MAX: Final = SPANS_MAX // 2
+"""Matches of one custom kind in one text that are checked, 10 microseconds each, and values of it that are kept."""
 
 NEAR_CHARS_MAX: Final = 1_000
 """How far words of ``near`` may stand from a value; further away they speak of something else."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import cli, exact
+from sidecar.detect import DETECTORS, Engine
 from sidecar.detect.custom.exact_list import HEADER_BYTES, key_of
-from sidecar.detect.engine import DETECTORS, Engine
 from sidecar.detect.text import walk
 from sidecar.errors import PolicyError
 from sidecar.policy.load import PolicySet, check_policies, load_policies
@@ -97,8 +97,8 @@ def test_what_is_wrong_with_a_list_is_told_with_its_remedy(folder: Path, monkeyp
     for bad, told in (
         (good[:-1], "it was cut or changed"),
         (good[:HEADER_BYTES] + b"\0" + good[HEADER_BYTES + 1 :], "it was cut or changed"),
-        (good.replace(b'"version": 1', b'"version": 7'), "is of version 7, this program reads 1; build it anew"),
-        (b"name\nGrace\n", "is no list made by 'sidecar exact build'"),
+        (good.replace(b'"version": 1', b'"version": 7'), "has version 7, this program reads 1; build it again"),
+        (b"name\nGrace\n", "is not a list made by 'sidecar exact build'"),
     ):
         file.write_bytes(bad)
         assert "error[damaged-list]" in refused(folder) and told in refused(folder)

@@ -1,4 +1,4 @@
-"""A quick look at all of a message for all detectors together, then an exact one at the few places where something may be."""
+"""The engine: prefilters of all detectors over a whole message, then exact patterns at the few places they point to."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,47 +10,52 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.detect import blobs, injection, personal, secrets
+from sidecar.detect import binary_content
 from sidecar.detect.budget import Budget, fair_shares
-from sidecar.detect.custom.registered import DETECTOR, Registered
-from sidecar.detect.custom.scan import NO_OWN, CustomKinds
-from sidecar.detect.databases import FIRST_GATE, ONCE, STOPPED, Databases, Hits, version
-from sidecar.detect.found import NOTHING_KNOWN, OWN_RANK, VALUES, Found, KnownStretches, apart, is_known, known_by_family
+from sidecar.detect.custom.registered import Registered
+from sidecar.detect.custom.scan import NO_CUSTOM_KINDS, CustomKinds
+from sidecar.detect.databases import FIRST_ENCODING, ONCE, STOPPED, Databases, Hits, version
+from sidecar.detect.detections import (
+    CUSTOM_RANK,
+    NOTHING_KNOWN,
+    VALUES,
+    Detection,
+    KnownStretches,
+    index_by_family,
+    is_known,
+    resolve_overlaps,
+)
+from sidecar.detect.encoding_prefilters import ENCODING_PREFILTERS
+from sidecar.detect.families import DETECTORS, REGISTERED
 from sidecar.detect.kinds import Candidate, Detector, Surface
-from sidecar.detect.prefilters import PREFILTERS
-from sidecar.detect.secrets import contextual
-from sidecar.detect.split_values import joined_fields
+from sidecar.detect.split_values import join_fields
 from sidecar.detect.text import Texts
-from sidecar.detect.views import View, view
+from sidecar.detect.views import View, build_view
 from sidecar.events import Scan, Span
 from sidecar.limits import EFFORT_MAX, ENCODING_DEPTH_MAX, HITS_PER_DETECTOR_MAX, SPANS_MAX
 
-DETECTORS: Final[tuple[Detector, ...]] = (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS, *injection.DETECTORS)
-"""The more specific first: where two recognise the same stretch with the same confidence, the first one keeps it."""
-
-KINDS: Final = frozenset(each.kind for each in (*DETECTORS, DETECTOR))
-"""All that an engine with these detectors can find; to name them, nothing has to be compiled."""
-
 _SURE: Final = 0.9
-"""How sure a detector must be of a value that was put together from parts."""
+"""The confidence a detector must have in a value that was put together from parts."""
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _AMID_BYTES: Final = 400
 _BY_CHANCE: Final = 0.5
 """Pictures in base64 hold about one credential of a short form in 10 MB, by chance; nobody should have to look at it."""
 _LINE_BYTES_MIN: Final = 24
 """Shorter than any border of a private key (25), longer than ``application/json``."""
-_BASE64_GATE: Final = FIRST_GATE + next(index for index, each in enumerate(PREFILTERS) if each.undoes == "base64")
+_BASE64_PREFILTER: Final = FIRST_ENCODING + next(
+    index for index, each in enumerate(ENCODING_PREFILTERS) if each.encoding == "base64"
+)
 _SEARCH_EFFORT: Final = 3
 _BYTES_PER_EFFORT: Final = 128
 _SURE_EFFORT: Final = 15
-"""What looking for a pattern costs, for each time and for so many bytes, and what a value costs that is certain."""
+"""Cost of one search for a pattern, bytes searched for one unit more, and cost of a value that is certain."""
 _ANYWHERE: Final = re2._re2.RE2.Anchor.UNANCHORED
 _OPTIONS: Final = re2.Options()
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
 
 
 class Engine:
-    """All detectors: their gates together, then their RE2 patterns and checks. Thread-safe.
+    """All detectors: their prefilters together, then their RE2 patterns and checks. Thread-safe.
 
     ``kinds`` is what it can find, ``version`` names all it looks for.
     """
@@ -62,7 +67,7 @@ class Engine:
 
         ``compiled`` is what ``databases.dump()`` of an engine with the same ``version`` gave on this machine.
         """
-        self._detectors = (*detectors, DETECTOR)
+        self._detectors = (*detectors, REGISTERED)
         self.kinds = frozenset(each.kind for each in self._detectors)
         self.version = version(detectors)
         self._registered = Registered(registered)
@@ -70,99 +75,102 @@ class Engine:
         self.databases = Databases(detectors, compiled)
         self._last = len(detectors)
 
-    def scan(self, texts: Texts, own: CustomKinds = NO_OWN) -> Scan:
-        """What all detectors, and the ``own`` kinds of the policies in force, see in ``texts``, in order of place.
+    def scan(self, texts: Texts, custom: CustomKinds = NO_CUSTOM_KINDS) -> Scan:
+        """What all detectors, and the ``custom`` kinds of the policies in force, find in ``texts``, in order of place.
 
         Beyond ``SPANS_MAX``, ``skipped`` says ``spans``, and beyond ``EFFORT_MAX`` or ``HITS_PER_DETECTOR_MAX`` ``candidates``:
         the kinds of which there are few are seen and kept in full, and ``kinds_cut`` names the others. Where only signals
         were more, ``unseen`` says ``signals``: a flood of words stops no call.
         """
         data = texts.joined()
-        hits = self.databases.hits(data)
-        ends, unread = blobs.looked_at(texts)
+        hits = self.databases.find_hits(data)
+        ends, unread = binary_content.inspect(texts)
         unseen = ("binary",) if unread else ()
         if ends:
-            hits[_BASE64_GATE] = [*hits.get(_BASE64_GATE, ()), *ends]
-        count, version = len(self._detectors) + len(own), _version_with(self.version, own.version)
-        if not (hits or self._registered or own):
+            hits[_BASE64_PREFILTER] = [*hits.get(_BASE64_PREFILTER, ()), *ends]
+        count, version = len(self._detectors) + len(custom), _version_with(self.version, custom.version)
+        if not (hits or self._registered or custom):
             return Scan((), len(data), texts.bytes_skipped + unread, texts.skipped, 0, count, version, unseen)
-        left = Budget()
-        mine = _own(own, texts, left)
-        found = self._found(texts, hits, left) + mine
-        is_cut_up = not ONCE.isdisjoint(hits)
-        left.effort = max(left.effort, EFFORT_MAX // 2)
-        found += self._hidden(texts, hits, found, left, own)
-        if is_cut_up:
-            found += self._cut_up(texts, found, left)
-        found = self._kept(found, left)
-        spans = tuple(islice(self._spans(found, data, texts), SPANS_MAX + 1)) if found else ()
+        budget = Budget()
+        found_custom = _find_custom(custom, texts, budget)
+        found = self._find(texts, hits, budget) + found_custom
+        has_split_fields = not ONCE.isdisjoint(hits)
+        budget.effort = max(budget.effort, EFFORT_MAX // 2)
+        found += self._find_encoded(texts, hits, found, budget, custom)
+        if has_split_fields:
+            found += self._find_split(texts, found, budget)
+        found = self._limit(found, budget)
+        spans = tuple(islice(self._to_spans(found, data, texts), SPANS_MAX + 1)) if found else ()
         if len(spans) > SPANS_MAX:
-            left.cut("spans", {span.kind for span in spans}, 0)
-        skipped = (*texts.skipped, *sorted(left.skipped))
-        bytes_skipped = texts.bytes_skipped + min(left.bytes_skipped, len(data)) + unread
-        kinds_cut, unseen = frozenset() if texts.skipped else left.kinds_cut, (*unseen, *sorted(left.unseen))
-        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, left.bytes_done, count, version, unseen, kinds_cut)
+            budget.cut("spans", {span.kind for span in spans}, 0)
+        skipped = (*texts.skipped, *sorted(budget.skipped))
+        bytes_skipped = texts.bytes_skipped + min(budget.bytes_skipped, len(data)) + unread
+        kinds_cut, unseen = frozenset() if texts.skipped else budget.kinds_cut, (*unseen, *sorted(budget.unseen))
+        return Scan(spans[:SPANS_MAX], len(data), bytes_skipped, skipped, budget.bytes_done, count, version, unseen, kinds_cut)
 
-    def _kept(self, found: list[Found], left: Budget) -> list[Found]:
+    def _limit(self, found: list[Detection], budget: Budget) -> list[Detection]:
         """What was found, within ``SPANS_MAX``: all of the kinds of which there are few, and the first of the others."""
         if len(found) <= SPANS_MAX:
             return found
-        kinds: dict[str, list[Found]] = {}
+        kinds: dict[str, list[Detection]] = {}
         for each in found:
             kinds.setdefault(each.kind, []).append(each)
-        kept: list[Found] = []
+        kept: list[Detection] = []
         for kind, share in fair_shares({kind: len(mine) for kind, mine in kinds.items()}, SPANS_MAX):
             kept += kinds[kind][:share]
             if rest := kinds[kind][share:]:
-                left.cut("spans", (kind,), sum(each.end - each.start for each in rest))
+                budget.cut("spans", (kind,), sum(each.end - each.start for each in rest))
         return kept
 
-    def _found(self, surface: Surface, hits: Hits, left: Budget) -> list[Found]:
+    def _find(self, surface: Surface, hits: Hits, budget: Budget) -> list[Detection]:
         """What detectors confirm on one surface, without overlap. A flood of one detector takes nothing from the others."""
         data = surface.joined()
         if STOPPED in hits:
-            left.cut("candidates", self.kinds, len(data) - hits[STOPPED][0])
+            budget.cut("candidates", self.kinds, len(data) - hits[STOPPED][0])
         found = [
-            Found(start, end, self._last, DETECTOR.kind, DETECTOR.confidence) for start, end in self._registered.found(data)
+            Detection(start, end, self._last, REGISTERED.kind, REGISTERED.confidence)
+            for start, end in self._registered.find(data)
         ]
-        ranks = sorted((rank for rank in hits if 0 <= rank < FIRST_GATE), key=lambda rank: len(hits[rank]))
+        ranks = sorted((rank for rank in hits if 0 <= rank < FIRST_ENCODING), key=lambda rank: len(hits[rank]))
         for index, rank in enumerate(ranks):
-            found += self._confirmed(rank, hits[rank], surface, left, left.effort // (len(ranks) - index))
-        return apart(found)
+            found += self._confirm(rank, hits[rank], surface, budget, budget.effort // (len(ranks) - index))
+        return resolve_overlaps(found)
 
-    def _hidden(self, texts: Texts, hits: Hits, plain: list[Found], left: Budget, own: CustomKinds) -> list[Found]:
-        """What stands in encoded stretches, as stretches of the message's own text."""
-        found: dict[tuple[str, int, int, str], Found] = {}
+    def _find_encoded(
+        self, texts: Texts, hits: Hits, plain: list[Detection], budget: Budget, custom: CustomKinds
+    ) -> list[Detection]:
+        """What is found in encoded stretches, as stretches of the message's own text."""
+        found: dict[tuple[str, int, int, str], Detection] = {}
         surface: Surface = texts
         known: dict[str, KnownStretches] = {}
         for depth in range(ENCODING_DEPTH_MAX + 1):
-            for gate in ONCE & hits.keys():
-                del hits[gate]
-            gates = _gates(hits, surface, left)
-            if not gates:
+            for number in ONCE & hits.keys():
+                del hits[number]
+            ends = _encoded_ends(hits, surface, budget)
+            if not ends:
                 break
             if depth == ENCODING_DEPTH_MAX:
-                left.skip("encoding-depth", len(surface.joined()))
+                budget.skip("encoding-depth", len(surface.joined()))
                 break
-            made = view(surface, gates, left)
+            made = build_view(surface, ends, budget)
             if not made:
                 break
-            hits, surface = self.databases.hits(made.joined()), made
-            known = known or known_by_family(plain)
-            for each in (*self._found(made, hits, left), *_own(own, made, left)):
-                for inner in self._traced(each, made):
+            hits, surface = self.databases.find_hits(made.joined()), made
+            known = known or index_by_family(plain)
+            for each in (*self._find(made, hits, budget), *_find_custom(custom, made, budget)):
+                for inner in self._trace(each, made):
                     key = (inner.kind, inner.start, inner.end, inner.plain)
                     if key not in found and not is_known(inner, known):
                         found[key] = inner
         return list(found.values())
 
-    def _cut_up(self, texts: Texts, found: list[Found], left: Budget) -> Iterator[Found]:
+    def _find_split(self, texts: Texts, found: list[Detection], budget: Budget) -> Iterator[Detection]:
         """Credentials of which each part stands in a field of its own; of other kinds chance makes too many."""
-        made = joined_fields(texts)
+        made = join_fields(texts)
         if not made:
             return
-        known = known_by_family(found).get(VALUES, NOTHING_KNOWN)
-        for each in self._found(made, self.databases.hits(made.joined()), left):
+        known = index_by_family(found).get(VALUES, NOTHING_KNOWN)
+        for each in self._find(made, self.databases.find_hits(made.joined()), budget):
             parts = made.sources(each.start, each.end)[0]
             is_named = each.kind.startswith("secrets.") and each.confidence >= _SURE
             if len(parts) > 1 and is_named and not known.is_touched(*parts[0]):
@@ -170,8 +178,8 @@ class Engine:
                 for start, end in parts:
                     yield replace(each, start=start, end=end, via="fields", plain=plain)
 
-    def _traced(self, found: Found, made: View) -> Iterator[Found]:
-        """What was found in a view, as stretches of the message's own text; nothing for what only stood beside."""
+    def _trace(self, found: Detection, made: View) -> Iterator[Detection]:
+        """Stretches of the message's own text for what was found in a view; none for what only stood beside decoded text."""
         data = made.joined()
         if not made.is_fresh(found.start) and not made.is_fresh(found.end - 1):
             return
@@ -187,24 +195,24 @@ class Engine:
         for start, end in ranges:
             yield replace(found, start=start, end=end, via=via, plain=plain)
 
-    def _confirmed(self, rank: int, ends: list[int], surface: Surface, left: Budget, share: int) -> list[Found]:
+    def _confirm(self, rank: int, ends: list[int], surface: Surface, budget: Budget, share: int) -> list[Detection]:
         """The hits of one detector whose pattern and check agree, each value once, for at most ``share`` of effort."""
         detector, search, data = self._detectors[rank], self._searches[rank], surface.joined()
         if search is None:
-            search = self._searches[rank] = _search(detector.pattern)
-        found: list[Found] = []
+            search = self._searches[rank] = _compile_search(detector.pattern)
+        found: list[Detection] = []
         done = spent = 0
         for end in ends[:HITS_PER_DETECTOR_MAX]:
             at, limit = max(done, end - detector.lead), min(len(data), end + detector.tail)
             stop_at = limit if detector.is_ahead else end
-            if detector.glance is None or at >= stop_at or detector.glance(data, end):
+            if detector.precheck is None or at >= stop_at or detector.precheck(data, end):
                 spent += _SEARCH_EFFORT + max(limit - at, 0) // _BYTES_PER_EFFORT
             else:
                 spent += detector.effort
                 stop_at = at
             while at < stop_at and spent < share:
                 (begin, _), (start, stop) = search(_ANYWHERE, data, at, limit)[:2]
-                # What begins after the gate's end has a gate, and a window, of its own.
+                # What begins after the prefilter's end has a prefilter, and a window, of its own.
                 if begin < 0 or begin >= stop_at:
                     break
                 candidate = Candidate(surface, start, stop)
@@ -214,25 +222,25 @@ class Engine:
                 confidence = round(detector.confidence * sure, 2)
                 if confidence > 0:
                     is_doubtful = detector.doubt is not None and detector.doubt(candidate)
-                    found.append(Found(start, stop, rank, detector.kind, confidence, is_doubtful))
+                    found.append(Detection(start, stop, rank, detector.kind, confidence, is_doubtful))
                 spent += detector.effort if confidence < detector.confidence else _SURE_EFFORT
                 done = at = start + 1 if confidence == 0 and detector.may_overlap else stop
             if spent >= share or len(found) > SPANS_MAX:
-                left.cut("spans" if spent < share else "candidates", (detector.kind,), len(data) - max(done, end))
+                budget.cut("spans" if spent < share else "candidates", (detector.kind,), len(data) - max(done, end))
                 break
         else:
             if len(ends) > HITS_PER_DETECTOR_MAX:
-                left.cut("candidates", (detector.kind,), len(data) - max(done, ends[-1]))
-        left.effort -= spent
+                budget.cut("candidates", (detector.kind,), len(data) - max(done, ends[-1]))
+        budget.effort -= spent
         return found
 
-    def _spans(self, found: list[Found], data: bytes, texts: Texts) -> Iterator[Span]:
+    def _to_spans(self, found: list[Detection], data: bytes, texts: Texts) -> Iterator[Span]:
         """Stretches of the joined bytes as stretches of leaves, in characters; one across leaves becomes several.
 
         Of those, object keys and short texts are left out: they are words of the protocol between the lines of a key.
         """
         starts = texts.starts()
-        parts: list[tuple[int, int, int, Found]] = []
+        parts: list[tuple[int, int, int, Detection]] = []
         for each in found:
             index = texts.index_at(each.start)
             low = each.start
@@ -256,7 +264,7 @@ class Engine:
                 yield Span(each.kind, leaves[index], start, end, each.confidence, each.is_strict_only, each.via, each.plain)
 
 
-def _search(pattern: str) -> Any:
+def _compile_search(pattern: str) -> Any:
     """RE2's search for ``pattern``, which gives the bounds of all groups, -1 for none.
 
     The match object that its package makes of them takes as long as the search.
@@ -264,36 +272,36 @@ def _search(pattern: str) -> Any:
     return re2.compile(pattern.encode(), _OPTIONS)._regexp.Match
 
 
-def _own(own: CustomKinds, surface: Surface, left: Budget) -> list[Found]:
-    """What own kinds recognise; they overlap built-in kinds and one another, because none may take another's finding away."""
-    places, cuts = own.found(surface)
+def _find_custom(custom: CustomKinds, surface: Surface, budget: Budget) -> list[Detection]:
+    """What custom kinds find; they overlap built-in kinds and one another, because none may take another's finding away."""
+    places, cuts = custom.find(surface)
     for reason, kind, count in cuts:
-        left.cut(reason, (kind,), count)
-    return [Found(each.start, each.end, OWN_RANK, each.kind, each.confidence) for each in places]
+        budget.cut(reason, (kind,), count)
+    return [Detection(each.start, each.end, CUSTOM_RANK, each.kind, each.confidence) for each in places]
 
 
 @lru_cache(maxsize=16)
-def _version_with(version: str, own: str) -> str:
-    """Which detectors and which own kinds these are: 12 hex digits."""
-    return hashlib.sha256(f"{version}+{own}".encode()).hexdigest()[:12] if own else version
+def _version_with(version: str, custom: str) -> str:
+    """Which detectors and which custom kinds these are: 12 hex digits."""
+    return hashlib.sha256(f"{version}+{custom}".encode()).hexdigest()[:12] if custom else version
 
 
-def _gates(hits: Hits, surface: Surface, left: Budget) -> dict[str, list[int]]:
-    """The ends of gates by the transformation they call for; on a view only those in what was undone for it."""
-    gates: dict[str, list[int]] = {}
+def _encoded_ends(hits: Hits, surface: Surface, budget: Budget) -> dict[str, list[int]]:
+    """The ends of encodings' prefilters, by encoding; on a view only those in what was decoded for it."""
+    by_encoding: dict[str, list[int]] = {}
     unread = 0
     for number in sorted(hits):
-        if number >= FIRST_GATE:
+        if number >= FIRST_ENCODING:
             ends = hits[number]
             if len(ends) > HITS_PER_DETECTOR_MAX:
                 unread = max(unread, len(surface.joined()) - ends[-1])
             if isinstance(surface, View):
                 ends = [end for end in ends if surface.is_fresh(max(0, end - 2))]
             if ends:
-                gates.setdefault(PREFILTERS[number - FIRST_GATE].undoes, []).extend(ends)
+                by_encoding.setdefault(ENCODING_PREFILTERS[number - FIRST_ENCODING].encoding, []).extend(ends)
     if unread:
-        left.skip("encoded", unread)
-    return gates
+        budget.skip("encoded", unread)
+    return by_encoding
 
 
 def _chars(data: bytes, start: int, end: int) -> int:

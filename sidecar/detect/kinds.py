@@ -1,11 +1,12 @@
 """What one detector is: where to look, what exactly to take, and how sure that is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sidecar.detect.prefilter_groups import WORDS, PrefilterGroup
+from sidecar.events import Span
 
 _SMALL_LETTERS: Final = re.compile("[0-9A-Z]{0,4}[a-z_.-]+")
 CONTEXT_CHARS: Final = 80
@@ -14,8 +15,8 @@ CONTEXT_CHARS: Final = 80
 ESCAPED: Final = (
     r"\\u[0-9A-Fa-f]{4}|\\U0000[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\0(?:4[0-7]|7[2-7])|%(?:25)*[0-9A-Fa-f]{2}|=3D|\\[bfnrt]"
 )
-"""Signs as JSON in JSON, programs, URLs and mails (quoted-printable) write them: they end in a letter or digit and still
-separate."""
+"""Escaped characters as JSON in JSON, programs, URLs and mails (quoted-printable) write them: they end in a letter or digit
+and still separate."""
 
 
 def amid(inside: str) -> str:
@@ -96,12 +97,12 @@ Check = Callable[[Candidate], float]
 class Detector:
     """One way to recognise one kind; a kind may have several.
 
-    ``gate`` is what Hyperscan looks for in every message that opens its ``door``: wherever ``pattern`` matches both must
-    match too, the gate ending in or right after the value, and elsewhere as seldom as possible. ``pattern`` is RE2 over
-    bytes; its first group is the value, and its match begins at most ``lead`` bytes before the end of the gate's and ends at
-    most ``tail`` after.
-    Where ``is_ahead``, the gate is a word, and values are looked for up to ``tail`` after it.
-    ``glance`` is asked first, with the text and the end of the gate's match, and refuses what ``check`` would refuse there.
+    ``prefilter`` is what Hyperscan looks for in every message for which the condition of its ``group`` holds: wherever
+    ``pattern`` matches, both must match too, the prefilter ending in or right after the value, and elsewhere as seldom as
+    possible. ``pattern`` is RE2 over bytes; its first group is the value, and its match begins at most ``lead`` bytes before
+    the end of the prefilter's and ends at most ``tail`` after.
+    Where ``is_ahead``, the prefilter is a word, and values are looked for up to ``tail`` after it.
+    ``precheck`` is asked first, with the text and the end of the prefilter's match, and refuses what ``check`` would refuse.
     ``check`` decides what patterns cannot, and where ``may_overlap``, a value may begin inside one it refused.
     ``doubt`` says that a value looks like one written for documentation: then only the strict profile reports it.
     ``about`` is the documentation: what is found and what not. ``shown`` is how many leading characters of the value
@@ -111,7 +112,7 @@ class Detector:
 
     kind: str
     about: str
-    gate: str
+    prefilter: str
     pattern: str
     confidence: float
     shown: int = 0
@@ -121,13 +122,21 @@ class Detector:
     may_overlap: bool = False
     doubt: Callable[[Candidate], bool] | None = None
     is_ahead: bool = False
-    door: PrefilterGroup = WORDS
+    group: PrefilterGroup = WORDS
     effort: int = 15
-    glance: Callable[[bytes, int], bool] | None = None
+    precheck: Callable[[bytes, int], bool] | None = None
 
+
+REGISTERED_KIND: Final = "secrets.registered"
+"""The kind of secrets that the settings name."""
 
 SIGNALS: Final = "injection."
 """Kinds of this prefix are no values to be kept secret but words to be noticed: they hide no value that stands in them."""
+
+
+def values(spans: Iterable[Span]) -> list[Span]:
+    """Those that hold a value, which is kept from people; the others are signals: words that people should see."""
+    return [span for span in spans if not span.kind.startswith(SIGNALS)]
 
 
 def is_filled_in(candidate: Candidate) -> bool:

@@ -1,8 +1,8 @@
-"""What must stand in a text before a group of gates is asked about it.
+"""Groups of prefilters, and the condition under which each group is asked.
 
-Hyperscan is fast with few patterns that are alike and slow with many that are not, so that gates stand in groups. Most
-groups have a door: a sign, or a pattern that costs less than they do, without which none of them can match. The others are
-always asked, and are groups only because they are faster apart.
+Hyperscan is fast with few patterns that are alike and slow with many that are not, so prefilters are compiled in groups. Most
+groups have a condition: a byte, or a pattern that costs less than the group does, without which none of its prefilters can
+match. The others are always asked, and are groups only because they are faster apart.
 """
 
 from dataclasses import dataclass
@@ -52,41 +52,41 @@ _FOREIGN: Final = (
     r"\xef[^\xbf]|\xef\xbf[^\xbd]",
     r"\xf0(?:\x9d|\x9f[\x84\x85])",
 )
-"""Other alphabets, look-alikes and what is invisible: no Latin letters with accents, no signs of print, hardly a picture."""
+"""Other alphabets, look-alikes and invisible characters: not accented Latin letters or typographic signs, hardly an emoji."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrefilterGroup:
-    """``sign``, one byte, must stand in the text and ``pattern`` (Hyperscan) match it; a door without either is always open.
+    """Its condition: ``byte`` stands in the text, and ``pattern`` (Hyperscan) matches it. Without either it is always asked.
 
-    Where there is a ``reach``, what is behind matches nowhere but within so many bytes before and after where a match of
-    ``pattern`` ends. Behind one that ``is_foreign`` is what no text of ASCII holds.
+    Where there is a ``reach``, its prefilters match only within so many bytes before and after the end of a match of
+    ``pattern``. One that ``is_foreign`` has prefilters that match no ASCII text.
     """
 
     name: str
     pattern: str = ""
-    sign: bytes = b""
+    byte: bytes = b""
     reach: int = 0
     is_foreign: bool = False
 
 
 WORDS: Final = PrefilterGroup("words")
-"""Most of all there is: what begins with letters that are rare together."""
+"""Most prefilters: they begin with letters that are rare together."""
 FIELDS: Final = PrefilterGroup("fields")
 COLONS: Final = PrefilterGroup("colons")
 DIGITS: Final = PrefilterGroup("digits", "|".join(_DIGITS), reach=100)
 CAPITAL_RUN: Final = PrefilterGroup("capital-run", "[0-9A-Z]{16}")
 HEX_RUN: Final = PrefilterGroup("hex-run", "[0-9A-Fa-f :-]{23}")
 BASE64_RUN: Final = PrefilterGroup("base64-run", "[A-Za-z0-9+/_-]{20}")
-ADDRESS: Final = PrefilterGroup("address", sign=b"@")
-LOGIN: Final = PrefilterGroup("login", sign=b"@")
-"""Apart from addresses, with which together it takes three times as long."""
-PLUS: Final = PrefilterGroup("plus", sign=b"+")
-PERCENT: Final = PrefilterGroup("percent", sign=b"%")
-BACKSLASH: Final = PrefilterGroup("backslash", sign=b"\\")
-AMPERSAND: Final = PrefilterGroup("ampersand", sign=b"&")
-EQUALS: Final = PrefilterGroup("equals", sign=b"=")
-ZERO: Final = PrefilterGroup("zero", sign=b"\0")
+ADDRESS: Final = PrefilterGroup("address", byte=b"@")
+LOGIN: Final = PrefilterGroup("login", byte=b"@")
+"""Apart from ``ADDRESS``: both in one group take three times as long."""
+PLUS: Final = PrefilterGroup("plus", byte=b"+")
+PERCENT: Final = PrefilterGroup("percent", byte=b"%")
+BACKSLASH: Final = PrefilterGroup("backslash", byte=b"\\")
+AMPERSAND: Final = PrefilterGroup("ampersand", byte=b"&")
+EQUALS: Final = PrefilterGroup("equals", byte=b"=")
+ZERO: Final = PrefilterGroup("zero", byte=b"\0")
 FOREIGN: Final = PrefilterGroup("foreign", "|".join(_FOREIGN), is_foreign=True)
 PREFILTER_GROUPS: Final = (
     WORDS, FIELDS, COLONS, DIGITS, CAPITAL_RUN, HEX_RUN, BASE64_RUN, ADDRESS, LOGIN, PLUS, PERCENT, BACKSLASH, AMPERSAND,

@@ -1,4 +1,4 @@
-"""A value cut into several fields of one message, read as one."""
+"""Joins fields of one message, because a value may be split over several."""
 
 import re
 from typing import Final
@@ -10,10 +10,10 @@ from sidecar.limits import JOINED_FIELDS_MAX
 _PART: Final = re.compile(r"[!-~]{3,256}")
 
 
-def joined_fields(texts: Texts) -> View:
-    """Short fields without spaces that follow one another, keys apart, put together: the first ``JOINED_FIELDS_MAX`` of them.
+def join_fields(texts: Texts) -> View:
+    """Short fields without spaces that follow one another, without keys, joined: the first ``JOINED_FIELDS_MAX`` of them.
 
-    This is a guess at how a value was cut, so that what lies beyond is no gap.
+    This is a guess at how a value was split, so what lies beyond is not reported as skipped.
     """
     made, count = View(texts), 0
     row: list[int] = []

@@ -1,25 +1,17 @@
-"""The texts in a parsed message: collected in one pass for the scan, given places only where something was found."""
+"""The texts in a parsed message: collected in one pass for the scan; paths are made only where something was found."""
 
-import base64
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any, Final
 
-from sidecar.detect import personal, secrets
-from sidecar.detect.kinds import SIGNALS
-from sidecar.detect.secrets import contextual
-from sidecar.events import Leaf, Path, Span
+from sidecar.events import Leaf, Path
 from sidecar.limits import JSON_DEPTH_MAX, JSON_LEAVES_MAX
 
 _NUMBER_MIN: Final = 10**7
 """Eight digits: shorter numbers are none of the kinds, and most numbers are short."""
 _NUMBER_MAX: Final = 10**25
 """Longer numbers are none of the kinds either, and writing out a number of many digits takes quadratic time."""
-
-_SHOWN: Final[dict[str, int]] = {}
-for _each in (*secrets.DETECTORS, *personal.DETECTORS, *contextual.DETECTORS):
-    _SHOWN[_each.kind] = min(_each.shown, _SHOWN.get(_each.kind, _each.shown))
 
 
 class Texts:
@@ -119,19 +111,19 @@ def walk(payload: Any, *, root: Path = ()) -> Texts:
 class _Walker:
     """The first walk: strings only. Recursion is bounded by ``JSON_DEPTH_MAX``, and takes half the time of a stack."""
 
-    __slots__ = ("bytes_skipped", "left", "skipped", "texts")
+    __slots__ = ("bytes_skipped", "remaining", "skipped", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.left = JSON_LEAVES_MAX + 1
+        self.remaining = JSON_LEAVES_MAX + 1
         self.skipped: set[str] = set()
         self.bytes_skipped = 0
 
     def object(self, members: dict[str, Any], depth: int) -> None:
         add = self.texts.append
-        self.left -= len(members)
-        if self.left < 0 or depth > JSON_DEPTH_MAX:
-            members = dict(self._looked_at(list(members.items()), depth))
+        self.remaining -= len(members)
+        if self.remaining < 0 or depth > JSON_DEPTH_MAX:
+            members = dict(self._within_bounds(list(members.items()), depth))
         for key, value in members.items():
             add(key)
             kind = type(value)
@@ -146,9 +138,9 @@ class _Walker:
 
     def array(self, members: Sequence[Any], depth: int) -> None:
         add = self.texts.append
-        self.left -= len(members)
-        if self.left < 0 or depth > JSON_DEPTH_MAX:
-            members = self._looked_at(members, depth)
+        self.remaining -= len(members)
+        if self.remaining < 0 or depth > JSON_DEPTH_MAX:
+            members = self._within_bounds(members, depth)
         for value in members:
             kind = type(value)
             if kind is str:
@@ -160,15 +152,15 @@ class _Walker:
             elif (kind is int or kind is float) and (value >= _NUMBER_MIN or value <= -_NUMBER_MIN):
                 self.texts += _number_texts(value)
 
-    def _looked_at(self, members: Sequence[Any], depth: int) -> Sequence[Any]:
+    def _within_bounds(self, members: Sequence[Any], depth: int) -> Sequence[Any]:
         """The members within the bounds. Of the rest only the strings right here are counted: counting all is work."""
         count = 0
         if depth > JSON_DEPTH_MAX:
             self.skipped.add("depth")
-            self.left += len(members)
+            self.remaining += len(members)
         else:
             self.skipped.add("leaves")
-            count = max(0, self.left + len(members))
+            count = max(0, self.remaining + len(members))
         rest = (part for member in members[count:] for part in (member if isinstance(member, tuple) else (member,)))
         self.bytes_skipped += sum(len(part) for part in rest if isinstance(part, str))
         return members[:count]
@@ -177,21 +169,21 @@ class _Walker:
 class _Placer:
     """The second walk: the same texts in the same order and within the same bounds, with their paths."""
 
-    __slots__ = ("last", "leaves", "left", "wanted")
+    __slots__ = ("last", "leaves", "remaining", "wanted")
 
     def __init__(self, wanted: Collection[int]) -> None:
         self.wanted = wanted
         self.last = max(wanted, default=-1)
         self.leaves: dict[int, Leaf] = {}
-        self.left = JSON_LEAVES_MAX
+        self.remaining = JSON_LEAVES_MAX
 
     def place(self, container: Any, path: Path, depth: int, index: int) -> int:
         """Place the leaves of ``container``, of which the first has ``index``; returns the index after the last."""
         if depth > JSON_DEPTH_MAX:
             return index
         is_object = isinstance(container, dict)
-        members = islice(container.items() if is_object else enumerate(container), max(self.left, 0))
-        self.left -= len(container)
+        members = islice(container.items() if is_object else enumerate(container), max(self.remaining, 0))
+        self.remaining -= len(container)
         wanted, leaves = self.wanted, self.leaves
         for step, value in members:
             if is_object:
@@ -240,23 +232,3 @@ def _number_texts(value: Any) -> tuple[str, ...]:
     if type(value) is int or (type(value) is float and value.is_integer()):
         return (str(int(value)),) if _NUMBER_MIN <= abs(value) < _NUMBER_MAX else ()
     return ()
-
-
-def values(spans: Iterable[Span]) -> list[Span]:
-    """Those that hold a value, which is kept from people; the others are signals: words that people should see."""
-    return [span for span in spans if not span.kind.startswith(SIGNALS)]
-
-
-def preview(span: Span) -> str:
-    """The value masked: the public prefix where its kind has one, its length, how it was read (``AKIA…(20) in base64``)."""
-    value = span.value
-    return f"{value[: _SHOWN.get(span.kind, 0)]}…({len(value)})" + (f" in {span.via}" if span.via else "")
-
-
-def mark(span: Span) -> str:
-    """What stands in a message in place of the value: its kind in brackets; in place of bytes, that in base64."""
-    leaf, text = span.leaf, f"[{span.kind}]"
-    is_bytes = leaf.path[-1:] == ("blob",) or (leaf.path[-1:] == ("data",) and "content" in leaf.path[-3:])
-    # A client that expects base64 there would refuse all of the result.
-    is_whole = span.start == 0 and span.end == len(leaf.text) and "base64" in span.via
-    return base64.b64encode(text.encode()).decode() if is_bytes and is_whole else text

@@ -1,11 +1,11 @@
-"""Views: what the encoded stretches of a text stand for, as text of its own, with the way back to the original."""
+"""Views: the encoded stretches of a text, decoded to a text of its own that can be traced back to the original."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.detect import letters, runs
+from sidecar.detect import encoded_runs, escapes
 from sidecar.detect.budget import Budget
 from sidecar.detect.kinds import CONTEXT_CHARS, Surface
 from sidecar.limits import INFLATED_BYTES_MAX
@@ -20,7 +20,7 @@ _WORD_MAX: Final = 16_384
 class Piece:
     """``data[start:end]`` of a view stands for ``low:high`` of what it is a view of.
 
-    ``via`` is how it was read, empty where it was copied. ``is_fresh`` is false for what only stands beside what was undone.
+    ``via`` is how it was read, empty where it was copied. ``is_fresh`` is false for what only stands beside what was decoded.
     ``group`` is the same for the pieces of one stretch.
     """
 
@@ -34,7 +34,7 @@ class Piece:
 
 
 class View:
-    """The undone stretches of a surface, each with its surroundings, as one text to be scanned."""
+    """The decoded stretches of a surface, each with its surroundings, as one text to be scanned."""
 
     __slots__ = ("_data", "_parts", "_pieces", "_starts", "parent", "size", "stretches")
 
@@ -65,7 +65,7 @@ class View:
         return self._data
 
     def around(self, offset: int) -> tuple[int, int]:
-        """Begin and end of what was undone in one go and holds ``offset``."""
+        """Begin and end of the stretch that was decoded in one go and holds ``offset``."""
         return self.stretches[max(0, bisect_right(self.stretches, (offset, self.size)) - 1)]
 
     def is_whole(self, start: int, end: int) -> bool:
@@ -74,7 +74,7 @@ class View:
         return data[max(0, start - 1) : start] in (b"", b"\n") and data[end : end + 1] in (b"", b"\n")
 
     def is_fresh(self, offset: int) -> bool:
-        """Whether what stands at ``offset`` belongs to what was undone."""
+        """Whether what stands at ``offset`` belongs to what was decoded."""
         return self._pieces[self._at(offset)].is_fresh
 
     def sources(self, start: int, end: int) -> tuple[list[tuple[int, int]], str]:
@@ -99,21 +99,23 @@ class View:
         return max(0, bisect_right(self._starts, offset) - 1)
 
 
-def view(surface: Surface, hits: Mapping[str, Iterable[int]], left: Budget) -> View:
-    """What the gates' hits (ends, by the transformation they call for) stand for, within what is ``left``."""
+def build_view(surface: Surface, hits: Mapping[str, Iterable[int]], budget: Budget) -> View:
+    """What the encoded stretches stand for, within ``budget``. ``hits`` are the ends of prefilters' matches, by encoding."""
     made = View(surface)
     group = 0
     for name, ends in hits.items():
-        for fresh in _runs(name, surface, ends, left) if name in RUNS else _letters(name, surface, ends, left):
+        for fresh in (
+            _decode_runs(name, surface, ends, budget) if name in RUNS else _decode_escapes(name, surface, ends, budget)
+        ):
             _append(made, surface.joined(), fresh, group)
             group += 1
     return made
 
 
-_Fresh = list[tuple[bytes, int, int, str]]
+_Decoded = list[tuple[bytes, int, int, str]]
 
 
-def _append(made: View, data: bytes, fresh: _Fresh, group: int) -> None:
+def _append(made: View, data: bytes, fresh: _Decoded, group: int) -> None:
     low, high = fresh[0][1], fresh[-1][2]
     before, after = max(0, low - _AROUND), min(len(data), high + _AROUND)
     made.add(data[before:low], before, low, "", group, is_fresh=False)
@@ -125,43 +127,43 @@ def _append(made: View, data: bytes, fresh: _Fresh, group: int) -> None:
     made.add(b"\n", after, after, "", group, is_fresh=False)
 
 
-def _runs(name: str, surface: Surface, ends: Iterable[int], left: Budget) -> Iterator[_Fresh]:
+def _decode_runs(name: str, surface: Surface, ends: Iterable[int], budget: Budget) -> Iterator[_Decoded]:
     data, done = surface.joined(), 0
     for end in sorted(ends):
         if end <= done:
             continue
         low, high = surface.around(max(0, end - 2))
-        start, stop = runs.bounds(name, data, end, max(low, done), high)
+        start, stop = encoded_runs.find_bounds(name, data, end, max(low, done), high)
         done = max(done, stop)
-        if left.runs <= 0 or left.unwrapped <= 0:
-            left.skip("encoded", stop - start)
+        if budget.runs <= 0 or budget.unwrapped <= 0:
+            budget.skip("encoded", stop - start)
             continue
-        left.runs -= 1
-        for via, text, made, is_cut in runs.decoded(name, data[start:stop], min(INFLATED_BYTES_MAX, left.unwrapped)):
-            text = text[: left.unwrapped] if len(text) > left.unwrapped else text
-            left.unwrapped -= made
-            if is_cut or left.unwrapped <= 0:
-                left.skip("encoded", stop - start)
+        budget.runs -= 1
+        for via, text, made, is_cut in encoded_runs.decode(name, data[start:stop], min(INFLATED_BYTES_MAX, budget.unwrapped)):
+            text = text[: budget.unwrapped] if len(text) > budget.unwrapped else text
+            budget.unwrapped -= made
+            if is_cut or budget.unwrapped <= 0:
+                budget.skip("encoded", stop - start)
             yield [(text, start, stop, via)]
 
 
-def _letters(name: str, surface: Surface, ends: Iterable[int], left: Budget) -> Iterator[_Fresh]:
+def _decode_escapes(name: str, surface: Surface, ends: Iterable[int], budget: Budget) -> Iterator[_Decoded]:
     data = surface.joined()
     for start, stop in _regions(data, ends):
         done, fresh = start, []
-        for low, high, letter in letters.UNDO[name](data[start:stop]):
+        for low, high, letter in escapes.DECODERS[name](data[start:stop]):
             # The end of one text and the beginning of the next are no line that was broken.
             if name == "quoted-printable" and surface.around(start + low)[1] < start + high:
                 continue
-            left.changes -= 1
-            if left.changes < 0:
-                left.skip("encoded", stop - done)
+            budget.changes -= 1
+            if budget.changes < 0:
+                budget.skip("encoded", stop - done)
                 break
             if start + low > done:
                 fresh.append((data[done : start + low], done, start + low, ""))
             fresh.append((letter, start + low, start + high, name))
             done = start + high
-        left.unwrapped -= done - start
+        budget.unwrapped -= done - start
         if done < stop:
             fresh.append((data[done:stop], done, stop, ""))
         if len(fresh) > 1 or (fresh and fresh[0][3]):
@@ -169,7 +171,7 @@ def _letters(name: str, surface: Surface, ends: Iterable[int], left: Budget) -> 
 
 
 def _regions(data: bytes, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Stretches around the hits that no word is cut by; those that touch are one."""
+    """Stretches around the hits that cut no word; those that touch are joined."""
     first = last = -1
     for end in sorted(ends):
         if end <= last - CONTEXT_CHARS:

@@ -1,4 +1,4 @@
-"""A tool's or prompt's definition: what of it counts, its digest, how two of them differ, and names that look the same."""
+"""Definitions of tools and prompts: the members that count, the digest, differences, and names that look the same."""
 
 import hashlib
 import json
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from sidecar import limits
 from sidecar.events import Definition, Path, path_text
-from sidecar.inventory.hidden_text import visible
+from sidecar.inventory.hidden_text import show_invisible
 
 LISTED: Final[Mapping[str, tuple[str, str]]] = {"tools/list": ("tools", "tool"), "prompts/list": ("prompts", "prompt")}
-"""The lists that hold definitions: under which key, and what one of them is called."""
+"""The lists that hold definitions: the key of the entries, and the kind of one entry."""
 
 CALLED: Final[Mapping[str, str]] = {"tools/call": "tool", "prompts/get": "prompt"}
 """The requests that use what a definition defines."""
@@ -31,11 +31,11 @@ _ALIKE: Final = str.maketrans(
 
 
 class TooDeep(ValueError):
-    """A definition is nested deeper than what is looked at."""
+    """A definition is nested deeper than ``JSON_DEPTH_MAX``."""
 
 
-def counted(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a definition counts: every member but ``_meta``, ``icons`` and those that are null.
+def select_counted(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a definition that count: every one but ``_meta``, ``icons`` and those that are null.
 
     ``_meta`` is for programs and may differ every time, icons are pictures for people; neither reaches the model. A number
     counts by its value (``1.0`` is ``1``), ``required`` of a schema as the set it is. All else counts as it stands, also an
@@ -45,30 +45,30 @@ def counted(entry: Mapping[str, Any]) -> dict[str, Any]:
         TooDeep: it is nested deeper than ``JSON_DEPTH_MAX``.
     """
     members = {key: value for key, value in entry.items() if key not in NOT_COUNTED and value is not None}
-    return {key: _plain(value, key, 1) for key, value in members.items()}
+    return {key: _normalise(value, key, 1) for key, value in members.items()}
 
 
-def _plain(value: Any, key: str, depth: int) -> Any:
+def _normalise(value: Any, key: str, depth: int) -> Any:
     if depth > limits.JSON_DEPTH_MAX:
         raise TooDeep("nested too deeply")
     kind = type(value)
     if kind is dict:
-        return {name: _plain(member, name, depth + 1) for name, member in value.items()}
+        return {name: _normalise(member, name, depth + 1) for name, member in value.items()}
     if kind is list:
-        members = [_plain(member, "", depth + 1) for member in value]
+        members = [_normalise(member, "", depth + 1) for member in value]
         return sorted(members) if key in _SETS and all(type(member) is str for member in members) else members
     if kind is float:
         return int(value) if value.is_integer() and abs(value) < 1e21 else value
     return value
 
 
-def canonical(value: Any) -> str:
-    """``counted`` JSON in one spelling: keys in order, no blanks, ASCII only (after RFC 8785)."""
+def to_canonical(value: Any) -> str:
+    """What ``select_counted`` gave as canonical JSON: keys in order, no blanks, ASCII only (after RFC 8785)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def digest_of(text: str) -> str:
-    """The digest of a definition, from its ``canonical`` text: SHA-256 in hex."""
+    """The digest of a definition, from the text that ``to_canonical`` gave: SHA-256 in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -87,13 +87,13 @@ class DefinitionChange:
 
 
 def differences(before: Any, after: Any) -> tuple[DefinitionChange, ...]:
-    """How two ``counted`` definitions differ, member by member, in order of paths; at most ``DEFINITION_CHANGES_MAX``.
+    """How two results of ``select_counted`` differ, in order of paths; at most ``DEFINITION_CHANGES_MAX`` differences.
 
-    Long texts are cut to where they differ; what nobody would see stands as its code point (``<U+200B>``).
+    Long texts are cut to where they differ; invisible characters stand as their code points (``<U+200B>``).
     """
     found: list[DefinitionChange] = []
     rest = 0
-    for path, left, right in _unequal(before, after, ()):
+    for path, left, right in _compare(before, after, ()):
         if len(found) < limits.DEFINITION_CHANGES_MAX:
             found.append(DefinitionChange(path_text(path), *_sides(left, right)))
         else:
@@ -106,14 +106,14 @@ def differences(before: Any, after: Any) -> tuple[DefinitionChange, ...]:
 _ABSENT: Final = object()
 
 
-def _unequal(left: Any, right: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+def _compare(left: Any, right: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
     if type(left) is dict and type(right) is dict:
         for key in sorted(left.keys() | right.keys()):
-            yield from _unequal(left.get(key, _ABSENT), right.get(key, _ABSENT), (*path, key))
+            yield from _compare(left.get(key, _ABSENT), right.get(key, _ABSENT), (*path, key))
     elif type(left) is list and type(right) is list:
         for index in range(max(len(left), len(right))):
             before, after = (side[index] if index < len(side) else _ABSENT for side in (left, right))
-            yield from _unequal(before, after, (*path, index))
+            yield from _compare(before, after, (*path, index))
     elif type(left) is not type(right) or left != right:
         yield path, left, right
 
@@ -133,21 +133,24 @@ def _sides(left: Any, right: Any) -> tuple[str, str]:
 
 def _excerpt(text: str, start: int, end: int) -> str:
     cut = text[start : len(text) - end]
-    return json.dumps(("…" if start else "") + _short(visible(cut)) + ("…" if end else ""), ensure_ascii=False)
+    return json.dumps(("…" if start else "") + _short(show_invisible(cut)) + ("…" if end else ""), ensure_ascii=False)
 
 
 def _shown(value: Any) -> str:
     if value is _ABSENT:
         return ""
-    return json.dumps(_short(visible(value)), ensure_ascii=False) if isinstance(value, str) else _short(canonical(value))
+    return (
+        json.dumps(_short(show_invisible(value)), ensure_ascii=False) if isinstance(value, str) else _short(to_canonical(value))
+    )
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _EXCERPT_CHARS else f"{text[:_EXCERPT_CHARS]}… ({len(text) - _EXCERPT_CHARS} more)"
 
 
-def looks_like(name: str) -> str:
-    """What names share that people and models take for the same: case, ``_-.`` and look-alike letters do not tell apart."""
+def skeleton(name: str) -> str:
+    """What names share that people and models take for the same (the skeleton of UTS #39): case, ``_-.`` and look-alikes
+    make no difference."""
     folded = unicodedata.normalize("NFKD", name).casefold().translate(_ALIKE)
     plain = "".join(each for each in folded if each.isalnum())
     return plain or name
@@ -155,21 +158,21 @@ def looks_like(name: str) -> str:
 
 SIGNS: Final = ("changed", "new", "hidden-text", "shadows")
 UNREAD: Final = Definition(unknown=frozenset({*SIGNS, "expr"}))
-"""A definition of which nothing can be said."""
+"""A definition about which nothing is known."""
 
 
-def defined(
+def build_definition(
     digest: str, previous: str, entry: Mapping[str, Any] | None, signs: Mapping[str, str], unknown: set[str]
 ) -> Definition:
-    """A definition as policies see it; ``entry`` is the tool as it is listed, None when that is not known any more."""
+    """A definition as policies see it; ``entry`` is the tool as it is listed, None when it is no longer known."""
     entry = entry or {}
     claims = entry.get("annotations")
     claims = claims if isinstance(claims, dict) else {}
-    said = entry.get("description")
+    description = entry.get("description")
     return Definition(
         digest=digest,
         previous_digest=previous,
-        description=said if isinstance(said, str) else "",
+        description=description if isinstance(description, str) else "",
         read_only=claims.get("readOnlyHint") is True,
         destructive=claims.get("destructiveHint") is True,
         signs=signs,

@@ -19,9 +19,9 @@ class Variant:
     first_seen: float
     kept: str = ""
     hidden: str = ""
-    """What of it people do not see, in words; empty when there is nothing."""
+    """Its hidden text, described in words; empty when there is none."""
     unread: bool = False
-    """Whether it was too long to be searched for that."""
+    """Whether it was too long to be searched for hidden text."""
 
 
 @dataclass(slots=True)
@@ -38,18 +38,18 @@ class InventoryEntry:
 
     @property
     def state(self) -> Literal["accepted", "new", "changed"]:
-        """How its present definition stands to what was accepted."""
+        """How its current definition relates to what was accepted."""
         if self.current in self.accepted:
             return "accepted"
         return "changed" if self.accepted else "new"
 
     @property
     def previous(self) -> str:
-        """The digest its present definition is measured against: its own when that is accepted, none when it is new."""
+        """The digest its current definition is compared with: its own when that is accepted, none when it is new."""
         return self.current if self.current in self.accepted else self.accepted[-1] if self.accepted else ""
 
     def changes(self) -> list[str]:
-        """How the present definition differs from the accepted one, a line for each difference."""
+        """How the current definition differs from the accepted one, a line for each difference."""
         before, after = (self.variants.get(digest) for digest in (self.previous, self.current))
         if not self.previous or self.previous == self.current:
             return []
@@ -75,7 +75,7 @@ class DefinitionEvent:
     by: str = ""
 
 
-def known_from(value: Mapping[str, Any]) -> InventoryEntry:
+def parse_entry(value: Mapping[str, Any]) -> InventoryEntry:
     """The entry that ``dataclasses.asdict`` wrote. Raises ValueError, TypeError or KeyError where it is something else."""
     variants = {str(digest): Variant(**each) for digest, each in value["variants"].items()}
     known = InventoryEntry(**{**value, "variants": variants})

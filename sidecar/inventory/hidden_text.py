@@ -1,4 +1,4 @@
-"""Text of definitions that a model reads and a person does not see, beyond what the detectors of injection find everywhere.
+"""Finds text of definitions that a model reads and a person does not see, beyond what the injection detectors find.
 
 A definition is short and written for one purpose, so that here a single invisible letter or any order in a comment counts,
 which in a web page would mean nothing. What is found is a signal, not proof.
@@ -65,17 +65,17 @@ _BLANK: Final = re.compile(r"\s{20,}")
 _BLANK_LINES, _BLANK_CHARS = 20, 120
 
 
-def hidden_in(text: str) -> Iterator[Hidden]:
-    """What of ``text`` is hidden, kind by kind; its time is linear in the length of ``text``."""
+def find_hidden(text: str) -> Iterator[Hidden]:
+    """Finds what of ``text`` is hidden, kind by kind; its time is linear in the length of ``text``."""
     if not text.isascii():
         yield from _unseen(text)
     for found in _CONTROL.finditer(text):
-        yield Hidden("control", *found.span(), line(found[0]))
+        yield Hidden("control", *found.span(), to_line(found[0]))
     yield from _markup(text)
 
 
 def _unseen(text: str) -> Iterator[Hidden]:
-    """Characters that show nothing."""
+    """Characters that render as nothing."""
     for found in _INVISIBLE.finditer(text):
         if not _has_a_use(text, *found.span()):
             yield Hidden("invisible", *found.span(), _around(text, *found.span()))
@@ -104,13 +104,13 @@ def _markup(text: str) -> Iterator[Hidden]:
             return
         inner = text[found.end() : found.end() + _INNER_CHARS].partition("-->" if sign == "comment" else "</")[0]
         if _ORDER.search(inner):
-            yield Hidden(sign, found.start(), found.end() + len(inner), line(found[0] + inner))
+            yield Hidden(sign, found.start(), found.end() + len(inner), to_line(found[0] + inner))
     for found in _BLANK.finditer(text):
         is_far = found[0].count("\n") >= _BLANK_LINES or ("\n" not in found[0] and len(found[0]) >= _BLANK_CHARS)
         # Cells of a table are padded too.
         inner = text[found.end() : found.end() + _INNER_CHARS] if is_far and text[found.end() : found.end() + 1] != "|" else ""
         if inner and _ORDER.search(inner):
-            yield Hidden("far-below", found.start(), found.end() + len(inner), line(inner))
+            yield Hidden("far-below", found.start(), found.end() + len(inner), to_line(inner))
 
 
 def _openings(text: str) -> Iterator[tuple[re.Match[str], Sign]]:
@@ -123,7 +123,7 @@ def _openings(text: str) -> Iterator[tuple[re.Match[str], Sign]]:
             yield found, "unseen-style"
 
 
-def visible(text: str) -> str:
+def show_invisible(text: str) -> str:
     """``text`` with every character that shows nothing, or reorders, as its code point: ``a<U+200B>b``."""
     if text.isascii() and text.isprintable():
         return text
@@ -135,10 +135,10 @@ def _is_seen(letter: str) -> bool:
 
 
 def _around(text: str, start: int, end: int) -> str:
-    return line(text[max(0, start - 20) : end + 40])
+    return to_line(text[max(0, start - 20) : end + 40])
 
 
-def line(text: str) -> str:
+def to_line(text: str) -> str:
     """Text as one line that shows all of it, cut to what one can read."""
-    said = " ".join(visible(text[: _SAID_CHARS * 4]).split())
+    said = " ".join(show_invisible(text[: _SAID_CHARS * 4]).split())
     return said if len(said) <= _SAID_CHARS else said[:_SAID_CHARS] + "…"

@@ -15,7 +15,7 @@ from sidecar.detect.text import walk
 from sidecar.events import ACTIONS, Definition, Finding, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.inventory.definition import CALLED, LISTED, UNREAD
 from sidecar.inventory.entry import DefinitionEvent, Key
-from sidecar.inventory.hidden_excerpts import hidden_text, read_by_models
+from sidecar.inventory.hidden_summary import describe_hidden_text, read_by_models
 from sidecar.inventory.tracking import Inspection, Inventory
 from sidecar.judging.embedded import EmbeddedMessage
 from sidecar.judging.message_judge import MessageJudge
@@ -59,7 +59,7 @@ class ListedDefinitions:
                 if said.action == "block":
                     withheld.add(index)
                 verdict = self._joined(verdict, part, said, own, definition.digest, now)
-        self.inventory.finished(message.server, kind, now, is_last=not result.get("nextCursor"))
+        self.inventory.finish_list(message.server, kind, now, is_last=not result.get("nextCursor"))
         if news:
             self._ledger.definitions(map(row_of, news))
         asked = tuple(sorted({*judged.rules, *(rule.id for rule in rules)}))
@@ -73,7 +73,7 @@ class ListedDefinitions:
         if len(part.message.tool) > limits.NAME_CHARS_MAX:
             return UNREAD
         entry = part.message.payload["result"]
-        definition, new = self.inventory.listed(key, entry, now, lambda: self._look(server, part, scan))
+        definition, new = self.inventory.record_listed(key, entry, now, lambda: self._look(server, part, scan))
         news += [new] if new is not None else []
         return definition
 
@@ -102,7 +102,7 @@ class ListedDefinitions:
         if not withholding.rules:
             return None
         kind = CALLED[message.method]
-        definition = self.inventory.standing((message.server, kind, message.tool))
+        definition = self.inventory.get_standing((message.server, kind, message.tool))
         if definition is None:
             return None
         method = next(method for method, (_, called) in LISTED.items() if called == kind)
@@ -127,7 +127,7 @@ class ListedDefinitions:
 
     def _is_news(self, key: Key, digest: str, finding: Finding, now: float) -> bool:
         about = f"{digest} {finding.mode} {finding.action} {finding.kind} {finding.fingerprint} {finding.preview}"
-        return self.inventory.tells(key, finding.rule, about, now)
+        return self.inventory.should_report(key, finding.rule, about, now)
 
     def _recorded_name(self, part: EmbeddedMessage, scan: Scan) -> str:
         """Its name as it may be kept, under which it is remembered too."""
@@ -143,7 +143,7 @@ class ListedDefinitions:
         is_unread = bool(scan.skipped or texts.skipped) or sum(map(len, texts.texts)) > limits.DEFINITION_TEXT_CHARS_MAX
         if server.payloads != "metadata" and not scan.skipped:
             masked = self._message_judge.masked(part.message.payload, scan.spans)["result"]
-        return Inspection(masked, "" if is_unread else hidden_text(entry, scan.spans, masked), is_unread)
+        return Inspection(masked, "" if is_unread else describe_hidden_text(entry, scan.spans, masked), is_unread)
 
 
 def _named(entries: list[Any]) -> Iterator[tuple[int, str, dict[str, Any]]]:

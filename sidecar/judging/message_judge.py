@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 
 from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
+from sidecar.detect import values, walk
 from sidecar.detect.engine import Engine
-from sidecar.detect.text import values, walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.judging import embedded
 from sidecar.judging.carry_over import CarryOver
@@ -52,9 +52,9 @@ class MessageJudge:
         ``carry_over`` are of the notifications before this one, which it then joins.
         """
         began = time.perf_counter()
-        # Rules and own kinds of one version: another may come into force meanwhile.
+        # Rules and custom kinds of one version: another may come into force meanwhile.
         policies = self._policies.current
-        look = partial(self._engine.scan, own=policies.own)
+        look = partial(self._engine.scan, custom=policies.own)
         scan, standing = self._vault.looked_at(look, message)
         said = restored = None
         if standing and message.direction == "request":

@@ -14,8 +14,8 @@ from sidecar.decode.mcp import facts
 from sidecar.detect.custom.scan import CustomKinds
 from sidecar.detect.text import Texts, walk
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
-from sidecar.inventory.definition import defined
-from sidecar.inventory.hidden_excerpts import hidden_text
+from sidecar.inventory.definition import build_definition
+from sidecar.inventory.hidden_summary import describe_hidden_text
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
 from sidecar.policy.model import Case, CaseCall, CaseDefinition, CaseExpect
@@ -35,8 +35,8 @@ Redact = Callable[[Any, Iterable[Span], Callable[[Span], str], Mapping[Path, Any
 class ScanEngine(Protocol):
     """What scans a message: ``sidecar.detect.engine.Engine``."""
 
-    def scan(self, texts: Texts, own: CustomKinds) -> Scan:
-        """The spans in the texts of one message, those of own kinds among them."""
+    def scan(self, texts: Texts, custom: CustomKinds) -> Scan:
+        """The spans in the texts of one message, those of custom kinds among them."""
         ...
 
 
@@ -105,11 +105,11 @@ class _Runner:
         self._state = State()
         self._tokens = NamedTokens()
         self._now = _START
-        self._scan: Callable[[Texts], Scan] = partial(engine.scan, own=policies.own)
+        self._scan: Callable[[Texts], Scan] = partial(engine.scan, custom=policies.own)
 
     def give(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Lists hold what the test names and nothing else, so that it comes out the same wherever it runs."""
-        self._scan = partial(self._engine.scan, own=self._policies.own.given(lists))
+        self._scan = partial(self._engine.scan, custom=self._policies.own.with_lists(lists))
 
     def step(self, call: CaseCall) -> None:
         """A message one way and, unless it was stopped, its answer the other way."""
@@ -157,7 +157,7 @@ class _Runner:
         if said.new:
             previous, signs["new"] = "", "in a test"
         payload = {"result": entry}
-        if hidden := hidden_text(entry, self._scan(walk(payload)).spans, None):
+        if hidden := describe_hidden_text(entry, self._scan(walk(payload)).spans, None):
             signs["hidden-text"] = hidden
         if said.shadows:
             signs["shadows"] = ", ".join(said.shadows)
@@ -171,7 +171,7 @@ class _Runner:
             size=len(orjson.dumps(payload)),
             caller=Caller(call.user, tuple(call.groups), call.client),
             session=call.session,
-            definition=defined(said.digest, previous, entry, signs, set()),
+            definition=build_definition(said.digest, previous, entry, signs, set()),
         )
         scan, _ = self._tokens.vault.looked_at(self._scan, message)
         self._note(judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce"), message)

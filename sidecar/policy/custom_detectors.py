@@ -7,16 +7,16 @@ from typing import Final
 
 import re2
 
-from sidecar.detect.custom.exact import ExactTable, table_of
-from sidecar.detect.custom.exact_form import form
-from sidecar.detect.custom.exact_list import Damaged, key_id, key_of, parsed
-from sidecar.detect.custom.keywords import words_parts
+from sidecar.detect.custom.exact import ExactTable, build_table
+from sidecar.detect.custom.exact_form import normalise
+from sidecar.detect.custom.exact_list import Damaged, key_id, key_of, parse_list
+from sidecar.detect.custom.keywords import prepare_words
 from sidecar.detect.custom.regex_prefilter import RegexPrefilter
-from sidecar.detect.custom.scan import CustomKind, compiled, regex_parts
+from sidecar.detect.custom.scan import CustomKind, compile_pattern, prepare_regex
 from sidecar.document import suggest
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Path
-from sidecar.limits import EXACT_FILE_BYTES_MAX, EXACT_KEY_CHARS_MIN, OWN_KINDS_MAX
+from sidecar.limits import CUSTOM_KINDS_MAX, EXACT_FILE_BYTES_MAX, EXACT_KEY_CHARS_MIN
 from sidecar.policy import model
 from sidecar.policy.build import Source
 from sidecar.settings import resolve_secret
@@ -50,15 +50,15 @@ def own_kinds(source: Source, problems: list[Problem]) -> Iterator[CustomKind]:
 
 
 def _own(source: Source, name: str, each: model.CustomDetectorSpec, path: Path, problems: list[Problem]) -> CustomKind | None:
-    near = words_parts(each.near)[0] if each.near else ""
+    near = prepare_words(each.near)[0] if each.near else ""
     pattern, table = "", None
-    gates: tuple[RegexPrefilter, ...] = ()
+    prefilters: tuple[RegexPrefilter, ...] = ()
     try:
         if near:
-            compiled(near)
+            compile_pattern(near)
         if each.keywords:
-            pattern, gates = words_parts(each.keywords)
-            compiled(pattern)
+            pattern, prefilters = prepare_words(each.keywords)
+            compile_pattern(pattern)
     except re2.error:
         said = "these words are too many or too long to be looked for together; split the detector, or use an 'exact' list"
         problems.append(source.document.problem((*path, "keywords" if each.keywords else "near"), "too-large", said))
@@ -68,21 +68,21 @@ def _own(source: Source, name: str, each: model.CustomDetectorSpec, path: Path, 
         if said := _wrong_regex(each.regex):
             problems.append(source.document.problem(here, "bad-regex", f"{_name(here)}: {said}"))
             return None
-        pattern, gates = regex_parts(each.regex)
-        if not gates:
+        pattern, prefilters = prepare_regex(each.regex)
+        if not prefilters:
             said = "this pattern cannot share the one pass over a message and is looked for by itself, 10 to 50 µs for 10 KB"
             problems.append(source.document.problem(here, "slow-regex", f"{_name(here)}: {said}", is_warning=True))
     if each.exact is not None:
         table = _table(source, each.exact, (*path, "exact"), problems)
     confidence = each.confidence or (_CONFIDENCE if table is None else _CONFIDENCE_EXACT)
     is_word, within = each.keywords is not None, each.within or _WITHIN
-    return CustomKind(name, confidence, pattern, gates, is_word, near, within, each.checksum or "", table)
+    return CustomKind(name, confidence, pattern, prefilters, is_word, near, within, each.checksum or "", table)
 
 
 def _wrong_regex(pattern: str) -> str:
     """What is wrong with it, at which character, and what to write instead; empty when it can be used."""
     try:
-        made = compiled(pattern)
+        made = compile_pattern(pattern)
     except re2.error as error:
         why = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error.args[0])
         return _advice(pattern, _INSTEAD) or _refused(pattern, why)
@@ -121,7 +121,7 @@ def _table(source: Source, exact: model.ExactSpec, path: Path, problems: list[Pr
 
     def wrong(field: str, code: str, said: str) -> ExactTable:
         problems.append(source.document.problem((*path, field), code, f"{_name((*path, field))}: {said}"))
-        return table_of(())
+        return build_table(())
 
     file = list_file(source, exact)
     try:
@@ -134,7 +134,7 @@ def _table(source: Source, exact: model.ExactSpec, path: Path, problems: list[Pr
     if len(content) > EXACT_FILE_BYTES_MAX:
         return wrong("file", "too-large", f"{file} is over {EXACT_FILE_BYTES_MAX} bytes; split the CSV file into several lists")
     try:
-        header, body = parsed(content)
+        header, body = parse_list(content)
     except Damaged as error:
         return wrong("file", "damaged-list", f"{file} {error}")
     if header.column != exact.column:
@@ -176,8 +176,8 @@ def check_own(sources: Sequence[Source], sought: Collection[str]) -> Iterator[Pr
             if name not in sought:
                 said = f"no rule asks for '{name}'; name it in a rule's 'when.detect', or take it out"
                 yield document.problem(path, "unused-detector", said, at_key=True, is_warning=True)
-            if len(seen) == OWN_KINDS_MAX + 1:
-                said = f"there are more than {OWN_KINDS_MAX} own kinds; join some, as words of one 'keywords' say"
+            if len(seen) == CUSTOM_KINDS_MAX + 1:
+                said = f"there are more than {CUSTOM_KINDS_MAX} own kinds; join some, as words of one 'keywords' say"
                 yield document.problem(path, "too-many", said, at_key=True)
     lists = [name for name, source in seen.items() if source.file.detectors[name].exact is not None]
     for source in sources:
@@ -192,7 +192,7 @@ def _given(source: Source, lists: Sequence[str]) -> Iterator[Problem]:
                 said = f"'{name}' is no 'exact' detector{suggest(name, lists)}"
                 yield source.document.problem(path, "unknown-detector", said, at_key=True)
             for number, value in enumerate(values):
-                if form(value) is None and "${" not in value:
+                if normalise(value) is None and "${" not in value:
                     said = "no list holds such a value: it has too few letters and digits, or too many words"
                     yield source.document.problem((*path, number), "no-value", said)
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from sidecar.detect.personal import IDS
-from sidecar.detect.personal.documents import mrz_digit
+from sidecar.detect.personal.documents import mrz_check_digit
 from sidecar.detect.personal.ids import Id
 
 Chance = random.Random
@@ -59,8 +59,8 @@ def _passport(chance: Chance) -> str:
     """The second line of a passport of Utopia, the state that ICAO 9303 uses for specimens."""
     number = f"L{chance.randint(10**7, 10**8 - 1)}"
     born, until = _drawn("{ymd}", chance), "320415"
-    line = f"{number}{mrz_digit(number)}UTO{born}{mrz_digit(born)}F{until}{mrz_digit(until)}{'<' * 14}0"
-    return line + mrz_digit(line[:10] + line[13:20] + line[21:43])
+    line = f"{number}{mrz_check_digit(number)}UTO{born}{mrz_check_digit(born)}F{until}{mrz_check_digit(until)}{'<' * 14}0"
+    return line + mrz_check_digit(line[:10] + line[13:20] + line[21:43])
 
 
 def _ip(chance: Chance) -> str:

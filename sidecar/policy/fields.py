@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from sidecar.detect.custom.checksums import SUMS
+from sidecar.detect.custom.checksums import CHECKSUMS
 from sidecar.document import suggest
 from sidecar.limits import EXPRESSION_CHARS_MAX, GLOB_CHARS_MAX, RATE_OVER_S_MAX, TERM_CHARS_MAX
 from sidecar.policy.where import parse_where
@@ -85,8 +85,8 @@ def _kind(text: str) -> str:
 
 
 def _sum(text: str) -> str:
-    if text not in SUMS:
-        raise ValueError(f"{text[:40]!r} is none of {', '.join(SUMS)}{suggest(text, SUMS)}")
+    if text not in CHECKSUMS:
+        raise ValueError(f"{text[:40]!r} is none of {', '.join(CHECKSUMS)}{suggest(text, CHECKSUMS)}")
     return text
 
 

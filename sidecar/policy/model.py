@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sidecar.events import Direction, Mode, Severity
 from sidecar.inventory.definition import LISTED
-from sidecar.limits import NEAR_CHARS_MAX, OWN_REGEX_CHARS_MAX, OWN_WORDS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
+from sidecar.limits import CUSTOM_REGEX_CHARS_MAX, CUSTOM_WORDS_MAX, NEAR_CHARS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
 from sidecar.policy.fields import (
     Between,
     Duration,
@@ -122,10 +122,10 @@ class CustomDetectorSpec(_PolicyModel):
     characters of a value; ``checksum`` names the check digits it must have.
     """
 
-    regex: str | None = Field(default=None, min_length=1, max_length=OWN_REGEX_CHARS_MAX)
-    keywords: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
+    regex: str | None = Field(default=None, min_length=1, max_length=CUSTOM_REGEX_CHARS_MAX)
+    keywords: Annotated[list[Term], Field(min_length=1, max_length=CUSTOM_WORDS_MAX), Listed] | None = None
     exact: ExactSpec | None = None
-    near: Annotated[list[Term], Field(min_length=1, max_length=OWN_WORDS_MAX), Listed] | None = None
+    near: Annotated[list[Term], Field(min_length=1, max_length=CUSTOM_WORDS_MAX), Listed] | None = None
     within: int | None = Field(default=None, ge=1, le=NEAR_CHARS_MAX)
     checksum: Sum | None = None
     confidence: float | None = Field(default=None, gt=0, le=1)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from sidecar.detect.custom.scan import NO_OWN, CustomKinds
+from sidecar.detect.custom.scan import NO_CUSTOM_KINDS, CustomKinds
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.methods import METHODS
@@ -125,7 +125,7 @@ class PolicySet:
     sections: tuple[Section, ...]
     tests: tuple[PlacedCase, ...]
     warnings: tuple[Problem, ...] = ()
-    own: CustomKinds = NO_OWN
+    own: CustomKinds = NO_CUSTOM_KINDS
     lists: tuple[Path, ...] = ()
 
     @cached_property

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from sidecar.detect.text import mark
+from sidecar.detect import mark
 from sidecar.events import Path, Span
 from sidecar.policy.nested_json import Nested
 

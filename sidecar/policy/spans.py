@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sidecar.detect.text import preview
+from sidecar.detect import preview
 from sidecar.events import Action, Finding, Message, Scan, Span, path_text
 from sidecar.limits import FINDINGS_PER_RULE_MAX
 from sidecar.policy.policy_set import Rule, Seek

@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from sidecar.detect import DETECTORS, Engine
 from sidecar.detect.databases import version
-from sidecar.detect.engine import DETECTORS, Engine
 
 _FOLDER: Final = "detectors"
 _DIGEST_BYTES: Final = 32

@@ -75,8 +75,8 @@ def open_inventory(data: Path) -> tuple[Inventory, str]:
 
 
 def kept_text(inventory: Inventory) -> bytes:
-    """The inventory as stored in its file. Names may hold unpaired surrogates, which only escaped JSON can express."""
-    return json.dumps(inventory.kept(), separators=(",", ":")).encode()
+    """The inventory as its file holds it. Names may hold half characters, which only escaped JSON can express."""
+    return json.dumps(inventory.dump(), separators=(",", ":")).encode()
 
 
 def write_kept(data: Path, text: bytes) -> None:

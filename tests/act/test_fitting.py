@@ -16,7 +16,7 @@ from sidecar.act.formats import SAMPLES, has_format, sample_of
 from sidecar.act.redact import redact_bytes, redact_value
 from sidecar.act.samples import NoSample, sample
 from sidecar.act.schemas import CannotTell, Walk
-from sidecar.detect.text import mark
+from sidecar.detect import mark
 from sidecar.events import Leaf, Span
 
 SECRET = "Se" + "cret-42"

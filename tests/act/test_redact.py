@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
 from sidecar.decode.locate import locate
-from sidecar.detect.text import mark, walk
+from sidecar.detect import mark, walk
 from sidecar.events import Leaf, Path, Span
 
 TEXTS = st.text(st.sampled_from('ab/\\"\n\x00é€😀\ud83d\ude00\udc00 [x]')) | st.text()

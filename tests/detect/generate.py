@@ -14,9 +14,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from sidecar.detect.personal import IDS
-from sidecar.detect.personal.documents import mrz_digit
-from sidecar.detect.personal.ids import Id
+from sidecar.detect import IDS, Id
+from sidecar.detect.personal import mrz_check_digit
 from sidecar.policy.fakes_personal import national_id
 
 CLASSES: Final = {
@@ -140,15 +139,15 @@ def _grouped_by(number: Callable[[random.Random], str], gap: str, *lengths: int)
 def _zone(rng: random.Random) -> str:
     """The second line of a passport of Utopia, the state of ICAO's specimens."""
     number, born, until = f"L{rng.randint(10**7, 10**8 - 1)}", "740812", "320415"
-    line = f"{number}{mrz_digit(number)}UTO{born}{mrz_digit(born)}F{until}{mrz_digit(until)}{'<' * 14}0"
-    return line + mrz_digit(line[:10] + line[13:20] + line[21:43])
+    line = f"{number}{mrz_check_digit(number)}UTO{born}{mrz_check_digit(born)}F{until}{mrz_check_digit(until)}{'<' * 14}0"
+    return line + mrz_check_digit(line[:10] + line[13:20] + line[21:43])
 
 
 def _card_zone(rng: random.Random) -> str:
     number, born, until = f"D{rng.randint(10**7, 10**8 - 1)}", "740812", "320415"
-    first = f"I<UTO{number}{mrz_digit(number)}{'<' * 15}"
-    second = f"{born}{mrz_digit(born)}F{until}{mrz_digit(until)}UTO{'<' * 11}"
-    return f"{first}\n{second}{mrz_digit(first[5:30] + second[:7] + second[8:15] + second[18:29])}"
+    first = f"I<UTO{number}{mrz_check_digit(number)}{'<' * 15}"
+    second = f"{born}{mrz_check_digit(born)}F{until}{mrz_check_digit(until)}UTO{'<' * 11}"
+    return f"{first}\n{second}{mrz_check_digit(first[5:30] + second[:7] + second[8:15] + second[18:29])}"
 
 
 VALUES: Final[dict[str, Callable[[random.Random], str]]] = {

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import mask_value
-from sidecar.detect.databases import FIRST_GATE
-from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect import DETECTORS, Engine, mark, walk
+from sidecar.detect.databases import FIRST_ENCODING
+from sidecar.detect.encoding_prefilters import ENCODING_PREFILTERS
 from sidecar.detect.prefilter_groups import WORDS
-from sidecar.detect.prefilters import PREFILTERS
-from sidecar.detect.text import mark, walk
 from sidecar.events import Scan
 from tests.detect.disguises import DISGUISES
 from tests.detect.generate import REGISTERED, expand
@@ -71,37 +70,37 @@ def test_what_was_masked_is_not_found_again(payload: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted({detector.kind for detector in DETECTORS}))
 def test_the_first_stage_hides_nothing_from_the_second(kind: str) -> None:
-    """With gates that let everything through, the same is found: a gate is only ever a short cut."""
+    """With prefilters that let everything through, the same is found: a prefilter only saves time."""
     own = [detector for detector in DETECTORS if detector.kind == kind]
-    seeing_all = [replace(each, gate="(?s).", door=WORDS, glance=None, tail=each.lead + each.tail) for each in own]
-    gated, open_to_all = Engine(own), Engine(seeing_all)
+    seeing_all = [replace(each, prefilter="(?s).", group=WORDS, precheck=None, tail=each.lead + each.tail) for each in own]
+    filtered, open_to_all = Engine(own), Engine(seeing_all)
     for index, case in enumerate(CASES[kind]["finds"] + CASES[kind]["passes"]):
         payload = unmarked(filled(case))
         before, after = AROUND[index % len(AROUND)]
         for each in (payload, [before, payload, after], f"{before}{payload}{after}", f"{payload}{payload}"):
-            assert gated.scan(walk(each)).spans == open_to_all.scan(walk(each)).spans
+            assert filtered.scan(walk(each)).spans == open_to_all.scan(walk(each)).spans
 
 
-BEHIND = {
-    f"{each.door.name}-{number}": (number, pattern)
+CONDITIONAL = {
+    f"{each.group.name}-{number}": (number, pattern)
     for each, number, pattern in (
-        *((each, rank, each.gate) for rank, each in enumerate(DETECTORS)),
-        *((gate, FIRST_GATE + index, gate.pattern) for index, gate in enumerate(PREFILTERS)),
+        *((each, rank, each.prefilter) for rank, each in enumerate(DETECTORS)),
+        *((prefilter, FIRST_ENCODING + index, prefilter.pattern) for index, prefilter in enumerate(ENCODING_PREFILTERS)),
     )
-    if each.door.pattern or each.door.sign
+    if each.group.pattern or each.group.byte
 }
-"""What is looked for only where a door is open."""
+"""What is looked for only where the condition of its group holds."""
 
 
-@pytest.mark.parametrize("name", BEHIND)
+@pytest.mark.parametrize("name", CONDITIONAL)
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
-def test_a_door_is_open_to_all_that_stands_behind_it(name: str, data: st.DataObject) -> None:
+def test_the_condition_of_a_group_holds_wherever_one_of_its_prefilters_matches(name: str, data: st.DataObject) -> None:
     """What is asked first to save time never keeps from a detector what it looks for, wherever in a long text that is."""
-    number, pattern = BEHIND[name]
+    number, pattern = CONDITIONAL[name]
     shown = data.draw(st.from_regex(re.compile(pattern.encode()), fullmatch=True))
     padding = b" all is well, " * data.draw(st.integers(0, 40))
-    assert number in ENGINE.databases.hits(padding + shown + padding)
+    assert number in ENGINE.databases.find_hits(padding + shown + padding)
 
 
 def test_all_of_many_numbers_are_looked_at() -> None:
@@ -223,9 +222,9 @@ def test_a_first_look_at_a_value_counts_too() -> None:
         return first(data, end)
 
     generic = next(each for each in DETECTORS if each.kind == "secrets.generic")
-    first = generic.glance
+    first = generic.precheck
     assert first is not None
-    scan = Engine([replace(generic, glance=counted)]).scan(walk("_key.1a1a1a1a1a1a" * 60_000))
+    scan = Engine([replace(generic, precheck=counted)]).scan(walk("_key.1a1a1a1a1a1a" * 60_000))
     assert (scan.skipped, scan.kinds_cut) == (("candidates",), {"secrets.generic"})
     assert looks * generic.effort <= limits.EFFORT_MAX + generic.effort
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.detect import text
-from sidecar.detect.text import walk
+from sidecar.detect import text, walk
 from sidecar.events import Leaf
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.integers(10**7, 10**26) | st.floats() | st.text()

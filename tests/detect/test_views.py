@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import redact_bytes, redact_value
-from sidecar.detect.text import mark, preview, walk
+from sidecar.detect import mark, preview, walk
 from tests.detect.disguises import DISGUISES
 from tests.detect.generate import expand
 from tests.detect.test_kinds import ENGINE

@@ -15,7 +15,7 @@ from sidecar.act.redact import redact_bytes, redact_value
 from sidecar.decode import jsonrpc, lossless, sse
 from sidecar.decode.http1 import Unusual, request_head
 from sidecar.decode.locate import locate
-from sidecar.detect.text import mark, walk
+from sidecar.detect import mark, walk
 from sidecar.events import Span
 from tests.fuzz import peers, seeds
 from tests.fuzz.passes import Passes

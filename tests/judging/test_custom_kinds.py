@@ -1,4 +1,4 @@
-"""Own kinds on live traffic: they judge, redact and mask like the built-in ones, and change together with the rules."""
+"""Custom kinds on live traffic: they judge, redact and mask like the built-in ones, and change together with the rules."""
 
 import asyncio
 import base64
@@ -85,8 +85,8 @@ def test_a_value_of_a_list_is_found_both_ways_and_never_recorded(play: Any, cust
         assert form.encode() not in sidecar.everything
 
 
-def test_the_record_masks_own_kinds_and_says_who_looked(play: Any) -> None:
-    """What no rule acts on is masked in the record all the same; the number and version of detectors count own kinds."""
+def test_the_record_masks_custom_kinds_and_says_who_looked(play: Any) -> None:
+    """What no rule acts on is masked in the record all the same; the number and version of detectors count custom kinds."""
     sidecar: Play = play(STAFF.partition("tests:")[0].replace("mode: enforce", "mode: monitor"))
     sidecar.answer(sidecar.post(call("ask OC-123456")), result("OC-654321 says yes"))
     assert b"OC-123456" not in sidecar.everything and b"OC-654321" not in sidecar.everything

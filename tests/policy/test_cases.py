@@ -189,7 +189,7 @@ def test_a_broken_detector_fails_the_test_and_not_the_program(engine: Engine) ->
     """Whatever goes wrong inside a test is that test's failure."""
 
     class Broken:
-        def scan(self, texts: object, own: object) -> object:
+        def scan(self, texts: object, custom: object) -> object:
             raise RuntimeError("a value")
 
     policies = load_texts([("p.yaml", RULES)], engine.kinds)

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar import limits
 from sidecar.act.redact import redact_value
-from sidecar.detect.text import mark, walk
+from sidecar.detect import mark, walk
 from sidecar.events import Message, Span, Verdict
 from sidecar.policy.load import PolicySet
 from sidecar.policy.result_copies import in_other_copy, of_one_kind

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.detect.engine import DETECTORS, Engine
+from sidecar.detect import DETECTORS, Engine
 from sidecar.detect.text import walk
 from sidecar.proxy import detector_cache
 from sidecar.proxy.detector_cache import ready_engine

@@ -23,17 +23,17 @@ def inventory_of(*names: str) -> Inventory:
     """One that knows these tools of a server."""
     inventory = Inventory()
     for name in names:
-        inventory.listed(("s", "tool", name), {"name": name}, 1.0, lambda: Inspection({"name": name}))  # noqa: B023 - it is asked at once
+        inventory.record_listed(("s", "tool", name), {"name": name}, 1.0, lambda: Inspection({"name": name}))  # noqa: B023 - it is asked at once
     return inventory
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     """Every field, names with half characters included; a second file replaces the first; nobody else may read it."""
-    assert read_inventory(tmp_path).kept() == Inventory().kept()
+    assert read_inventory(tmp_path).dump() == Inventory().dump()
     for names in (("a",), ("a", "\ud800", "b")):
         inventory = inventory_of(*names)
         write_kept(tmp_path, kept_text(inventory))
-        assert read_inventory(tmp_path).kept() == inventory.kept()
+        assert read_inventory(tmp_path).dump() == inventory.dump()
     assert [file.name for file in tmp_path.iterdir()] == ["tools.json"]
     assert (tmp_path / "tools.json").stat().st_mode & 0o777 == 0o600
 

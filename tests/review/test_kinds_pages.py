@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.cli import main
-from sidecar.detect.engine import DETECTORS
+from sidecar.detect import DETECTORS
 
 
 def test_every_kind_has_a_page_that_says_what_is_found_and_how_sure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,9 +18,9 @@ def config(tmp_path: Path) -> list[str]:
     for name, said, now in (("send", "Send", 1e9), ("send", "Send \u202eto all", 1.1e9), ("wipe\u200b", "Wipe", 1.2e9)):
         entry = {"name": name, "description": said}
         look = Inspection(entry, "" if (name + said).isascii() else "$ has what nobody sees")
-        inventory.listed(("mail", "tool", name), entry, now, lambda: look)  # noqa: B023 - it is asked at once
-        inventory.finished("mail", "tool", now, is_last=True)
-    inventory.listed(("mail", "prompt", "hello"), {"name": "hello"}, 1e9, lambda: Inspection(None))
+        inventory.record_listed(("mail", "tool", name), entry, now, lambda: look)  # noqa: B023 - it is asked at once
+        inventory.finish_list("mail", "tool", now, is_last=True)
+    inventory.record_listed(("mail", "prompt", "hello"), {"name": "hello"}, 1e9, lambda: Inspection(None))
     data = tmp_path / "data"
     data.mkdir()
     write_kept(data, kept_text(inventory))

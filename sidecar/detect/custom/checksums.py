@@ -1,4 +1,4 @@
-"""Check digits that own kinds can ask for, by name."""
+"""Check digits that custom kinds can ask for, by name."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Final
 _NO_DIGIT: Final = re.compile(r"[^0-9]")
 _NO_SIGN: Final = re.compile(r"[^0-9A-Z]")
 
-SUMS: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = MappingProxyType(
+CHECKSUMS: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = MappingProxyType(
     {
         "luhn": ("luhn", _NO_DIGIT),
         "verhoeff": ("verhoeff", _NO_DIGIT),
@@ -28,7 +28,7 @@ the systems of ISO/IEC 7064 (mod97 is that of the IBAN, its first four signs at 
 """
 
 
-def fits(name: str, value: str) -> bool:
+def has_valid_checksum(name: str, value: str) -> bool:
     """Whether the check digits of ``value`` are right. The module is imported when first asked for, to start faster."""
-    module, noise = SUMS[name]
+    module, noise = CHECKSUMS[name]
     return bool(import_module(f"stdnum.{module}").is_valid(noise.sub("", value.upper())))

@@ -1,4 +1,4 @@
-"""Values of a list that only we can name, known by their keyed hashes: where they stand in a text."""
+"""Looks up the words and codes of a text in a list of values that is known only by keyed hashes."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +13,8 @@ from sidecar.detect.custom.exact_form import (
     LEAF_END,
     ValueForm,
     digit_runs,
-    folded,
-    form,
+    fold,
+    normalise,
     patterns,
     unique_words,
 )
@@ -23,7 +23,7 @@ from sidecar.limits import EXACT_LOOKUPS_MAX
 
 
 class ExactTable:
-    """The values of one list, to be looked up. Thread-safe; what it remembers of texts is bounded and stays in memory."""
+    """The values of one list, to be looked up. Thread-safe; its cache of texts' words is bounded and stays in memory."""
 
     __slots__ = ("has", "header", "is_head")
 
@@ -54,7 +54,7 @@ class ExactTable:
         heads = {word for word in unique_words(text) if self.is_head(word)}
         if not heads:
             return
-        tokens = [(folded(each[0]), *each.span()) for each in patterns(text)[0].finditer(text)]
+        tokens = [(fold(each[0]), *each.span()) for each in patterns(text)[0].finditer(text)]
         for index, (word, start, _) in enumerate(tokens):
             if word in heads:
                 for made, end in _named(tokens, index, text, self.header.words):
@@ -75,7 +75,7 @@ class ExactTable:
             tokens = list(pattern.finditer(text, start, end))
             if start and (longer := pattern.match(text, start - 1)) and longer.end() > start:
                 del tokens[0]
-            for code, first, last in _codes([folded(each[0]) for each in tokens], lengths):
+            for code, first, last in _codes([fold(each[0]) for each in tokens], lengths):
                 budget[0] -= 1
                 if budget[0] < 0:
                     return
@@ -147,10 +147,10 @@ def _is_in(body: bytes, at: int, count: int, width: int, wanted: bytes) -> bool:
     return False
 
 
-def table_of(values: Iterable[str], column: str = "") -> ExactTable:
+def build_table(values: Iterable[str], column: str = "") -> ExactTable:
     """A list of a few values, for a test inside a policy: no file, and a key of no secrecy."""
     key = key_of("a list named in a test")
-    forms = {made for value in values if (made := form(value))}
+    forms = {made for value in values if (made := normalise(value))}
     digests = sorted({digest(key, made) for made in forms})
     heads = sorted({head_digest(key, made.head) for made in forms if not made.is_code})
     body = b"".join((*digests, *heads))

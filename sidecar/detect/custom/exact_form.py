@@ -1,4 +1,4 @@
-"""In which form values of lists are compared.
+"""The normal form in which values of lists are compared.
 
 The form is made of *words*: runs of letters, digits and their marks, each in compatibility form (Unicode NFKC) and without
 case; every other sign only separates them. In scripts without spaces each character is a word. A value in which every word
@@ -27,7 +27,7 @@ _ASCII_FOLDED: Final = bytes(ord(chr(code).lower()) if chr(code).isalnum() and c
 DIGIT: Final = re.compile(r"\d")
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 GAP_MAX: Final = 16
-"""Signs between two words of one value: a table's rule and its spaces."""
+"""Characters between two words of one value: enough for a table's rule and its spaces."""
 CODE_WORDS_MAX: Final = 12
 _CODE_CHARS_MIN: Final = 6
 _WORDS_CHARS_MIN: Final = 4
@@ -67,8 +67,8 @@ class ValueForm:
         return self.text.partition(" ")[0]
 
 
-def form(value: str) -> ValueForm | None:
-    """How ``value`` is compared; nothing where it has too few letters and digits to be told from other text, or too many.
+def normalise(value: str) -> ValueForm | None:
+    """The normal form of ``value``; None where it has too few letters and digits to be distinctive, or too many.
 
     Fewer than four letters (two in scripts without spaces), six letters and digits of a code; more than
     ``EXACT_WORDS_MAX`` words.
@@ -76,7 +76,7 @@ def form(value: str) -> ValueForm | None:
     if len(value) > 4 * EXACT_CHARS_MAX:
         return None
     written = patterns(value)[0].findall(value)
-    words = [folded(word) for word in written]
+    words = [fold(word) for word in written]
     length = sum(map(len, words))
     if _is_code(written):
         return ValueForm("".join(words), len(words), True) if length >= _CODE_CHARS_MIN else None
@@ -104,10 +104,10 @@ def unique_words(text: str) -> set[str]:
     """The words of ``text``, folded, each once; those of ASCII without looking for each."""
     if text.isascii():
         return {word.decode() for word in set(text.encode().translate(_ASCII_FOLDED).split())}
-    return {folded(word) for word in set(patterns(text)[0].findall(text))}
+    return {fold(word) for word in set(patterns(text)[0].findall(text))}
 
 
-def folded(word: str) -> str:
+def fold(word: str) -> str:
     """A word without case, in compatibility form, with digits of any script as those of ASCII."""
     if word.isascii():
         return word.lower()

@@ -1,4 +1,4 @@
-"""The file of a list: keyed hashes of its values, sorted, behind a head that says of what and how they were made."""
+"""The file of a list: keyed hashes of its values, sorted, after a header that says from what and how they were made."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ VERSION: Final = 1
 """Of the file and of the form together: values are compared in one form only."""
 HEADER_BYTES: Final = 2_048
 DIGEST_BYTES: Final = 10
-"""80 bits: of a list of ten million values, a billion looked-up strangers are taken for one with a chance of 1 in 10^8."""
+"""80 bits: of a list of ten million values, a billion looked-up strangers give a false match with a chance of 1 in 10^8."""
 HEAD_BYTES: Final = 5
 _KEY_ID: Final = b"sidecar exact list"
 
@@ -29,18 +29,18 @@ def head_digest(key: bytes, word: str) -> bytes:
 
 
 def key_id(key: bytes) -> str:
-    """By what a wrong key is told, 16 hex digits; the key cannot be had back from it."""
+    """Identifies a key, to detect a wrong one: 16 hex digits from which the key cannot be derived."""
     return hmac.digest(key, _KEY_ID, "sha256").hex()[:16]
 
 
 def key_of(text: str) -> bytes:
-    """The key's bytes as a user gave it: any text."""
+    """The key as bytes, from any text that a user gave."""
     return hashlib.sha256(b"sidecar exact key\0" + text.strip().encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a list says of itself. ``words`` are the numbers of words of its values, ``codes`` the lengths of its codes.
+    """The header of a list. ``words`` are the numbers of words of its values, ``codes`` the lengths of its codes.
 
     ``is_digits``: all codes are digits alone.
     """
@@ -74,14 +74,14 @@ class Header:
 
 
 class Damaged(ValueError):
-    """A file is no list, or not as it was written. The text says what it is instead."""
+    """A file is not a list, or was changed after it was written. The text says what is wrong."""
 
 
-def parsed(content: bytes) -> tuple[Header, bytes]:
-    """Header and hashes of a file's content.
+def parse_list(content: bytes) -> tuple[Header, bytes]:
+    """Parse a file's content into header and hashes.
 
     Raises:
-        Damaged: it is no list, of another version, cut or changed.
+        Damaged: it is not a list, has another version, or was cut or changed.
     """
     try:
         said = json.loads(content[:HEADER_BYTES])
@@ -89,17 +89,17 @@ def parsed(content: bytes) -> tuple[Header, bytes]:
     except (ValueError, TypeError, KeyError):
         version = None
     if version is None:
-        raise Damaged("is no list made by 'sidecar exact build'; make it from the CSV file")
+        raise Damaged("is not a list made by 'sidecar exact build'; build it from the CSV file")
     if version != VERSION:
-        raise Damaged(f"is of version {version!r}, this program reads {VERSION}; build it anew from the CSV file")
+        raise Damaged(f"has version {version!r}, this program reads {VERSION}; build it again from the CSV file")
     body = content[HEADER_BYTES:]
     try:
         header = _header(said)
     except (KeyError, TypeError, ValueError):
-        raise Damaged("has a damaged head; build it anew from the CSV file") from None
+        raise Damaged("has a damaged head; build it again from the CSV file") from None
     is_whole = len(body) == header.count * DIGEST_BYTES + header.heads * HEAD_BYTES
     if not is_whole or not hmac.compare_digest(hashlib.sha256(body).hexdigest(), header.sha256):
-        raise Damaged("is damaged: it was cut or changed after it was written; build it anew, or copy it again")
+        raise Damaged("is damaged: it was cut or changed after it was written; build it again, or copy it again")
     return header, body
 
 

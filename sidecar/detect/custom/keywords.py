@@ -1,4 +1,4 @@
-"""Words that own kinds name: as a pattern, whole or part of a longer one, and near to a value."""
+"""Words that custom kinds name: as a pattern, whole or part of a longer one, and near to a value."""
 
 import re
 import unicodedata
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sidecar.detect.custom.exact_form import MARKS, SPACELESS
-from sidecar.detect.custom.regex_prefilter import RegexPrefilter, gate_of_word
+from sidecar.detect.custom.regex_prefilter import RegexPrefilter, build_word_prefilter
 
 _BLANK: Final = r"[\t\n\f\r \x{a0}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]+"
 _LETTER: Final = re.compile(rf"[^\W_]|[{MARKS}]")
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 
 
-def words_parts(words: Sequence[str]) -> tuple[str, tuple[RegexPrefilter, ...]]:
-    """A pattern that matches any of ``words`` in any case, with any blanks between their parts, and its gates."""
+def prepare_words(words: Sequence[str]) -> tuple[str, tuple[RegexPrefilter, ...]]:
+    """A pattern that matches any of ``words`` in any case, with any blanks between their parts, and its prefilters."""
     known = {form.lower() for word in words for form in _forms(" ".join(word.split()))}
     forms = sorted(known, key=lambda each: (-len(each), each))
     parts = (_BLANK.join(map(_quoted, form.split(" "))) for form in forms)
-    return "(?i:" + "|".join(parts) + ")", tuple(dict.fromkeys(map(gate_of_word, forms)))
+    return "(?i:" + "|".join(parts) + ")", tuple(dict.fromkeys(map(build_word_prefilter, forms)))
 
 
 def _forms(word: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""From a pattern written for RE2 to one that Hyperscan looks for in one pass, which may match more but not less."""
+"""Translates patterns written for RE2 into prefilters for Hyperscan, which may match more but not less."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _CODE: Final = re.compile(r"\\x(?:[0-9A-Fa-f]{2}|\{[0-9A-Fa-f]{1,6}\})")
 _PROPERTY: Final = re.compile(r"\\[pP](?:[A-Z]|\{\^?[A-Za-z_]+\})")
 _POSIX: Final = re.compile(r"\[:[a-z]+:\]")
 _SAME: Final = frozenset("dDwWbBtnrfa")
-"""Escapes that both read alike: their classes are ASCII, unless Hyperscan is told otherwise."""
+"""Escapes that both read alike: their classes are ASCII, unless a flag of Hyperscan says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +28,24 @@ class RegexPrefilter:
 
 
 class _Foreign(Exception):
-    """Something in a pattern that may mean another thing to Hyperscan."""
+    """Something in a pattern that may mean something else to Hyperscan."""
 
 
-def gate_of_regex(pattern: str) -> RegexPrefilter | None:
-    """A gate for an RE2 pattern whose ``^`` and ``$`` are edges of lines; nothing where none can be had.
+def build_regex_prefilter(pattern: str) -> RegexPrefilter | None:
+    """A prefilter for an RE2 pattern whose ``^`` and ``$`` are edges of lines; None where it cannot be translated.
 
-    What the two read differently is written so that they agree, or so that the gate matches more.
+    What the two read differently is rewritten so that they agree, or so that the prefilter matches more.
     Syntax: github.com/google/re2/wiki/Syntax; intel.github.io/hyperscan, "Pattern Support".
     """
     try:
-        expression = _translated(pattern)
+        expression = _translate(pattern)
     except _Foreign:
         return None
     return RegexPrefilter(expression, UNICODE | hyperscan.HS_FLAG_MULTILINE)
 
 
-def gate_of_word(word: str) -> RegexPrefilter:
-    """A gate for a word or several, in any case: its longest run of letters and digits.
+def build_word_prefilter(word: str) -> RegexPrefilter:
+    """A prefilter for a word or several, in any case: its longest run of letters and digits.
 
     ASCII letters are compared as bytes, which compiles a hundred times faster.
     """
@@ -58,7 +58,7 @@ def gate_of_word(word: str) -> RegexPrefilter:
     )
 
 
-def _translated(pattern: str) -> str:
+def _translate(pattern: str) -> str:
     parts: list[str] = []
     at = 0
     while at < len(pattern):

@@ -1,4 +1,4 @@
-"""Secrets that somebody named: found exactly as they are, and in the forms in which programs pass them on.
+"""Secrets that the settings name: found exactly as they are, and in the forms in which programs pass them on.
 
 Their text exists in memory only: it is compiled into a database of its own, which is never written anywhere.
 """
@@ -12,19 +12,11 @@ from urllib.parse import quote, quote_plus
 
 import hyperscan
 
-from sidecar.detect.kinds import Detector
 from sidecar.detect.scanner import Scanner
 from sidecar.limits import HITS_PER_DETECTOR_MAX
 
-DETECTOR: Final = Detector(
-    "secrets.registered",
-    "a value named under 'secrets' in the settings, also in base64, hex, URL, HTML and JSON forms",
-    gate="",
-    pattern="",
-    confidence=1.0,
-)
-_GATE_BYTES: Final = 64
-"""Of a long value the beginning is searched for, and the rest compared where it was found."""
+_PREFIX_BYTES: Final = 64
+"""Bytes of a long value that are searched for; the rest is compared where they were found."""
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 
 
@@ -36,15 +28,17 @@ class Registered:
         self._forms = tuple(forms.items())
         self._scanner: Scanner | None = None
         if forms:
-            gates = ["".join(f"\\x{byte:02x}" for byte in form[:_GATE_BYTES]).encode() for form in forms]
+            prefilters = ["".join(f"\\x{byte:02x}" for byte in form[:_PREFIX_BYTES]).encode() for form in forms]
             database = hyperscan.Database()
-            database.compile(expressions=gates, ids=list(range(len(gates))), elements=len(gates), flags=[0] * len(gates))
+            database.compile(
+                expressions=prefilters, ids=list(range(len(prefilters))), elements=len(prefilters), flags=[0] * len(prefilters)
+            )
             self._scanner = Scanner(database)
 
     def __bool__(self) -> bool:
         return self._scanner is not None
 
-    def found(self, data: bytes) -> list[tuple[int, int]]:
+    def find(self, data: bytes) -> list[tuple[int, int]]:
         """Where in ``data`` the values stand, as bytes from and to, in no order."""
         if self._scanner is None:
             return []
@@ -54,12 +48,12 @@ class Registered:
 
     def _is_there(self, data: bytes, index: int, end: int) -> bool:
         form, _ = self._forms[index]
-        return data.startswith(form, end - min(len(form), _GATE_BYTES))
+        return data.startswith(form, end - min(len(form), _PREFIX_BYTES))
 
     def _whole(self, data: bytes, index: int, end: int) -> tuple[int, int]:
         """With the signs at either edge that hold the value's first and last bits among a neighbour's, and padding."""
         form, (is_shared_before, is_shared_after) = self._forms[index]
-        start = end - min(len(form), _GATE_BYTES)
+        start = end - min(len(form), _PREFIX_BYTES)
         stop = start + len(form)
         start -= is_shared_before and start > 0 and data[start - 1] in _BASE64
         stop += is_shared_after and stop < len(data) and data[stop] in _BASE64

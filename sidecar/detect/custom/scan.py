@@ -1,13 +1,13 @@
-"""Kinds of data that policy files define: patterns, words and lists, looked for beside the built-in detectors.
+"""Scans for the kinds of data that policy files define: patterns, words and lists.
 
-They are no part of the database that is kept on disk: the few patterns of a policy set are compiled when it is loaded, and
+They are not part of the database that is kept on disk: the few patterns of a policy set are compiled when it is loaded, and
 belong to that set, so that a message is never judged by the rules of one version with the kinds of another.
 """
 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -15,36 +15,36 @@ from typing import Any, Final
 import hyperscan
 import re2
 
-from sidecar.detect.custom.checksums import fits
-from sidecar.detect.custom.exact import ExactTable, table_of
+from sidecar.detect.custom.checksums import has_valid_checksum
+from sidecar.detect.custom.exact import ExactTable, build_table
 from sidecar.detect.custom.exact_form import LEAF_END
 from sidecar.detect.custom.keywords import is_near, is_word
-from sidecar.detect.custom.regex_prefilter import BYTES, RegexPrefilter, gate_of_regex
+from sidecar.detect.custom.regex_prefilter import BYTES, RegexPrefilter, build_regex_prefilter
 from sidecar.detect.kinds import Surface
 from sidecar.detect.scanner import Scanner
-from sidecar.limits import OWN_LOOKS_MAX, OWN_MATCH_BYTES_MAX, OWN_REGEX_MEMORY_BYTES, OWN_SPANS_MAX
+from sidecar.limits import CUSTOM_CANDIDATES_MAX, CUSTOM_MATCH_BYTES_MAX, CUSTOM_REGEX_MEMORY_BYTES, CUSTOM_SPANS_MAX
 
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _BLANKS: Final = (b"%20", b"&nbsp;", b"\\n", b"\\r", b"\\t")
 _BLANK: Final = -1
-_BLANK_GATE: Final = RegexPrefilter(r"%20|&nbsp;|\\[nrt]", BYTES)
+_BLANK_PREFILTER: Final = RegexPrefilter(r"%20|&nbsp;|\\[nrt]", BYTES)
 _VALUE: Final = "value"
 """The group of a pattern that is the value, where it is not all of the match."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomKind:
-    """One own kind. Either ``pattern`` (RE2) or ``table`` is given.
+    """One custom kind. Either ``pattern`` (RE2) or ``table`` is given.
 
-    ``gates`` are what Hyperscan looks for first; none: the pattern looks at every message itself. Where ``is_word``, a match
-    must be whole words. One of the words that ``near`` (RE2) knows must stand at most ``within`` characters from a value,
-    whose check digits must fit ``checksum``, a name of ``own_sums``.
+    ``prefilters`` are what Hyperscan looks for first; without any, the pattern is run over every message. Where ``is_word``,
+    a match must be whole words. One of the words that ``near`` (RE2) knows must stand at most ``within`` characters from a
+    value, and its check digits must be right by ``checksum``, a name in ``checksums.py``.
     """
 
     kind: str
     confidence: float
     pattern: str = ""
-    gates: tuple[RegexPrefilter, ...] = ()
+    prefilters: tuple[RegexPrefilter, ...] = ()
     is_word: bool = False
     near: str = ""
     within: int = 0
@@ -54,7 +54,7 @@ class CustomKind:
 
 @dataclass(frozen=True, slots=True)
 class CustomSpan:
-    """A stretch of bytes in which an own kind was recognised."""
+    """A stretch of bytes in which a custom kind was found."""
 
     start: int
     end: int
@@ -63,47 +63,51 @@ class CustomSpan:
 
 
 Cut = tuple[str, str, int]
-"""Why not all was looked at, for which kind, and about how many bytes."""
+"""Why a kind was not searched in full, which kind, and about how many bytes."""
 
 
-def regex_parts(pattern: str) -> tuple[str, tuple[RegexPrefilter, ...]]:
-    """An author's pattern as it is matched, in which ``^`` and ``$`` are edges of lines, and its gate, where it has one.
+def prepare_regex(pattern: str) -> tuple[str, tuple[RegexPrefilter, ...]]:
+    """An author's pattern as it is matched, with ``^`` and ``$`` as edges of lines, and its prefilter if it has one.
 
     Raises:
-        re2.error: it is none; the text says which part.
+        re2.error: it is not a pattern; the text says which part is wrong.
     """
-    compiled(pattern)
-    gate = gate_of_regex(pattern)
-    return f"(?m){pattern}", (gate,) if gate and is_taken(gate) else ()
+    compile_pattern(pattern)
+    prefilter = build_regex_prefilter(pattern)
+    return f"(?m){pattern}", (prefilter,) if prefilter and is_taken(prefilter) else ()
 
 
-def compiled(pattern: str) -> Any:
-    """An RE2 pattern within our bounds; raises ``re2.error``."""
+def compile_pattern(pattern: str) -> Any:
+    """An RE2 pattern compiled within our bounds.
+
+    Raises:
+        re2.error: RE2 refuses it, or it needs more memory than ``CUSTOM_REGEX_MEMORY_BYTES``.
+    """
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = OWN_REGEX_MEMORY_BYTES
+    options.max_mem = CUSTOM_REGEX_MEMORY_BYTES
     return re2.compile(pattern, options)
 
 
-def is_taken(gate: RegexPrefilter) -> bool:
-    """Whether Hyperscan takes it."""
-    return _database_or_none((gate,)) is not None
+def is_taken(prefilter: RegexPrefilter) -> bool:
+    """Whether Hyperscan can compile it."""
+    return _database_or_none((prefilter,)) is not None
 
 
 class CustomKinds:
-    """The own kinds of one policy set. Thread-safe."""
+    """The custom kinds of one policy set. Thread-safe."""
 
     def __init__(self, kinds: Sequence[CustomKind] = ()) -> None:
         self._kinds = tuple(kinds)
-        self._patterns: list[Any] = [compiled(each.pattern) if each.pattern else None for each in self._kinds]
-        self._nears: list[Any] = [compiled(each.near) if each.near else None for each in self._kinds]
+        self._patterns: list[Any] = [compile_pattern(each.pattern) if each.pattern else None for each in self._kinds]
+        self._nears: list[Any] = [compile_pattern(each.near) if each.near else None for each in self._kinds]
         self._has_lists = any(each.table for each in self._kinds)
-        gates = [(gate, index) for index, each in enumerate(self._kinds) for gate in each.gates]
+        prefilters = [(prefilter, index) for index, each in enumerate(self._kinds) for prefilter in each.prefilters]
         if self._has_lists or any(each.is_word for each in self._kinds):
-            gates.append((_BLANK_GATE, _BLANK))
-        self._numbers = [index for _, index in gates]
-        self._ungated = {index for index, each in enumerate(self._kinds) if not each.gates}
-        database = _database_or_none(tuple(gate for gate, _ in gates))
+            prefilters.append((_BLANK_PREFILTER, _BLANK))
+        self._numbers = [index for _, index in prefilters]
+        self._without_prefilter = {index for index, each in enumerate(self._kinds) if not each.prefilters}
+        database = _database_or_none(tuple(prefilter for prefilter, _ in prefilters))
         self._scanner = None if database is None else Scanner(database)
         self.kinds = frozenset(each.kind for each in self._kinds)
         self.version = _version(self._kinds) if self._kinds else ""
@@ -111,18 +115,18 @@ class CustomKinds:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def given(self, lists: Mapping[str, Sequence[str]]) -> "CustomKinds":
+    def with_lists(self, lists: Mapping[str, Sequence[str]]) -> "CustomKinds":
         """The same kinds with other lists: those of ``lists`` by kind, and no list holds anything else."""
         if not self._has_lists:
             return self
-        tables = {name: table_of(values) for name, values in lists.items()}
-        nothing = table_of(())
+        tables = {name: build_table(values) for name, values in lists.items()}
+        nothing = build_table(())
         return CustomKinds(
             [replace(each, table=tables.get(each.kind, nothing)) if each.table else each for each in self._kinds]
         )
 
-    def found(self, surface: Surface) -> tuple[list[CustomSpan], list[Cut]]:
-        """Where values of own kinds stand, without overlap within one kind, and of which kinds not all was looked at."""
+    def find(self, surface: Surface) -> tuple[list[CustomSpan], list[Cut]]:
+        """Where values of custom kinds stand, without overlap within one kind, and which kinds were not searched in full."""
         places: list[CustomSpan] = []
         cuts: list[Cut] = []
         if not self._kinds:
@@ -131,28 +135,28 @@ class CustomKinds:
         hits = self._hits(data)
         readings = (data, _spaced(data)) if _BLANK in hits else (data,)
         texts = [_leaves(surface, each) for each in readings] if self._has_lists else []
-        for index in sorted(self._ungated | (hits - {_BLANK})):
+        for index in sorted(self._without_prefilter | (hits - {_BLANK})):
             each = self._kinds[index]
             stretches: list[tuple[int, int]] = []
             if each.table is not None:
                 for read, text in zip(readings, texts, strict=True):
                     found, is_cut = each.table.find(text)
-                    stretches += (one for one in _in_bytes(text, found) if self._fits(index, read, *one))
+                    stretches += (one for one in _in_bytes(text, found) if self._matches_conditions(index, read, *one))
                     if is_cut:
                         cuts.append(("candidates", each.kind, len(data)))
             else:
                 for read in readings if each.is_word else (data,):
                     matches = self._matches(index, read, surface, cuts)
-                    stretches += islice(matches, OWN_SPANS_MAX + 1)
+                    stretches += islice(matches, CUSTOM_SPANS_MAX + 1)
             if len(readings) > 1:
                 stretches = _joined(stretches)
-            if len(stretches) > OWN_SPANS_MAX:
-                cuts.append(("spans", each.kind, len(data) - stretches[OWN_SPANS_MAX][0]))
-            places += (CustomSpan(start, end, each.kind, each.confidence) for start, end in stretches[:OWN_SPANS_MAX])
+            if len(stretches) > CUSTOM_SPANS_MAX:
+                cuts.append(("spans", each.kind, len(data) - stretches[CUSTOM_SPANS_MAX][0]))
+            places += (CustomSpan(start, end, each.kind, each.confidence) for start, end in stretches[:CUSTOM_SPANS_MAX])
         return places, cuts
 
     def _hits(self, data: bytes) -> set[int]:
-        """The kinds of which a gate was met, and ``_BLANK`` where an escaped blank was."""
+        """The kinds of which a prefilter was met, and ``_BLANK`` where an escaped blank was."""
         if self._scanner is None:
             return set(self._numbers)
         met: set[int] = set()
@@ -160,22 +164,22 @@ class CustomKinds:
         return {self._numbers[number] for number in met}
 
     def _matches(self, index: int, data: bytes, surface: Surface, cuts: list[Cut]) -> Iterator[tuple[int, int]]:
-        """The values of one kind; looked for in windows, so that no pattern looks at everything again for each match."""
+        """The values of one kind; looked for in windows, so that no pattern searches everything again for each match."""
         pattern, size = self._patterns[index], len(data)
-        at, looks = 0, 0
+        at, count = 0, 0
         while at < size:
-            limit = min(size, at + 2 * OWN_MATCH_BYTES_MAX)
+            limit = min(size, at + 2 * CUSTOM_MATCH_BYTES_MAX)
             match = pattern.search(data, at, limit)
             if match is None:
-                at = size if limit == size else at + OWN_MATCH_BYTES_MAX
+                at = size if limit == size else at + CUSTOM_MATCH_BYTES_MAX
                 continue
             start, end = match.span()
-            if limit < size and start >= at + OWN_MATCH_BYTES_MAX:
+            if limit < size and start >= at + CUSTOM_MATCH_BYTES_MAX:
                 # It may have been cut by the window's end, so that it gets a window of its own.
                 at = start
                 continue
-            looks += 1
-            if looks > OWN_LOOKS_MAX:
+            count += 1
+            if count > CUSTOM_CANDIDATES_MAX:
                 cuts.append(("candidates", self._kinds[index].kind, size - start))
                 return
             if (edge := _edge(surface, data, start, end)) is not None:
@@ -185,18 +189,18 @@ class CustomKinds:
                     continue
                 start, end = match.span()
             low, high = _value(pattern, match)
-            if low < high and self._fits(index, data, low, high):
+            if low < high and self._matches_conditions(index, data, low, high):
                 yield low, high
                 at = max(end, start + 1)
             else:
                 at = start + 1
 
-    def _fits(self, index: int, data: bytes, start: int, end: int) -> bool:
+    def _matches_conditions(self, index: int, data: bytes, start: int, end: int) -> bool:
         """Whether a match is all that its kind asks for."""
         kind, near = self._kinds[index], self._nears[index]
         if kind.is_word and not is_word(data, start, end):
             return False
-        if kind.checksum and not fits(kind.checksum, data[start:end].decode("utf-8", "replace")):
+        if kind.checksum and not has_valid_checksum(kind.checksum, data[start:end].decode("utf-8", "replace")):
             return False
         return near is None or is_near(near, data, start, end, kind.within)
 
@@ -228,7 +232,7 @@ def _valid(data: bytes) -> bytes:
 
 
 def _spaced(data: bytes) -> bytes:
-    """The same with blanks in place of escapes that stand for one, as long as they were; views undo other escapes."""
+    """The same with escaped blanks as spaces of the same length; views decode other escapes."""
     for escape in _BLANKS:
         data = data.replace(escape, b" " * len(escape))
     return data
@@ -267,20 +271,20 @@ def _in_bytes(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[in
 
 
 @lru_cache(maxsize=64)
-def _database_or_none(gates: tuple[RegexPrefilter, ...]) -> hyperscan.Database | None:
-    """All gates in one database, unless there are none or Hyperscan refuses them.
+def _database_or_none(prefilters: tuple[RegexPrefilter, ...]) -> hyperscan.Database | None:
+    """All prefilters in one database, unless there are none or Hyperscan refuses them.
 
     Compiling does not hold up other threads, and is not done again for a reload that changes no kind.
     """
-    if not gates:
+    if not prefilters:
         return None
     database = hyperscan.Database()
     try:
         database.compile(
-            expressions=[each.expression.encode() for each in gates],
-            ids=list(range(len(gates))),
-            elements=len(gates),
-            flags=[each.flags for each in gates],
+            expressions=[each.expression.encode() for each in prefilters],
+            ids=list(range(len(prefilters))),
+            elements=len(prefilters),
+            flags=[each.flags for each in prefilters],
         )
     except hyperscan.HyperscanError:
         return None
@@ -293,9 +297,13 @@ def _note(number: int, _start: int, _end: int, _flags: int, met: Any) -> None:
 
 
 def _version(kinds: Sequence[CustomKind]) -> str:
-    said = [(replace(each, table=None), each.table.header if each.table else None) for each in kinds]
-    return hashlib.sha256(repr(sorted(said, key=lambda each: each[0].kind)).encode()).hexdigest()[:12]
+    """Which kinds these are, by their values alone: a renamed field changes no version."""
+    values = [
+        (*astuple(replace(each, table=None)), astuple(each.table.header) if each.table else None)
+        for each in sorted(kinds, key=lambda each: each.kind)
+    ]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
 
 
-NO_OWN: Final = CustomKinds()
-"""No own kinds."""
+NO_CUSTOM_KINDS: Final = CustomKinds()
+"""A policy set without custom kinds."""

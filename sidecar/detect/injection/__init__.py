@@ -1,6 +1,6 @@
-"""Text that speaks to the model instead of the person: signals that an answer or a definition wants to steer it.
+"""The family of prompt injection: its table of detectors, for text that addresses the model instead of the person.
 
-Words alone prove nothing: documentation about injection holds the same ones. So these kinds are for noticing, and no shipped
+Words alone prove nothing: documentation about injection contains the same ones. So these kinds are signals, and no shipped
 policy blocks because of them alone. What they find is no secret: it stays readable in the record, as evidence.
 """
 

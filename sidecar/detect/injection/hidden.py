@@ -1,7 +1,7 @@
-"""What stands in a text and is not seen by those who read it: characters without a shape, text in another order, hidden markup.
+"""Text that people who read it do not see: invisible characters, reordered text, hidden markup.
 
-They look at a message's own characters. What disguised words say is found by undoing them (``views.py``), under the kind of
-what they say.
+These detectors read a message's own characters. Disguised words are decoded (``views.py``) and found under the kind of what
+they say.
 """
 
 import re
@@ -84,71 +84,71 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.invisible-text",
         _UNSEEN,
-        gate=rf"(?:{_TAG}){{4}}",
+        prefilter=rf"(?:{_TAG}){{4}}",
         pattern=rf"((?:{_TAG}){{4,}})",
         confidence=0.95,
         lead=32,
         tail=16_384,
         check=_is_spelling,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
         "a row of variation selectors, of which no letter takes more than one",
-        gate=rf"{_SELECTOR}{{4}}",
+        prefilter=rf"{_SELECTOR}{{4}}",
         pattern=rf"({_SELECTOR}{{4,}})",
         confidence=0.9,
         lead=32,
         tail=16_384,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
         "a row of different zero-width characters, which carry bits",
-        gate=rf"{_NO_WIDTH}{{8}}",
+        prefilter=rf"{_NO_WIDTH}{{8}}",
         pattern=rf"({_NO_WIDTH}{{8,}})",
         confidence=0.85,
         lead=32,
         tail=16_384,
         check=_is_varied,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.invisible-text",
         "zero-width characters between single letters",
-        gate=rf"(?:[A-Za-z]{{1,2}}{_NO_WIDTH}{{1,3}}){{4}}",
+        prefilter=rf"(?:[A-Za-z]{{1,2}}{_NO_WIDTH}{{1,3}}){{4}}",
         pattern=rf"((?:[A-Za-z]{{1,2}}{_NO_WIDTH}{{1,3}}){{4,}}[A-Za-z]{{0,2}})",
         confidence=0.8,
         lead=64,
         tail=16_384,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.bidi",
         _ORDER,
-        gate=r"\xe2\x80\xae[^\n]{0,3}[0-9A-Za-z._-]{2}",
+        prefilter=r"\xe2\x80\xae[^\n]{0,3}[0-9A-Za-z._-]{2}",
         pattern=rf"(\xe2\x80\xae[^\n]{{0,3}}[0-9A-Za-z._-]{{2}}{_NOT_BIDI}*(?:\xe2\x80\xac)?)",
         confidence=0.85,
         lead=64,
         tail=800,
         check=_reorders,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.bidi",
         "an embedding or isolate from the right around Latin text",
-        gate=rf"(?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}",
+        prefilter=rf"(?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}",
         pattern=rf"((?:\xe2\x80\xab|\xe2\x81\xa7)(?:{_BIDI}){{0,3}}[^\n]{{0,6}}[A-Za-z]{{2}}{_NOT_BIDI}*(?:{_BIDI}){{0,3}})",
         confidence=0.7,
         lead=64,
         tail=800,
         check=_reorders,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     Detector(
         "injection.hidden-markup",
         _HIDDEN,
-        gate=_COMMENT,
+        prefilter=_COMMENT,
         pattern=r"(?s)(<!--.*?-->|\[(?://|comment)\]: ?(?:#|<>) ?[(\x22'][^\n]*)",
         confidence=0.8,
         lead=24,
@@ -159,7 +159,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.hidden-markup",
         "an element that a page does not show",
-        gate=_OPENING,
+        prefilter=_OPENING,
         pattern=rf"(?s)({_OPENING}.*?</)",
         confidence=0.85,
         lead=640,
@@ -170,7 +170,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.hidden-markup",
         "a made-up tag with orders",
-        gate=rf"(?i)<{_PSEUDO_TAG}>",
+        prefilter=rf"(?i)<{_PSEUDO_TAG}>",
         pattern=rf"(?is)(<{_PSEUDO_TAG}>.*?(?:</{_PSEUDO_TAG}>|$))",
         confidence=0.8,
         lead=24,

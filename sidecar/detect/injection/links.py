@@ -62,15 +62,15 @@ _TEMPLATE: Final = (
 )
 
 
-def _template(about: str, pattern: str, confidence: float, *, door: PrefilterGroup = WORDS) -> Detector:
-    return Detector("injection.chat-template", about, pattern, f"({pattern})", confidence, check=_is_used, door=door)
+def _template(about: str, pattern: str, confidence: float, *, group: PrefilterGroup = WORDS) -> Detector:
+    return Detector("injection.chat-template", about, pattern, f"({pattern})", confidence, check=_is_used, group=group)
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.image-exfiltration",
         _EXFILTRATION,
-        gate=_IMAGE + _QUERY + _URL_PART + "*" + _PLACE,
+        prefilter=_IMAGE + _QUERY + _URL_PART + "*" + _PLACE,
         pattern=f"({_IMAGE}{_QUERY}{_URL_PART}*?{_PLACE}[^()\\n]*\\)?)",
         confidence=0.85,
         lead=1024,
@@ -79,7 +79,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.image-exfiltration",
         "the same in HTML, where templates of programs have such places as well",
-        gate=_ELEMENT + _QUERY + _URL_PART + "*" + _PLACE,
+        prefilter=_ELEMENT + _QUERY + _URL_PART + "*" + _PLACE,
         pattern=f"({_ELEMENT}{_QUERY}{_URL_PART}*?{_PLACE}[^<>\\n]*>?)",
         confidence=0.6,
         lead=1024,
@@ -88,7 +88,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "injection.image-exfiltration",
         "an image whose address carries a long encoded text",
-        gate=_IMAGE + _QUERY + _URL_PART + "{40}",
+        prefilter=_IMAGE + _QUERY + _URL_PART + "{40}",
         pattern=f"({_IMAGE}{_QUERY}{_URL_PART}{{40}}{_URL_PART}*\\)?)",
         confidence=0.65,
         lead=1024,
@@ -114,7 +114,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "turns of DeepSeek",
         r"<\xef\xbd\x9c(?:User|Assistant|System|begin\xe2\x96\x81of\xe2\x96\x81sentence|tool\xe2\x96\x81\w{3,20})\xef\xbd\x9c>",
         0.8,
-        door=FOREIGN,
+        group=FOREIGN,
     ),
     _template("turns of Claude", r"\n\n(?:Human|H): [^\n]{1,200}\n\nAssistant:|</?function_calls>\s{0,4}<", 0.6),
 )

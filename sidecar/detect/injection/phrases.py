@@ -186,7 +186,7 @@ _TOOL_ORDER: Final = (
     rf"|(?:pass|send|include|provide|put|attach|supply)\s[^\n]{{0,40}}?{_FILES}[^\n]{{0,40}}?"
     r"(?:parameter|argument|sidenote|side note))"
 )
-_TOOL_ORDER_GATE: Final = (
+_TOOL_ORDER_PREFILTER: Final = (
     r"(?:read|open|cat|fetch|collect|include|send|pass|attach|append|retrieve|copy|load|get|put|provide|supply)\s"
     rf"[^\n]{{0,60}}?{_FILES}"
 )
@@ -231,7 +231,7 @@ def speaks_to_model(text: str, *, is_addressed: bool = False) -> float:
 
 
 def _is_said(candidate: Candidate) -> float:
-    """A phrase in quotes, or among words about injection, is likely spoken of; it is less sure, and still told."""
+    """A phrase in quotes, or among words about injection, is probably quoted: it gets a lower confidence and is still found."""
     if _DENIED.search(candidate.before):
         return 0
     before, after = candidate.before.rstrip(), candidate.after.lstrip(" .!…")
@@ -240,21 +240,21 @@ def _is_said(candidate: Candidate) -> float:
 
 
 def _phrase(
-    kind: str, about: str, words: str, confidence: float, *, gate: str = "", tail: int = 64, is_foreign: bool = False
+    kind: str, about: str, words: str, confidence: float, *, prefilter: str = "", tail: int = 64, is_foreign: bool = False
 ) -> Detector:
-    """``gate`` is a part of what all ``words`` say, where to look for all of them is dear."""
+    """``prefilter`` is a part of what all ``words`` say, where to look for all of them is dear."""
     spelt = _spelt(words)
     before = "" if is_foreign else BEFORE
     return Detector(
         kind,
         about,
-        gate=f"(?is){gate or spelt}",
+        prefilter=f"(?is){prefilter or spelt}",
         pattern=f"(?is){before}({spelt})",
         confidence=confidence,
         lead=320,
         tail=tail,
         check=_is_said,
-        door=FOREIGN if is_foreign else WORDS,
+        group=FOREIGN if is_foreign else WORDS,
     )
 
 
@@ -297,7 +297,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         "keys, files or the conversation to be read for a tool",
         _TOOL_ORDER,
         0.8,
-        gate=_TOOL_ORDER_GATE,
+        prefilter=_TOOL_ORDER_PREFILTER,
         tail=320,
     ),
     _phrase("injection.instructs-model", "text addressed to an AI, or another persona", _ADDRESS, 0.65),

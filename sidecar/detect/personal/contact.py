@@ -103,7 +103,7 @@ _EMAIL: Final = (
     rf"((?:[0-9A-Za-z]|{_LETTER})(?:[0-9A-Za-z._%+'-]|{_LETTER}){{0,63}}"
     rf"@(?:(?:[0-9A-Za-z-]|{_LETTER}){{1,63}}\.){{1,8}}(?:xn--[0-9a-z-]{{2,40}}|[A-Za-z]{{2,24}}|(?:{_LETTER}){{2,24}}))"
 )
-_EMAIL_GATE: Final = (
+_EMAIL_PREFILTER: Final = (
     r"[0-9A-Za-z._%+'\x80-\xBF-]@[0-9A-Za-z\x80-\xD4-]{1,80}\.(?:[0-9A-Za-z\x80-\xD4-]{1,63}\.){0,7}[A-Za-z\xC3-\xD4]"
 )
 _WIDE_LETTER: Final = r"(?:[\xE0\xE1\xE4-\xED][\x80-\xBF]{2}|\xE3[\x81-\xBF][\x80-\xBF])"
@@ -116,9 +116,9 @@ _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _V4: Final = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
 _HEXTET: Final = "[0-9A-Fa-f]{1,4}"
 _V6_FULL: Final = rf"(?:{_HEXTET}:){{7}}{_HEXTET}"
-_V6_FULL_GATE: Final = rf"[0-9A-Fa-f]:{_HEXTET}(?::{_HEXTET}){{4}}:[0-9A-Fa-f]"
-_V6_SHORT_GATE: Final = rf"[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::"
-_V6_SHORT: Final = rf"{_V6_SHORT_GATE}(?:{_HEXTET}(?::{_HEXTET}){{0,5}})?"
+_V6_FULL_PREFILTER: Final = rf"[0-9A-Fa-f]:{_HEXTET}(?::{_HEXTET}){{4}}:[0-9A-Fa-f]"
+_V6_SHORT_PREFILTER: Final = rf"[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::"
+_V6_SHORT: Final = rf"{_V6_SHORT_PREFILTER}(?:{_HEXTET}(?::{_HEXTET}){{0,5}})?"
 
 
 _V4_GATE_PRIVATE: Final = (
@@ -130,35 +130,37 @@ _V4_GATE_PRIVATE: Final = (
 
 def _ips(kind: str, about: str, v4_gate: str, check: Check) -> Iterator[Detector]:
     left, right = before("0-9A-Za-z_:."), "(?:[^0-9A-Za-z:]|:[^0-9A-Fa-f:]|:?$)"
-    for form, gate, pattern, lead, tail, door in (
+    for form, prefilter, pattern, lead, tail, group in (
         ("4", v4_gate, rf"{before('0-9A-Za-z_.')}({_V4})(?:[^0-9]|$)", 32, 16, DIGITS),
-        ("6, in full", _V6_FULL_GATE, f"{left}({_V6_FULL}){right}", 64, 48, COLONS),
-        ("6, shortened", _V6_SHORT_GATE, f"{left}({_V6_SHORT}){right}", 64, 48, WORDS),
+        ("6, in full", _V6_FULL_PREFILTER, f"{left}({_V6_FULL}){right}", 64, 48, COLONS),
+        ("6, shortened", _V6_SHORT_PREFILTER, f"{left}({_V6_SHORT}){right}", 64, 48, WORDS),
     ):
-        yield Detector(kind, f"{about} (version {form})", gate, pattern, 0.9, lead=lead, tail=tail, check=check, door=door)
+        yield Detector(
+            kind, f"{about} (version {form})", prefilter, pattern, 0.9, lead=lead, tail=tail, check=check, group=group
+        )
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.email",
         "e-mail address, also with accents, Greek or Cyrillic letters (RFC 6531); not logins of code hosts and URLs",
-        gate=_EMAIL_GATE,
+        prefilter=_EMAIL_PREFILTER,
         pattern=_EMAIL,
         confidence=0.95,
         lead=400,
         check=_is_email,
-        door=ADDRESS,
+        group=ADDRESS,
     ),
     Detector(
         "pii.email",
         "e-mail address in scripts that are written without spaces, where signs or spaces set it off",
-        gate=r"[\xE0-\xED][\x80-\xBF]{2}@[0-9A-Za-z\xE0-\xED]|[0-9A-Za-z]@[\xE0-\xED]",
+        prefilter=r"[\xE0-\xED][\x80-\xBF]{2}@[0-9A-Za-z\xE0-\xED]|[0-9A-Za-z]@[\xE0-\xED]",
         pattern=_WIDE_EMAIL,
         confidence=0.96,
         lead=192,
         check=_is_wide_email,
         may_overlap=True,
-        door=ADDRESS,
+        group=ADDRESS,
     ),
     *_ips("pii.ip", "address on the internet; meant for counting", IPV4, _is_ip),
     *_ips(

@@ -21,7 +21,7 @@ _BORN: Final = (
 )
 _UR: Final = r"(?:(?:^|[^0-9A-Za-z]|\\[nrt])(?:ur|Ur|UR)|[a-z]Ur)\.[^0-9A-Za-z]{0,8}[0-9dwDW]"
 """Polish for born, with how a day or a place after it begins: what ends so without is in every text."""
-_BIRTH_WORDS: Final = replace(words(f"{_BORN},ur."), gate=f"(?:{words(_BORN).gate}|{_UR})")
+_BIRTH_WORDS: Final = replace(words(f"{_BORN},ur."), prefilter=f"(?:{words(_BORN).prefilter}|{_UR})")
 _YEAR: Final = "(?:19[0-9]{2}|20[0-3][0-9])"
 """Plausible for somebody alive, without a clock."""
 _DATE: Final = (
@@ -53,14 +53,14 @@ _PASSPORT: Final = (
 _WEIGHTS: Final = (7, 3, 1)
 
 
-def mrz_digit(field: str) -> str:
+def mrz_check_digit(field: str) -> str:
     """The check digit of a field of a machine-readable zone (ICAO 9303 part 3, 4.9)."""
     values = (0 if char == "<" else int(char, 36) for char in field)
     return str(sum(value * _WEIGHTS[index % 3] for index, value in enumerate(values)) % 10)
 
 
 def _has_digit(field: str, digit: str) -> bool:
-    return mrz_digit(field) == digit.replace("<", "0")
+    return mrz_check_digit(field) == digit.replace("<", "0")
 
 
 def _is_zone(candidate: Candidate) -> bool:
@@ -122,7 +122,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.passport",
         "machine-readable zone of a passport or visa, both lines or the second (ICAO 9303), by its check digits",
-        gate="[A-Z<]{3}[0-9]{7}[FMX<][0-9]{7}",
+        prefilter="[A-Z<]{3}[0-9]{7}[FMX<][0-9]{7}",
         pattern=(
             before("0-9A-Z<") + r"((?:[PV][A-Z<][A-Z<]{3}[A-Z<]{39}(?:\r?\n|\\n|\\r\\n| ))?"
             r"[0-9A-Z<]{9}[0-9][A-Z<]{3}[0-9]{7}[FMX<][0-9]{7}[0-9A-Z<]{14}[0-9<][0-9])(?:[^0-9A-Z<]|</|$)"
@@ -131,12 +131,12 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=128,
         tail=32,
         check=_is_zone,
-        door=DIGITS,
+        group=DIGITS,
     ),
     Detector(
         "pii.passport",
         "machine-readable zone of an identity card (ICAO 9303, three lines), by its check digits",
-        gate="[FMX<][0-9]{7}[A-Z<]{3}[0-9A-Z<]{11}[0-9]",
+        prefilter="[FMX<][0-9]{7}[A-Z<]{3}[0-9A-Z<]{11}[0-9]",
         pattern=(
             before("0-9A-Z<") + r"([ACI][A-Z<][A-Z<]{3}[0-9A-Z<]{9}[0-9<][0-9A-Z<]{15}(?:\r?\n|\\n|\\r\\n| )"
             r"[0-9]{7}[FMX<][0-9]{7}[A-Z<]{3}[0-9A-Z<]{11}[0-9](?:(?:\r?\n|\\n|\\r\\n| )[A-Z<]{30})?)(?:[^0-9A-Z<]|</|$)"
@@ -145,7 +145,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         lead=128,
         tail=80,
         check=_is_card_zone,
-        door=DIGITS,
+        group=DIGITS,
     ),
     beside(
         "pii.passport",

@@ -1,4 +1,4 @@
-"""How a national id is told from any other number: its form, its check digits, and the words beside it.
+"""How a national id is distinguished from any other number: its form, its check digits, and the words beside it.
 
 An id whose form is rare (letters in it, or the separators in which its country writes it) stands by itself. One that is
 digits only is taken where a word of its country or of English names it, within ``GAP_BYTES`` before it, and not inside a
@@ -32,7 +32,7 @@ class Id:
     ``form`` shows it: ``#`` is a digit, ``@`` a letter, ``{ymd}`` a day of birth (``Y`` with its century), the rest
     stands as it is. ``shape`` is what it looks like beside one of ``words``; ``alone`` what it looks like by itself, and
     ``alone_sure`` how sure that is against a named one. ``module`` is the one of python-stdnum that knows its rule, or
-    ``is_valid`` is ours; both get the number without separators, in capitals. ``door`` is that of the form by itself.
+    ``is_valid`` is ours; both get the number without separators, in capitals. ``group`` is the prefilter group of ``alone``.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Id:
     module: str = ""
     is_valid: Valid | None = None
     keep: str = ""
-    door: PrefilterGroup = DIGITS
+    group: PrefilterGroup = DIGITS
 
     def compact(self, text: str) -> str:
         """The number without separators, of which those in ``keep`` carry meaning."""
@@ -68,28 +68,28 @@ class Id:
         alone = Detector(
             self.kind,
             f"{self.about}, by its form",
-            gate=rf"(?:^|[^0-9A-Z]|{ESCAPED})(?:{self.alone})",
+            prefilter=rf"(?:^|[^0-9A-Z]|{ESCAPED})(?:{self.alone})",
             pattern=rf"{before('0-9A-Za-z%')}({self.alone})(?:[^0-9A-Za-z]|$)",
             confidence=0.95,
             lead=48,
             tail=8,
             check=_check(self, named, self.alone_sure),
             may_overlap=True,
-            door=self.door,
+            group=self.group,
             effort=25,
         )
         return (alone, ahead)
 
 
 def beside(kind: str, about: str, named: Words, value: str, check: Check, after: str = "", effort: int = 40) -> Detector:
-    """A detector for a value within ``GAP_BYTES`` after a word: the words are its gate, for numbers are everywhere.
+    """A detector for a value within ``GAP_BYTES`` after a word: the words are its prefilter, for numbers are everywhere.
 
     ``after`` is what else may follow the value, as alternatives that end in ``|``.
     """
     return Detector(
         kind,
         about,
-        gate=named.gate,
+        prefilter=named.prefilter,
         pattern=rf"(?i){before('0-9A-Za-z')}{value}(?:{after}[^0-9A-Za-z]|$)",
         confidence=0.95,
         lead=8,

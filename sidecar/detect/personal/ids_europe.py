@@ -33,7 +33,7 @@ EUROPE: Final[tuple[Id, ...]] = (
         "codice fiscale,cod fisc,c.f.,tax code,fiscal code|tax id",
         alone=r"[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPR-T][0-9L-NP-V]{2}[A-Z][0-9L-NP-V]{3}[A-Z]",
         module="it.codicefiscale",
-        door=CAPITAL_RUN,
+        group=CAPITAL_RUN,
     ),
     Id(
         "pii.fr-nir",

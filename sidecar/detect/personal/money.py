@@ -50,7 +50,7 @@ _IBAN_COUNTRIES: Final = {
 _IBAN: Final = "|".join(
     f"(?:{countries}){GAP}?[0-9]{{2}}(?:{GAP}?[0-9A-Z]){{{length - 4}}}" for length, countries in _IBAN_COUNTRIES.items()
 )
-_IBAN_GATE: Final = f"{GAP}?[0-9]{{2}}(?:{GAP}?[0-9A-Z]{{4}}){{2}}{GAP}?[0-9A-Z]{{3}}"
+_IBAN_PREFILTER: Final = f"{GAP}?[0-9]{{2}}(?:{GAP}?[0-9A-Z]{{4}}){{2}}{GAP}?[0-9A-Z]{{3}}"
 
 
 def iban_ok(text: str) -> bool:
@@ -109,46 +109,46 @@ _CARD_RARE: Final = (
     rf"|[4-6][0-9]{{7}}{GAP}[0-9]{{4}}{GAP}?[0-9]{{4}})(?:[^0-9A-Za-z_]|$)"
 )
 NO_DIGIT: Final = f"(?:^|[^0-9]|{ESCAPED})"
-"""Before the numbers a gate says no more than this; their patterns say it exactly."""
+"""Before the numbers a prefilter says no more than this; their patterns say it exactly."""
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.card",
         "payment card number, together or in groups, also as a JSON number; of unknown issuers only where words say so",
-        gate=f"(?:^|[^0-9.]|[^0-9][.]|{ESCAPED})" + _CARD,
+        prefilter=f"(?:^|[^0-9.]|[^0-9][.]|{ESCAPED})" + _CARD,
         pattern=rf"(?:[A-Za-z]\.|{before('0-9A-Za-z_.%')}){_CARD}",
         confidence=0.95,
         lead=64,
         tail=64,
         check=_is_card,
         may_overlap=True,
-        door=DIGITS,
+        group=DIGITS,
     ),
     Detector(
         "pii.card",
         "payment card number in unusual groups: of 19 digits, or of 12 to 18 where words say so",
-        gate=NO_DIGIT + _CARD_RARE,
+        prefilter=NO_DIGIT + _CARD_RARE,
         pattern=before("0-9A-Za-z_.%") + _CARD_RARE,
         confidence=0.95,
         lead=64,
         tail=64,
         check=_is_rare_card,
         may_overlap=True,
-        door=DIGITS,
+        group=DIGITS,
     ),
     Detector(
         "pii.iban",
         "international bank account number, together or in groups, in capitals",
-        gate="[A-Z]{2}" + _IBAN_GATE,
+        prefilter="[A-Z]{2}" + _IBAN_PREFILTER,
         pattern=rf"{BEFORE}({_IBAN})(?:[^0-9A-Za-z]|$)",
         confidence=0.98,
         check=_is_iban,
-        door=DIGITS,
+        group=DIGITS,
     ),
     Detector(
         "pii.iban",
         "in small letters, after the word IBAN",
-        gate="(?i)iban[^0-9]{1,24}" + _IBAN_GATE.removeprefix(f"{GAP}?"),
+        prefilter="(?i)iban[^0-9]{1,24}" + _IBAN_PREFILTER.removeprefix(f"{GAP}?"),
         pattern=rf"(?i)iban[^0-9]{{0,20}}[^0-9A-Za-z]({_IBAN})(?:[^0-9A-Za-z]|$)",
         confidence=0.98,
         check=_is_iban,

@@ -42,7 +42,7 @@ _VERBS: Final = words(
     "messages to,message to,text me,text us,"
     "registered,contact number"
 )
-_ALL: Final = Words(f"(?:{_LABELS.gate}|{_VERBS.gate})", _LABELS.own, _VERBS.own)
+_ALL: Final = Words(f"(?:{_LABELS.prefilter}|{_VERBS.prefilter})", _LABELS.specific, _VERBS.specific)
 _NO_PHONE: Final = re.compile(
     r"(?:19|20)\d\d[-/.][01]\d[-/.][0-3]\d|[0-3]?\d[-/.][01]?\d[-/.](?:19|20)\d\d"
     r"|\d{1,3}(?:\.\d{1,3}){3}\Z|\d+\.\d+\Z|.*\.\.|(?:19|20)\d\d[-/](?:19|20)?\d\d\Z"
@@ -114,13 +114,13 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "pii.phone",
         "phone number in international form, as its country issues them or in groups",
-        gate=rf"\+\(?[1-9]{_GAP}?[0-9(]",
+        prefilter=rf"\+\(?[1-9]{_GAP}?[0-9(]",
         pattern=rf"{before('0-9A-Za-z+')}(\+\(?[1-9](?:{_GAP}{{0,3}}[0-9]){{6,14}}{_EXTENSION})(?:[^0-9A-Za-z]|$)",
         confidence=0.95,
         lead=16,
         tail=64,
         check=_is_international,
-        door=PLUS,
+        group=PLUS,
         effort=100,
     ),
     beside(

@@ -1,4 +1,4 @@
-"""Words that say what a number beside them is: in prose of many languages, in labels, in the keys of records."""
+"""Words that identify a number beside them: in prose of many languages, in labels, in the keys of records."""
 
 import re
 import unicodedata
@@ -47,22 +47,22 @@ SHARED: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Some words as ``gate``, a pattern over the bytes of UTF-8, and as ``own`` and ``shared``, exact, compiled by RE2."""
+    """Words as ``prefilter``, a pattern over UTF-8 bytes, and as exact RE2 patterns: ``specific`` to a kind, or ``shared``."""
 
-    gate: str
-    own: Any
+    prefilter: str
+    specific: Any
     shared: Any
 
     def nearness(self, before: str) -> float:
         """How much the words speak of what comes right after ``before``: 1 as its label, less nearby, 0 not at all."""
         text = _MARK.sub(" ", before).encode("utf-8", "replace")
-        sure = _nearness(self.own, text)
+        sure = _nearness(self.specific, text)
         return sure if sure == 1 or self.shared is None else max(sure, SHARED * _nearness(self.shared, text))
 
     def ends(self, before: str) -> bool:
         """Whether one of the words stands right at the end of ``before``, with a sign that joins it to a value."""
         last = before[-20:-1].encode("utf-8", "replace")
-        return _last_end(self.own, last) == len(last)
+        return _last_end(self.specific, last) == len(last)
 
 
 def _nearness(pattern: Any, text: bytes) -> float:
@@ -97,10 +97,10 @@ def words(spoken: str) -> Words:
     They are found in capitals too, without accents, and joined as keys join them (``tax_file``, ``taxFile``). Those after
     a bar are shared with other kinds of numbers (``national id``) and make less sure.
     """
-    own, _, shared = (_phrases(part) for part in spoken.partition("|"))
+    specific, _, shared = (_phrases(part) for part in spoken.partition("|"))
     return Words(
-        f"(?:{'|'.join(_loose(phrase) for phrase in (*own, *shared))})",
-        _compiled(own),
+        f"(?:{'|'.join(_loose(phrase) for phrase in (*specific, *shared))})",
+        _compiled(specific),
         _compiled(shared) if shared else None,
     )
 

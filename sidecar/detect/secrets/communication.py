@@ -104,8 +104,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     ),
     replace(
         alone("mailgun-key", "Mailgun private or signing key", "[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}", 0.95, 0),
-        gate="[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{8}(?:[^0-9A-Za-z]|$)",
-        door=HEX_RUN,
+        prefilter="[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{8}(?:[^0-9A-Za-z]|$)",
+        group=HEX_RUN,
     ),
     near("mailgun-key", "older API key", "mailgun", "(?:pub)?key-[0-9a-f]{32}"),
     alone("mailchimp-key", "Mailchimp API key", "[0-9a-f]{32}-us[0-9]{1,2}", 0.99, 0),

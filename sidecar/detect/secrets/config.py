@@ -1,4 +1,4 @@
-"""Credentials as configuration files, headers and command lines hold them, whoever issued them."""
+"""Credentials in configuration files, headers and command lines, whoever issued them."""
 
 import base64
 import re
@@ -71,7 +71,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.kubernetes-secret",
         "the values of a Kubernetes Secret, in YAML or JSON; not of kinds that only refer to one",
-        gate=f"(?i){_KIND}",
+        prefilter=f"(?i){_KIND}",
         pattern=f"(?i){_KIND}{_SAME}{_DATA}{_KEY}({_ENTRIES})",
         confidence=0.95,
         lead=80,
@@ -81,7 +81,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.kubernetes-secret",
         "where the kind stands after the values",
-        gate=f"(?i){_KIND}",
+        prefilter=f"(?i){_KIND}",
         pattern=f"(?i){_DATA}{_KEY}({_ENTRIES}){_SAME}{_KIND}",
         confidence=0.95,
         lead=8192,
@@ -91,7 +91,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.nuget-password",
         "password of a package source in NuGet.Config",
-        gate=r"""(?i)key=["'](?:cleartext)?password["']\s{1,8}value=["'][^"']{6}""",
+        prefilter=r"""(?i)key=["'](?:cleartext)?password["']\s{1,8}value=["'][^"']{6}""",
         pattern=r"""(?i)key=["'](?:cleartext)?password["']\s{1,8}value=["']([^"'\\]{6,200})["']""",
         confidence=0.9,
         check=lambda candidate: not re.fullmatch(r"\[.*|%\w+%|\$\{?\w+\}?|(.)\1+", candidate.value),
@@ -99,7 +99,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.bundler-login",
         "login for a source of gems, in a variable of Bundler",
-        gate=r"BUNDLE_[0-9A-Z]{1,40}__[0-9A-Z_]{2,60}[0-9A-Za-z_]{0,20}[^0-9A-Za-z_]{1,30}[0-9A-Za-z._-]{2,64}:[0-9A-Za-z._-]{4}",
+        prefilter=r"BUNDLE_[0-9A-Z]{1,40}__[0-9A-Z_]{2,60}[0-9A-Za-z_]{0,20}[^0-9A-Za-z_]{1,30}[0-9A-Za-z._-]{2,64}:[0-9A-Za-z._-]{4}",
         pattern=r"BUNDLE_[0-9A-Z]{1,40}__[0-9A-Z_]{2,60}[0-9A-Za-z_]{0,20}[^0-9A-Za-z_]{1,30}"
         r"([0-9A-Za-z._-]{2,64}:[0-9A-Za-z._-]{4,64})(?:[^0-9A-Za-z._/@-]|$)",
         confidence=0.95,
@@ -108,7 +108,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.curl-login",
         "password on the command line of curl",
-        gate=_CURL_USER + r"""[^\s"'\\]{3}""",
+        prefilter=_CURL_USER + r"""[^\s"'\\]{3}""",
         pattern=rf"""\bcurl\b(?s:.*?)\s{_CURL_USER}([^\s"'\\]{{3,100}})""",
         confidence=0.9,
         lead=800,
@@ -117,7 +117,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.header",
         "token in a header on a command line, whatever the header is called",
-        gate=_HEADER + r"[0-9a-z._~+/=-]{10}",
+        prefilter=_HEADER + r"[0-9a-z._~+/=-]{10}",
         pattern=_HEADER + r"([0-9a-z._~+/=-]{10,900})(?:[^0-9a-z._~+/=-]|$)",
         confidence=0.9,
         tail=900,
@@ -126,7 +126,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.docker-auth",
         "login for a registry in Docker's configuration, user and password in base64",
-        gate=r"""["\\]auth["\\]{1,3}\s{0,4}:\s{0,4}["\\]{1,3}[0-9A-Za-z+/]{8}""",
+        prefilter=r"""["\\]auth["\\]{1,3}\s{0,4}:\s{0,4}["\\]{1,3}[0-9A-Za-z+/]{8}""",
         pattern=r"""["\\]auth["\\]{1,3}\s{0,4}:\s{0,4}["\\]{1,3}([0-9A-Za-z+/]{8,800}={0,2})""",
         confidence=0.95,
         tail=900,
@@ -135,7 +135,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.netrc",
         "password of a machine in .netrc",
-        gate=r"\bmachine\s{1,8}[0-9A-Za-z.-]{1,100}\s{1,40}login\s{1,8}\S{1,100}\s{1,40}password\s{1,8}\S{4}",
+        prefilter=r"\bmachine\s{1,8}[0-9A-Za-z.-]{1,100}\s{1,40}login\s{1,8}\S{1,100}\s{1,40}password\s{1,8}\S{4}",
         pattern=r"""\bmachine\s{1,8}[0-9A-Za-z.-]{1,100}\s{1,40}login\s{1,8}\S{1,100}\s{1,40}password\s{1,8}([^\s"'\\]{4,200})""",
         confidence=0.95,
         lead=600,
@@ -144,7 +144,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.sshpass",
         "password on the command line of sshpass or of a MySQL client",
-        gate=r"""\b(?:sshpass\s{1,4}-p\s{0,2}|mysql(?:dump|admin)?\s[^\n]{0,100}-p)["']?[^\s"']{6}""",
+        prefilter=r"""\b(?:sshpass\s{1,4}-p\s{0,2}|mysql(?:dump|admin)?\s[^\n]{0,100}-p)["']?[^\s"']{6}""",
         pattern=r"""\b(?:sshpass\s{1,4}-p\s{0,2}|mysql(?:dump|admin)?\s(?:[^\n]{0,99}\s)?-p)["']?([^\s"'\\;|]{6,100})""",
         confidence=0.9,
         check=lambda candidate: _is_password(candidate) and not candidate.value.islower(),
@@ -152,7 +152,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.azure-sas",
         "signature of an Azure shared access address",
-        gate=r"(?i)[?&;]s[vepri][a-z]?=[^\s\"'<>]{1,400}[&;]sig=[0-9A-Za-z%+/]{40}",
+        prefilter=r"(?i)[?&;]s[vepri][a-z]?=[^\s\"'<>]{1,400}[&;]sig=[0-9A-Za-z%+/]{40}",
         pattern=r"(?i)[?&;]s[vepri][a-z]?=[^\s\"'<>]{1,400}(?:&amp;|&|;)sig=([0-9A-Za-z%+/]{40,90}(?:=|%3D)?)",
         confidence=0.95,
         lead=600,
@@ -161,7 +161,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.aws-signature",
         "signature of an AWS address signed in advance: it opens one object for a while",
-        gate=r"(?i)X-Amz-Credential=[^\s\"'<>]{10,1200}X-Amz-Signature=[0-9a-f]{64}",
+        prefilter=r"(?i)X-Amz-Credential=[^\s\"'<>]{10,1200}X-Amz-Signature=[0-9a-f]{64}",
         pattern=r"(?i)X-Amz-Credential=[^\s\"'<>]{10,600}?[^\s\"'<>]{0,600}?X-Amz-Signature=([0-9a-f]{64})",
         confidence=0.9,
         lead=1600,
@@ -170,7 +170,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.laravel-key",
         "APP_KEY of a Laravel application: it signs sessions",
-        gate=r"(?i)app_?key[^0-9A-Za-z]{1,8}base64:[0-9A-Za-z+/]{43}=",
+        prefilter=r"(?i)app_?key[^0-9A-Za-z]{1,8}base64:[0-9A-Za-z+/]{43}=",
         pattern=r"(?i)app_?key[^0-9A-Za-z]{1,8}(base64:[0-9A-Za-z+/]{43}=)",
         confidence=0.95,
         shown=7,
@@ -179,7 +179,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.rails-key",
         "secret_key_base or master key of a Rails application",
-        gate=r"(?i)(?:secret_key_base|rails_master_key|master\.key)[^0-9A-Za-z]{1,12}(?:[0-9a-f]{128}|[0-9a-f]{32})(?:[^0-9a-f]|$)",
+        prefilter=r"(?i)(?:secret_key_base|rails_master_key|master\.key)[^0-9A-Za-z]{1,12}(?:[0-9a-f]{128}|[0-9a-f]{32})(?:[^0-9a-f]|$)",
         pattern=r"(?i)(?:secret_key_base|rails_master_key|master\.key)[^0-9A-Za-z]{1,12}([0-9a-f]{128}|[0-9a-f]{32})(?:[^0-9a-f]|$)",
         confidence=0.95,
         check=_is_key_material,
@@ -187,7 +187,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.django-key",
         "SECRET_KEY of a Django application",
-        gate=r"""(?i)\bsecret_key["'\\]{0,2}\s{0,4}[=:]\s{0,4}r?["'\\]{1,2}(?:django-insecure-)?[^\s"'\\]{40}""",
+        prefilter=r"""(?i)\bsecret_key["'\\]{0,2}\s{0,4}[=:]\s{0,4}r?["'\\]{1,2}(?:django-insecure-)?[^\s"'\\]{40}""",
         pattern=r"""(?i)\bsecret_key["'\\]{0,2}\s{0,4}[=:]\s{0,4}r?["'\\]{1,2}((?:django-insecure-)?[^\s"'\\]{40,80})["'\\]""",
         confidence=0.9,
         check=_is_key_material,
@@ -195,7 +195,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.putty-key",
         "private key in PuTTY's form",
-        gate=r"PuTTY-User-Key-File-[23]: ",
+        prefilter=r"PuTTY-User-Key-File-[23]: ",
         pattern=r"PuTTY-User-Key-File-[23]: (?s:.*?)Private-Lines: [0-9]{1,3}\s{1,2}"
         r"([0-9A-Za-z+/=]{40,64}(?:\s{1,2}[0-9A-Za-z+/=]{1,64})*)(?:\s|$)",
         confidence=0.99,
@@ -204,7 +204,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.gcp-refresh",
         "login of a person to Google Cloud, as gcloud keeps it",
-        gate=r"""authorized_user["\\]""",
+        prefilter=r"""authorized_user["\\]""",
         pattern=r"""["\\]{1,2}refresh_token["\\]{1,2}\s{0,4}:\s{0,4}["\\]{1,2}([0-9A-Za-z/_-]{40,200})(?s:.{0,200}?)authorized_user""",
         confidence=0.95,
         lead=800,

@@ -71,7 +71,7 @@ def _is_password(candidate: Candidate) -> float:
 
 
 def _is_drawn_after(data: bytes, end: int) -> bool:
-    """Whether the value of which a gate has seen ``_LEAST`` characters looks drawn: in code it is nearly always a name."""
+    """Whether the value of which a prefilter has seen ``_LEAST`` characters looks drawn: in code it is nearly always a name."""
     value = _VALUE_BYTES.match(data, end - _LEAST)
     return value is not None and _looks_drawn(value[0].decode())
 
@@ -116,7 +116,7 @@ _DATABASE: Final = (
 )
 _WEB: Final = r"(?i)(?:https?|s?ftps?|ssh|smtps?|imaps?|ldaps?|git|svn|socks5h?|wss?|rtsp)://"
 _LOGIN: Final = r"""[^\s:@/'"<>]{0,64}:([^\s@/'"<>\\]{2,128})@"""
-_LOGIN_GATE: Final = "://" + _LOGIN
+_LOGIN_PREFILTER: Final = "://" + _LOGIN
 """Without the names of schemes, which only take time."""
 _PAIRS: Final = r"(?i)(?:server|data source|host|user id|uid|database)=[^;\n]{1,80};(?:[^;\n]{1,80};){0,4}\s?(?:password|pwd)="
 _AUTHORIZATION: Final = rf"(?i)authorization{_SET_TO}(?:bearer|basic|token)\s{{1,4}}"
@@ -129,9 +129,9 @@ _PASSWORD: Final = (
 def _near(kind: str, about: str, words: str, value: str, check: Check) -> Detector:
     """A value of a plain form at most 60 characters after one of ``words``."""
     left = amid("0-9A-Za-z/+")
-    gate = rf"(?is)(?:{words}).{{0,60}}{left}(?:{value})(?:[^0-9A-Za-z/+=]|$)"
+    prefilter = rf"(?is)(?:{words}).{{0,60}}{left}(?:{value})(?:[^0-9A-Za-z/+=]|$)"
     pattern = rf"(?is)(?:{words}).{{0,60}}?{left}({value})(?:[^0-9A-Za-z/+=]|$)"
-    return Detector(f"secrets.{kind}", about, gate, pattern, 0.95, lead=160, check=check)
+    return Detector(f"secrets.{kind}", about, prefilter, pattern, 0.95, lead=160, check=check)
 
 
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -145,16 +145,16 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.database-url",
         "password in the address of a database or queue; not one that documentation writes there",
-        gate=_LOGIN_GATE,
+        prefilter=_LOGIN_PREFILTER,
         pattern=_DATABASE + _LOGIN,
         confidence=0.95,
         check=_is_password_in_url,
-        door=LOGIN,
+        group=LOGIN,
     ),
     Detector(
         "secrets.database-url",
         "password in a connection string of key=value pairs",
-        gate=_PAIRS + r"""[^\s;'"\\]{4}""",
+        prefilter=_PAIRS + r"""[^\s;'"\\]{4}""",
         pattern=_PAIRS + r"""([^\s;'"\\]{4,128})""",
         confidence=0.9,
         lead=512,
@@ -163,16 +163,16 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.url-password",
         "password in any other address",
-        gate=_LOGIN_GATE,
+        prefilter=_LOGIN_PREFILTER,
         pattern=_WEB + _LOGIN,
         confidence=0.9,
         check=_is_password_in_url,
-        door=LOGIN,
+        group=LOGIN,
     ),
     Detector(
         "secrets.authorization",
         "bearer token, or user and password, in an Authorization header",
-        gate=_AUTHORIZATION + r"[0-9A-Za-z._~+/-]{12}",
+        prefilter=_AUTHORIZATION + r"[0-9A-Za-z._~+/-]{12}",
         pattern=_AUTHORIZATION + r"([0-9A-Za-z._~+/-]{12,600}=*)",
         confidence=0.92,
         tail=700,
@@ -181,27 +181,27 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         "secrets.generic",
         "random characters under a name with key, token or secret; not cursors, page tokens, digests, UUIDs, ids",
-        gate=_KEY_NAME + _SET_TO + f"{_DRAWN}{{{_LEAST}}}",
+        prefilter=_KEY_NAME + _SET_TO + f"{_DRAWN}{{{_LEAST}}}",
         pattern=_KEY_NAME + _SET_TO + f"({_VALUE}=*)",
         confidence=0.75,
         check=_is_random,
-        glance=_is_drawn_after,
+        precheck=_is_drawn_after,
         effort=20,
     ),
     Detector(
         "secrets.generic",
         "the same after a flag on a command line",
-        gate=_FLAG + f"{_DRAWN}{{{_LEAST}}}",
+        prefilter=_FLAG + f"{_DRAWN}{{{_LEAST}}}",
         pattern=_FLAG + f"({_VALUE}=*)",
         confidence=0.75,
         check=_is_random,
-        glance=_is_drawn_after,
+        precheck=_is_drawn_after,
         effort=20,
     ),
     Detector(
         "secrets.password",
         "anything but a word under a name with password",
-        gate=_PASSWORD + r"""[^\s'"`,;<>\\]{6}""",
+        prefilter=_PASSWORD + r"""[^\s'"`,;<>\\]{6}""",
         pattern=_PASSWORD + r"""([^\s'"`,;<>\\]{6,100})""",
         confidence=0.7,
         check=_is_password,

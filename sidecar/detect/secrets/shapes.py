@@ -34,9 +34,9 @@ def prefixed(
     more = "".join(f"{body}{{0,{min(_REPEAT_MAX, most - at)}}}" for at in range(least, most, _REPEAT_MAX))
     sure = f"{head}{body}{{{least}}}" if least else head
     pattern = f"{BEFORE}({sure}{more}){end}"
-    gate = sure + end
+    prefilter = sure + end
     return Detector(
-        f"secrets.{kind}", about, gate, pattern, confidence, shown, 256 + least, most, is_filled_in, doubt=is_documented
+        f"secrets.{kind}", about, prefilter, pattern, confidence, shown, 256 + least, most, is_filled_in, doubt=is_documented
     )
 
 
@@ -62,10 +62,10 @@ def near(kind: str, about: str, words: str, value: str, confidence: float = 0.95
     """
     vendor = re.compile(f"(?i){words}")
     left = amid(inside)
-    gate = rf"(?i:{words})(?s:.{{0,{_NEAR_CHARS}}}){left}(?:{value})(?:[^{inside}]|$)"
+    prefilter = rf"(?i:{words})(?s:.{{0,{_NEAR_CHARS}}}){left}(?:{value})(?:[^{inside}]|$)"
     pattern = rf"(?i:{words})(?s:.{{0,{_NEAR_CHARS}}}?){left}({value})(?:[^{inside}]|$)"
 
     def is_theirs(candidate: Candidate) -> bool:
         return is_drawn(candidate.value) and is_credential_of(vendor, candidate)
 
-    return Detector(f"secrets.{kind}", about, gate, pattern, confidence, lead=512, check=is_theirs, doubt=is_documented)
+    return Detector(f"secrets.{kind}", about, prefilter, pattern, confidence, lead=512, check=is_theirs, doubt=is_documented)

@@ -10,14 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.detect.custom.exact import ExactTable, table_of
-from sidecar.detect.custom.exact_form import form
-from sidecar.detect.custom.exact_list import DIGEST_BYTES, Damaged, Header, digest, key_id, key_of, parsed
+from sidecar.detect.custom import Damaged, ExactTable, build_table, key_id, key_of, normalise, parse_list
+from sidecar.detect.custom.exact_list import DIGEST_BYTES, Header, digest
 from sidecar.exact import build
 
 
 def found(values: list[str], text: str) -> list[str]:
-    return [text[start:end] for start, end in table_of(values).find(text)[0]]
+    return [text[start:end] for start, end in build_table(values).find(text)[0]]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_a_stranger_is_not_found(value: str, text: str) -> None:
 @pytest.mark.parametrize("value", ["", "Bo", "12345", "A-1", "of", "x " * 17, "y" * 5000])
 def test_what_is_too_short_or_too_long_is_no_value(value: str) -> None:
     """Nobody is stopped because of a word or a number that stands everywhere."""
-    assert form(value) is None
+    assert normalise(value) is None
 
 
 LETTERS = "abzAZ09 éüøÉ ΑΩς бЯ ñ 山田"
@@ -78,23 +77,23 @@ def test_any_value_is_found_in_any_text_and_nothing_else_is(
     values: list[str], before: str, after: str, sign: str, data: st.DataObject
 ) -> None:
     """What a list was made of is found in every way of writing, and what is found was on the list."""
-    forms = {made for value in values if (made := form(value))}
+    forms = {made for value in values if (made := normalise(value))}
     assume(forms)
-    value = data.draw(st.sampled_from([value for value in values if form(value)]))
+    value = data.draw(st.sampled_from([value for value in values if normalise(value)]))
     cased = data.draw(st.sampled_from([value, value.lower(), value.upper(), unicodedata.normalize("NFD", value)]))
     written = sign.join(cased.split())
     text = f"{before}\n{written}\n{after}"
-    places = table_of(values).find(text)[0]
+    places = build_table(values).find(text)[0]
     start = len(before) + 1
     assert any(low < start + len(written) and start < high for low, high in places)
-    assert {found.text for low, high in places if (found := form(text[low:high]))} <= {each.text for each in forms}
-    assert all(form(text[low:high]) for low, high in places)
+    assert {found.text for low, high in places if (found := normalise(text[low:high]))} <= {each.text for each in forms}
+    assert all(normalise(text[low:high]) for low, high in places)
 
 
 def test_a_long_list_is_searched_right() -> None:
     """Every value of thousands is found, and none of as many others."""
     key = key_of("k" * 16)
-    forms = [form(f"person number{number}") for number in range(10_000)]
+    forms = [normalise(f"person number{number}") for number in range(10_000)]
     known, others = [each for each in forms[::2] if each], [each for each in forms[1::2] if each]
     body = b"".join(sorted(digest(key, each) for each in known))
     header = Header("name", len(known), 0, (2,), (), True, key_id(key), hashlib.sha256(body).hexdigest())
@@ -104,20 +103,20 @@ def test_a_long_list_is_searched_right() -> None:
 
 def test_candidates_are_bounded_and_that_is_said() -> None:
     """A text of nothing but beginnings of values ends soon, with a recorded gap."""
-    assert table_of(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX + 9)) == ([], True)
-    assert table_of(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX - 9)) == ([], False)
+    assert build_table(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX + 9)) == ([], True)
+    assert build_table(["word after word"]).find("word " * (limits.EXACT_LOOKUPS_MAX - 9)) == ([], False)
 
 
 def test_a_damaged_file_is_told_from_a_good_one(tmp_path: Path) -> None:
     """Wherever a byte was changed or cut off, the list is refused, and never half used."""
     build(iter(["Grace Hopper", "Ada Lovelace", "12345678"]), key_of("k" * 16), "name", tmp_path / "list")
     good = (tmp_path / "list").read_bytes()
-    assert parsed(good)[0].count == 3
+    assert parse_list(good)[0].count == 3
     for bad in (b"", b"{}", good[:-1], good + b"x", good[:-DIGEST_BYTES] + b"\0" * DIGEST_BYTES, good[:100]):
         with pytest.raises(Damaged):
-            parsed(bad)
+            parse_list(bad)
     with pytest.raises(Damaged, match="version 2"):
-        parsed(good.replace(b'"version": 1', b'"version": 2'))
+        parse_list(good.replace(b'"version": 1', b'"version": 2'))
 
 
 def test_a_replaced_list_leaves_memory_at_once() -> None:

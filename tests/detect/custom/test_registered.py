@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Engine, walk
 from sidecar.errors import SettingsError
 from sidecar.events import Span
 from sidecar.secret_values import registered_secrets

@@ -1,4 +1,4 @@
-"""Own kinds: what authors write is found where they would find it, in any disguise, and takes nothing from other kinds."""
+"""Custom kinds: what authors write is found where they would find it, in any disguise, and takes nothing from other kinds."""
 
 import base64
 import json
@@ -13,26 +13,23 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import mask_value
-from sidecar.detect.custom.exact import table_of
-from sidecar.detect.custom.keywords import words_parts
-from sidecar.detect.custom.regex_prefilter import gate_of_regex
-from sidecar.detect.custom.scan import NO_OWN, CustomKind, CustomKinds, regex_parts
-from sidecar.detect.engine import DETECTORS, Engine
-from sidecar.detect.text import mark, walk
+from sidecar.detect import DETECTORS, Engine, mark, walk
+from sidecar.detect.custom import NO_CUSTOM_KINDS, CustomKind, CustomKinds, build_table, prepare_regex, prepare_words
+from sidecar.detect.custom.regex_prefilter import build_regex_prefilter
 
 ENGINE = Engine([each for each in DETECTORS if each.kind == "pii.email"])
 
 
 def regex(pattern: str, **more: Any) -> CustomKind:
-    return CustomKind("own", 0.9, *regex_parts(pattern), **more)
+    return CustomKind("custom", 0.9, *prepare_regex(pattern), **more)
 
 
 def keywords(*words: str, **more: Any) -> CustomKind:
-    return CustomKind("own", 0.9, *words_parts(words), is_word=True, **more)
+    return CustomKind("custom", 0.9, *prepare_words(words), is_word=True, **more)
 
 
 def found(kind: CustomKind, payload: Any) -> list[str]:
-    return [span.value for span in ENGINE.scan(walk(payload), CustomKinds([kind])).spans if span.kind == "own"]
+    return [span.value for span in ENGINE.scan(walk(payload), CustomKinds([kind])).spans if span.kind == "custom"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +68,7 @@ def test_words_are_found_whole_and_in_any_case(words: list[str], text: str, valu
 
 def test_a_word_near_is_asked_for_within_its_distance() -> None:
     """The fish is only a fish: words speak of a value up to the distance, as whole words, also from the field's name."""
-    kind = keywords("Bluefin", near=words_parts(["price", "launch"])[0], within=20)
+    kind = keywords("Bluefin", near=prepare_words(["price", "launch"])[0], within=20)
     assert found(kind, "We ate bluefin tuna") == []
     assert found(kind, "the bluefin launches") == []
     assert found(kind, "Bluefin" + " " * 15 + "price") == ["Bluefin"]
@@ -122,9 +119,9 @@ def test_the_quick_look_misses_nothing(pattern: str, texts: list[str]) -> None:
         made = re2.compile(pattern)
     except re2.error:
         assume(False)
-    assume(not made.search(b"") and gate_of_regex(pattern) is not None)
+    assume(not made.search(b"") and build_regex_prefilter(pattern) is not None)
     kind = regex(pattern)
-    assert CustomKinds([kind]).found(walk(texts)) == CustomKinds([replace(kind, gates=())]).found(walk(texts))
+    assert CustomKinds([kind]).find(walk(texts)) == CustomKinds([replace(kind, prefilters=())]).find(walk(texts))
 
 
 DISGUISES = {
@@ -140,51 +137,51 @@ DISGUISES = {
 
 
 @pytest.mark.parametrize("name", DISGUISES)
-def test_own_kinds_are_seen_through_disguises(name: str) -> None:
-    """What is undone for the built-in detectors is read by own kinds too, and masked in the record."""
-    own = CustomKinds(
+def test_custom_kinds_are_seen_through_disguises(name: str) -> None:
+    """What is decoded for the built-in detectors is read by custom kinds too, and masked in the record."""
+    custom = CustomKinds(
         [
             regex(r"OC-\d{6}"),
             replace(keywords("Operation Lantern"), kind="words"),
-            CustomKind("list", 0.99, table=table_of(["Grace Hopper"])),
+            CustomKind("list", 0.99, table=build_table(["Grace Hopper"])),
         ]
     )
     payload = {"text": DISGUISES[name]("see Grace Hopper about OC-123456 and Operation Lantern today")}
-    scan = ENGINE.scan(walk(payload), own)
-    assert {span.kind for span in scan.spans} == {"own", "words", "list"}
+    scan = ENGINE.scan(walk(payload), custom)
+    assert {span.kind for span in scan.spans} == {"custom", "words", "list"}
     masked = mask_value(payload, scan.spans, mark)
-    assert ENGINE.scan(walk(masked), own).spans == ()
+    assert ENGINE.scan(walk(masked), custom).spans == ()
 
 
 def test_no_kind_takes_the_finding_of_another_away() -> None:
-    """A rule about e-mail still holds where an own kind is surer of the same letters, and the other way round."""
-    own = CustomKinds([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
-    spans = ENGINE.scan(walk("to ada@corp.example"), own).spans
+    """A rule about e-mail still holds where a custom kind is surer of the same letters, and the other way round."""
+    custom = CustomKinds([regex(r"\w+@corp\.example"), replace(keywords("corp"), kind="name")])
+    spans = ENGINE.scan(walk("to ada@corp.example"), custom).spans
     assert {(span.kind, span.value) for span in spans} == {
         ("pii.email", "ada@corp.example"),
-        ("own", "ada@corp.example"),
+        ("custom", "ada@corp.example"),
         ("name", "corp"),
     }
 
 
-def test_the_scan_says_which_own_kinds_looked() -> None:
-    """The number of detectors and their version tell one set of own kinds from another, whether they find anything or not."""
+def test_the_scan_says_which_custom_kinds_looked() -> None:
+    """The number of detectors and their version identify a set of custom kinds, whether they find anything or not."""
     plain = ENGINE.scan(walk("hello"))
     one, other = (ENGINE.scan(walk("hello"), CustomKinds([regex(pattern)])) for pattern in ("abc", "abd"))
     assert one.detectors == other.detectors == plain.detectors + 1
     assert len({plain.version, one.version, other.version}) == 3
-    assert ENGINE.scan(walk("hello"), NO_OWN).version == plain.version
+    assert ENGINE.scan(walk("hello"), NO_CUSTOM_KINDS).version == plain.version
 
 
 def test_hostile_text_is_bounded_and_that_is_said() -> None:
     """A pattern that looks far ahead for each of a million letters ends soon, with what was found and a recorded gap."""
     scan = ENGINE.scan(walk("a" * limits.MIB), CustomKinds([regex("a[^z]*z|a")]))
-    assert len(scan.spans) == limits.OWN_SPANS_MAX
-    assert scan.skipped == ("spans",) and scan.kinds_cut == {"own"}
+    assert len(scan.spans) == limits.CUSTOM_SPANS_MAX
+    assert scan.skipped == ("spans",) and scan.kinds_cut == {"custom"}
 
 
 def test_a_match_across_windows_is_whole() -> None:
     """Where a value stands in a long text makes no difference."""
     kind = regex(r"<[^>]+>")
-    for before in range(2 * limits.OWN_MATCH_BYTES_MAX - 40, 2 * limits.OWN_MATCH_BYTES_MAX + 3, 7):
+    for before in range(2 * limits.CUSTOM_MATCH_BYTES_MAX - 40, 2 * limits.CUSTOM_MATCH_BYTES_MAX + 3, 7):
         assert found(kind, "é" * (before // 2) + "<" + "x" * 100 + ">" + "y" * 5000) == ["<" + "x" * 100 + ">"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.detect import walk
 from sidecar.detect.personal import check_digits as sums
-from sidecar.detect.personal.documents import mrz_digit
+from sidecar.detect.personal import mrz_check_digit
 from sidecar.detect.personal.words import words
-from sidecar.detect.text import walk
 from sidecar.events import Span
 from sidecar.policy.fakes import fake
 from tests.detect.test_kinds import ENGINE
@@ -44,7 +44,7 @@ def test_published_examples_are_right(is_ok: Any, number: str) -> None:
 
 def test_the_specimen_of_icao_is_right() -> None:
     """The check digits of the passport in ICAO 9303 part 4, appendix B."""
-    assert [mrz_digit(field) for field in ("L898902C3", "740812", "120415", "ZE184226B<<<<<")] == ["6", "2", "9", "1"]
+    assert [mrz_check_digit(field) for field in ("L898902C3", "740812", "120415", "ZE184226B<<<<<")] == ["6", "2", "9", "1"]
 
 
 @pytest.mark.parametrize("name", ["nl_bsn", "pl_pesel", "ca_sin", "jp_my_number", "il_id", "de_idnr", "in_aadhaar"])

@@ -1,7 +1,7 @@
-"""What own kinds cost a message in which they find nothing: patterns, words, and a list of a million values.
+"""What custom kinds cost a message in which they find nothing: patterns, words, and a list of a million values.
 
-Run: ``python benchmarks/own_kinds.py TEXT…`` with some files of clean text; prints microseconds of thread CPU above the scan
-without own kinds, the best of several rounds.
+Run: ``python benchmarks/custom_kinds.py TEXT…`` with some files of clean text; prints microseconds of thread CPU above the scan
+without custom kinds, the best of several rounds.
 """
 
 import argparse
@@ -10,12 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sidecar.detect.custom.exact import ExactTable
-from sidecar.detect.custom.exact_list import key_of, parsed
-from sidecar.detect.custom.keywords import words_parts
-from sidecar.detect.custom.scan import NO_OWN, CustomKind, CustomKinds, regex_parts
-from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect import Engine, walk
+from sidecar.detect.custom import (
+    NO_CUSTOM_KINDS,
+    CustomKind,
+    CustomKinds,
+    ExactTable,
+    key_of,
+    parse_list,
+    prepare_regex,
+    prepare_words,
+)
 from sidecar.exact import build
 
 KEY = key_of("a key for measuring only")
@@ -35,9 +40,9 @@ def main() -> None:
     engine = Engine()
     for name, make in _sets().items():
         began = time.perf_counter()
-        own = make()
+        custom = make()
         made_s = time.perf_counter() - began
-        costs = ", ".join(f"{size:,} B: {_cost_us(engine, own, text[:size]):,.0f} us" for size in SIZES)
+        costs = ", ".join(f"{size:,} B: {_cost_us(engine, custom, text[:size]):,.0f} us" for size in SIZES)
         print(f"{name} (made in {made_s:.2f} s): {costs}")
 
 
@@ -46,8 +51,10 @@ def _sets() -> dict[str, Callable[[], CustomKinds]]:
         "1 pattern": lambda: CustomKinds([_pattern(0)]),
         "20 patterns": lambda: CustomKinds([_pattern(number) for number in range(20)]),
         "200 patterns": lambda: CustomKinds([_pattern(number) for number in range(200)]),
-        "1 pattern without a gate": lambda: CustomKinds([CustomKind("own", 0.9, regex_parts(r"\bOC-\d{6}\b")[0])]),
-        "1,000 words": lambda: CustomKinds([CustomKind("own", 0.9, *words_parts([*map(_name, range(1000))]), is_word=True)]),
+        "1 pattern without a prefilter": lambda: CustomKinds([CustomKind("custom", 0.9, prepare_regex(r"\bOC-\d{6}\b")[0])]),
+        "1,000 words": lambda: CustomKinds(
+            [CustomKind("custom", 0.9, *prepare_words([*map(_name, range(1000))]), is_word=True)]
+        ),
         "1,000,000 names": lambda: _list(map(_name, range(ROWS))),
         "1,000,000 numbers": lambda: _list(f"{9_000_000_000 + 7 * number}" for number in range(ROWS)),
     }
@@ -60,28 +67,28 @@ def _name(number: int) -> str:
 
 
 def _pattern(number: int) -> CustomKind:
-    return CustomKind(f"own{number}", 0.9, *regex_parts(rf"\b[A-Z]Q{number}-\d{{6}}\b"))
+    return CustomKind(f"custom{number}", 0.9, *prepare_regex(rf"\b[A-Z]Q{number}-\d{{6}}\b"))
 
 
 def _list(values: Iterator[str]) -> CustomKinds:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "list"
         build(values, KEY, "value", file)
-        return CustomKinds([CustomKind("own", 0.99, table=ExactTable(*parsed(file.read_bytes()), KEY))])
+        return CustomKinds([CustomKind("custom", 0.99, table=ExactTable(*parse_list(file.read_bytes()), KEY))])
 
 
-def _cost_us(engine: Engine, own: CustomKinds, text: str) -> float:
-    assert not any(span.kind.startswith("own") for span in engine.scan(walk({"text": text}), own).spans)
+def _cost_us(engine: Engine, custom: CustomKinds, text: str) -> float:
+    assert not any(span.kind.startswith("custom") for span in engine.scan(walk({"text": text}), custom).spans)
     rounds = max(5, 400_000 // len(text))
-    return 1e6 * (_best_s(engine, own, text, rounds) - _best_s(engine, NO_OWN, text, rounds))
+    return 1e6 * (_best_s(engine, custom, text, rounds) - _best_s(engine, NO_CUSTOM_KINDS, text, rounds))
 
 
-def _best_s(engine: Engine, own: CustomKinds, text: str, rounds: int) -> float:
+def _best_s(engine: Engine, custom: CustomKinds, text: str, rounds: int) -> float:
     best = 1e9
     for _ in range(rounds):
         texts = walk({"text": text})
         began = time.thread_time()
-        engine.scan(texts, own)
+        engine.scan(texts, custom)
         best = min(best, time.thread_time() - began)
     return best
 

@@ -1,4 +1,4 @@
-"""Binary content of messages: what of it is text is looked at as text, and of the rest the record says that nobody looked.
+"""Binary content of messages: what of it is text is scanned as text, and the record says how much was not scanned.
 
 MCP sends bytes as base64 in ``data`` of image and audio content and in ``blob`` of resources (2024-11-05 to 2026-07-28).
 """
@@ -18,23 +18,23 @@ _PACKED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda
 _CONTROLS: Final = frozenset(range(32)) - {9, 10, 12, 13, 27}
 
 
-def blobs(payload: Any) -> Iterator[str]:
+def find_blobs(payload: Any) -> Iterator[str]:
     """The base64 texts at the places where the protocol has bytes; nearly always none."""
     if type(payload) is not dict:
         return
     for holder in (payload.get("result"), payload.get("params"), payload):
         if type(holder) is dict:
-            yield from _of_holder(holder)
+            yield from _blobs_in(holder)
             for name in ("inputRequests", "inputResponses"):
                 entries = holder.get(name)
                 if type(entries) is not dict:
                     continue
                 for entry in entries.values():
                     is_answer = type(entry) is dict and "params" not in entry
-                    yield from blobs({"result": entry} if is_answer else entry)
+                    yield from find_blobs({"result": entry} if is_answer else entry)
 
 
-def _of_holder(holder: dict[str, Any]) -> Iterator[str]:
+def _blobs_in(holder: dict[str, Any]) -> Iterator[str]:
     for name in ("content", "contents", "messages"):
         blocks = holder.get(name)
         if blocks is None:
@@ -43,21 +43,21 @@ def _of_holder(holder: dict[str, Any]) -> Iterator[str]:
             if type(block) is not dict:
                 continue
             if name == "messages":
-                yield from _of_holder({"content": block.get("content")})
+                yield from _blobs_in({"content": block.get("content")})
                 continue
             resource = block.get("resource")
             for value in (block.get("data"), block.get("blob"), resource.get("blob") if type(resource) is dict else None):
                 if type(value) is str and value:
                     yield value
             if type(block.get("content")) is list:
-                yield from _of_holder({"content": block["content"]})
+                yield from _blobs_in({"content": block["content"]})
 
 
-def looked_at(texts: Texts) -> tuple[list[int], int]:
+def inspect(texts: Texts) -> tuple[list[int], int]:
     """Where in ``texts.joined()`` base64 of text has its first line's end, and how many bytes in base64 are no text."""
     ends: list[int] = []
     unread = 0
-    for blob in blobs(texts.payload):
+    for blob in find_blobs(texts.payload):
         if is_text(blob):
             index = next((at for at, text in enumerate(texts.texts) if text is blob), None)
             if index is not None:

@@ -1,4 +1,4 @@
-"""What detectors have confirmed, as stretches of bytes, and which of it stands for the same thing twice."""
+"""What detectors have confirmed, as stretches of bytes, and which of them overlap or were found before."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -6,19 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.detect.custom.registered import DETECTOR
-from sidecar.detect.kinds import SIGNALS
+from sidecar.detect.kinds import REGISTERED_KIND, SIGNALS
 
-OWN_RANK: Final = -1
-"""Stands for a rank with what own kinds of policies have found."""
+CUSTOM_RANK: Final = -1
+"""The rank of what custom kinds have found."""
 VALUES: Final = ""
-"""The family of all values; a signal or an own kind is a family for itself."""
+"""The family of all values; each signal and each custom kind is a family of its own."""
 _NOTHING: Final = (0, 0)
 
 
 @dataclass(slots=True)
-class Found:
-    """A confirmed stretch of the joined bytes; ``rank`` is its detector's place in the list, before all for own kinds."""
+class Detection:
+    """A confirmed stretch of the joined bytes. ``rank`` is its detector's place in the list, or ``CUSTOM_RANK``."""
 
     start: int
     end: int
@@ -30,23 +29,23 @@ class Found:
     plain: str = ""
 
 
-def family(found: Found) -> str:
-    """Values hide one another where they overlap; signals and own kinds tell different things, so they hide only their like."""
-    return found.kind if found.rank == OWN_RANK or found.kind.startswith(SIGNALS) else VALUES
+def family_of(found: Detection) -> str:
+    """Values hide one another where they overlap; signals and custom kinds differ in meaning and hide only their own kind."""
+    return found.kind if found.rank == CUSTOM_RANK or found.kind.startswith(SIGNALS) else VALUES
 
 
-def apart(found: list[Found]) -> list[Found]:
-    """Without overlap within each family."""
+def resolve_overlaps(found: list[Detection]) -> list[Detection]:
+    """``found`` without overlap within each family."""
     if len(found) < 2:
         return found
-    families: dict[str, list[Found]] = {}
+    families: dict[str, list[Detection]] = {}
     for each in found:
-        families.setdefault(family(each), []).append(each)
-    return [each for mine in families.values() for each in _without_overlap(mine)]
+        families.setdefault(family_of(each), []).append(each)
+    return [each for mine in families.values() for each in _drop_overlaps(mine)]
 
 
 class KnownStretches:
-    """Stretches by their kinds, to be asked about quickly."""
+    """Stretches by their kinds, for quick look-up."""
 
     __slots__ = ("_kinds",)
 
@@ -77,28 +76,28 @@ class KnownStretches:
 NOTHING_KNOWN: Final = KnownStretches(())
 
 
-def known_by_family(found: Iterable[Found]) -> dict[str, KnownStretches]:
-    """What was found without undoing anything."""
+def index_by_family(found: Iterable[Detection]) -> dict[str, KnownStretches]:
+    """What was found without decoding anything, by family."""
     families: dict[str, list[tuple[int, int, str]]] = {}
     for each in found:
-        families.setdefault(family(each), []).append((each.start, each.end, each.kind))
+        families.setdefault(family_of(each), []).append((each.start, each.end, each.kind))
     return {name: KnownStretches(mine) for name, mine in families.items()}
 
 
-def is_known(inner: Found, known: Mapping[str, KnownStretches]) -> bool:
-    """Whether it was found without undoing anything: the same kind there, or the same letters as another kind of its family.
+def is_known(inner: Detection, known: Mapping[str, KnownStretches]) -> bool:
+    """Whether it was found without decoding anything: the same kind there, or the same letters as another kind of its family.
 
     A registered secret is recognised by its encoded forms too, and these reach less far than all of an encoded run.
     """
-    mine = known.get(family(inner), NOTHING_KNOWN)
-    if inner.via and inner.kind != DETECTOR.kind:
+    mine = known.get(family_of(inner), NOTHING_KNOWN)
+    if inner.via and inner.kind != REGISTERED_KIND:
         return mine.is_held(inner.start, inner.end, inner.kind)
     return mine.is_touched(inner.start, inner.end)
 
 
-def _without_overlap(found: list[Found]) -> list[Found]:
+def _drop_overlaps(found: list[Detection]) -> list[Detection]:
     """In order of place; of two that overlap the surer one stays, then the longer, then the more specific."""
-    kept: list[Found] = []
+    kept: list[Detection] = []
     for each in sorted(found, key=lambda item: (item.start, -item.end)):
         while kept and kept[-1].end > each.start and _strength(each) > _strength(kept[-1]):
             kept.pop()
@@ -107,5 +106,5 @@ def _without_overlap(found: list[Found]) -> list[Found]:
     return kept
 
 
-def _strength(found: Found) -> tuple[float, int, int]:
+def _strength(found: Detection) -> tuple[float, int, int]:
     return found.confidence, found.end - found.start, -found.rank

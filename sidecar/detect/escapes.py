@@ -1,6 +1,6 @@
-"""Letters written in another way to the letters they are: URL escapes, escapes of programs, entities, look-alikes.
+"""Decodes characters that are written in another way: URL escapes, escapes of programs, entities, look-alikes.
 
-Every function takes a stretch of UTF-8 and yields ``(start, end, letters)`` for each place that reads as something else.
+Every function takes a stretch of UTF-8 and yields ``(start, end, letters)`` for each place that decodes to something else.
 """
 
 # ruff: noqa: RUF001 - letters that look alike are what the table below is about
@@ -47,12 +47,12 @@ _ALIKE: Final[dict[str, str]] = {
 are letters of living alphabets. One foreign letter stands for one Latin one."""
 
 
-def _url(part: bytes) -> Iterator[Change]:
+def _decode_url(part: bytes) -> Iterator[Change]:
     for found in _URL.finditer(part):
         yield found.start(), found.end(), bytes((int(found[1], 16),))
 
 
-def _escape(part: bytes) -> Iterator[Change]:
+def _decode_escape(part: bytes) -> Iterator[Change]:
     for found in _ESCAPE.finditer(part):
         digits = found[1] or found[2] or found[3] or found[4] or found[5] or found[8]
         if digits:
@@ -65,7 +65,7 @@ def _escape(part: bytes) -> Iterator[Change]:
         yield found.start(), found.end(), letter
 
 
-def _entity(part: bytes) -> Iterator[Change]:
+def _decode_entity(part: bytes) -> Iterator[Change]:
     for found in _ENTITY.finditer(part):
         entity = "&" + found[1].decode()
         letter = html.unescape(entity)
@@ -73,13 +73,13 @@ def _entity(part: bytes) -> Iterator[Change]:
             yield found.start(), found.end(), letter.encode("utf-8", "replace")
 
 
-def _quoted(part: bytes) -> Iterator[Change]:
+def _decode_quoted(part: bytes) -> Iterator[Change]:
     """Quoted-printable (RFC 2045 §6.7), and the Q encoding of a mail's head (RFC 2047 §4.2)."""
     for found in _QUOTED.finditer(part):
         yield found.start(), found.end(), bytes((int(found[1], 16),)) if found[1] else b""
 
 
-def _unicode(part: bytes) -> Iterator[Change]:
+def _decode_unicode(part: bytes) -> Iterator[Change]:
     for found in _FOREIGN.finditer(part):
         said = found[0].decode("utf-8", "replace")
         # Half a surrogate pair, and what only looks like UTF-8, is no letter.
@@ -105,14 +105,14 @@ def _folded(letter: str) -> bytes | None:
     return plain.encode() if plain.isascii() and plain else None
 
 
-def _tags(part: bytes) -> Iterator[Change]:
+def _decode_tags(part: bytes) -> Iterator[Change]:
     """Tag characters (U+E0000 block) as the ASCII they copy; nobody sees them, models read them."""
     for found in _TAGS.finditer(part):
         said = "".join(chr(ord(each) & 0x7F) for each in found[0].decode("utf-8", "replace"))
         yield found.start(), found.end(), said.encode()
 
 
-def _selectors(part: bytes) -> Iterator[Change]:
+def _decode_selectors(part: bytes) -> Iterator[Change]:
     """A row of variation selectors as bytes: 16 of the one block, 240 of the other."""
     for found in _SELECTORS.finditer(part):
         codes = [ord(each) for each in found[0].decode("utf-8", "replace")]
@@ -120,12 +120,12 @@ def _selectors(part: bytes) -> Iterator[Change]:
         yield found.start(), found.end(), said.decode("utf-8", "replace").encode()
 
 
-UNDO: Final[dict[str, Callable[[bytes], Iterator[Change]]]] = {
-    "url": _url,
-    "escape": _escape,
-    "entity": _entity,
-    "quoted-printable": _quoted,
-    "unicode": _unicode,
-    "tags": _tags,
-    "selectors": _selectors,
+DECODERS: Final[dict[str, Callable[[bytes], Iterator[Change]]]] = {
+    "url": _decode_url,
+    "escape": _decode_escape,
+    "entity": _decode_entity,
+    "quoted-printable": _decode_quoted,
+    "unicode": _decode_unicode,
+    "tags": _decode_tags,
+    "selectors": _decode_selectors,
 }

@@ -1,4 +1,4 @@
-"""Runs of an encoding's alphabet to the text they stand for: base64, base32, hex, with gzip, zlib and UTF-16 inside."""
+"""Decodes runs of an encoding's alphabet: base64, base32, hex, with gzip, zlib and UTF-16 inside."""
 
 import base64
 import binascii
@@ -34,8 +34,8 @@ _HEX_PAIRS: Final = re.compile(
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
-def bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, int]:
-    """The run of encoding ``name`` that a gate reported to end at ``end``, within ``data[low:high]``.
+def find_bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, int]:
+    """The run of encoding ``name`` that a prefilter reported at ``end``, within ``data[low:high]``.
 
     Lines of equal length, and the shorter one after them, are one run (RFC 2045 §6.8).
     """
@@ -61,11 +61,11 @@ def bounds(name: str, data: bytes, end: int, low: int, high: int) -> tuple[int, 
     return start, stop
 
 
-def decoded(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes, int, bool]]:
-    """What ``run`` may stand for: how it was read (``base64>gzip``), the text, how many bytes were made for it, beyond those
-    of ``run``, and whether it was cut at ``bytes_max``."""
+def decode(name: str, run: bytes, bytes_max: int) -> Iterator[tuple[str, bytes, int, bool]]:
+    """What ``run`` may decode to: the encodings (``base64>gzip``), the text, how many bytes it grew to, and whether it was cut
+    at ``bytes_max``."""
     for raw in _raw(name, run):
-        label, inside, is_cut = _inflated(name, raw, bytes_max)
+        label, inside, is_cut = _inflate(name, raw, bytes_max)
         text = _as_text(inside)
         yield label, text, len(text) if inside is raw else max(len(text), len(inside)), is_cut
 
@@ -129,7 +129,7 @@ def _is_utf16(raw: bytes) -> bool:
     return raw[:2] in (b"\xff\xfe", b"\xfe\xff") or max(raw[0::2].count(0), raw[1::2].count(0)) > len(raw) // 4
 
 
-def _inflated(label: str, raw: bytes, bytes_max: int) -> tuple[str, bytes, bool]:
+def _inflate(label: str, raw: bytes, bytes_max: int) -> tuple[str, bytes, bool]:
     """``raw`` unpacked where it is gzip (RFC 1952) or zlib (RFC 1950), up to ``bytes_max``; else as it is."""
     if raw[:2] != b"\x1f\x8b" and raw[:2] not in _ZLIB:
         return label, raw, False
