@@ -9,7 +9,7 @@ PACKAGE = ROOT / "sidecar"
 ORDER = [
     ["__main__"],
     ["cli"],
-    ["up", "collect"],
+    ["up", "collect", "init"],
     ["proxy"],
     ["transports", "exchange", "sessions", "judging"],
     ["notify"],
@@ -21,6 +21,7 @@ ORDER = [
     ["detect"],
     ["decode"],
     ["secret_values"],
+    ["ports"],
     ["settings"],
     ["document"],
     ["wrap"],

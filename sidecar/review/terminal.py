@@ -1,4 +1,4 @@
-"""``sidecar calls``: what happens, in the terminal, once or as it happens."""
+"""``sidecar calls``: recent calls in the terminal, once or as they end."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ _RETRY_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sidecar calls``."""
-    parser.add_argument("-f", "--follow", action="store_true", help="go on showing calls as they end")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep running and show calls as they end")
     parser.add_argument("--server", default="", help="only calls to this server")
     parser.add_argument("--tool", default="", help="only calls of this tool, prompt or resource")
     parser.add_argument(
@@ -39,18 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         choices=("", *VERDICTS),
         metavar="VERDICT",
-        help=f"only calls judged so: {', '.join(VERDICTS)}",
+        help=f"only calls with this verdict: {', '.join(VERDICTS)}",
     )
     parser.add_argument(
         "--since",
         default="24h",
         help="how far back: 15m, 2h, 7d, or a time in UTC such as 2026-11-22T14:00 (default: 24h)",
     )
+    parser.add_argument("--limit", type=int, default=50, help=f"how many calls to list, at most {LIST_ROWS_MAX} (default: 50)")
     parser.add_argument(
-        "--limit", type=int, default=50, help=f"how many calls at most, {LIST_ROWS_MAX} at the utmost (default: 50)"
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object a line"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or one JSON object per line (default: text)",
     )
 
 
@@ -91,7 +92,7 @@ def _once(client: Client, filters: Filters, lines: Lines, since: str) -> int:
     found = calls(client, filters)
     _show(lines, found[::-1])
     if not found:
-        _tell(f"no calls since {since} that fit; look further back with --since, or send a call through the sidecar")
+        _tell(f"no calls since {since} match; look further back with --since, or send a call through the sidecar")
     return 0
 
 
