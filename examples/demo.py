@@ -101,7 +101,8 @@ def _with_free_ports(file: str) -> Settings:
     wanted = {f"upstream of {server.name}": server.upstream.removeprefix("http://") for server in settings.servers}
     wanted |= {f"listener of {server.name}": server.listen for server in settings.servers}
     wanted |= {"record": settings.reader, "page": settings.page}
-    free = {owner: _free_near(address, set(wanted.values())) for owner, address in wanted.items()}
+    spoken_for = set(wanted.values())
+    free = {owner: _free_near(address, spoken_for) for owner, address in wanted.items()}
     if free == wanted:
         return settings
     for owner in wanted:
@@ -114,15 +115,15 @@ def _with_free_ports(file: str) -> Settings:
     return settings
 
 
-def _free_near(address: str, wanted: set[str]) -> str:
-    """``address``, or the same with the next port that is free and not wanted for something else."""
+def _free_near(address: str, spoken_for: set[str]) -> str:
+    """``address``, or the same with the next port that is free and not ``spoken_for``, which it then is."""
     if not ports.fault_at(address):
         return address
     host, _, port = address.rpartition(":")
     for number in range(int(port) + 1, min(int(port) + PORTS_TRIED, 65536)):
         near = f"{host}:{number}"
-        if near not in wanted and not ports.fault_at(near):
-            wanted.add(near)
+        if near not in spoken_for and not ports.fault_at(near):
+            spoken_for.add(near)
             return near
     raise CannotRun(f"demo: {address} {ports.fault_at(address)}, and so are the ports after it; change it in the settings")
 

@@ -191,7 +191,7 @@ def _supervise(
             _say(f"ready: policies in {policies}, data in {settings.data_path}; Ctrl-C stops everything")
         elif time.monotonic() > next_word:
             missing = ", ".join(address for _, address in waiting)
-            _say(f"not ready yet: {missing} (the first start also compiles the detectors)")
+            _say(f"still waiting for {missing}; the first start takes longest, as it compiles the detectors")
             next_word = time.monotonic() + _NEXT_WORD_S
     return 0
 
@@ -201,7 +201,7 @@ def _announce(settings: Settings, waiting: list[tuple[str, str]]) -> list[tuple[
 
     Who opens the page looks for calls, and there can be none before clients get through.
     """
-    left = []
+    left: list[tuple[str, str]] = []
     for text, address in waiting:
         if (address == settings.page and left) or not _answers(address):
             left.append((text, address))
