@@ -11,11 +11,16 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, settings
+from sidecar import __version__
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.wrap.running import running
+from sidecar.wrap.socket_path import DEFAULT_FILE
+
+if TYPE_CHECKING:
+    # Reading settings takes most of a second to import, which nothing that is said before need wait for.
+    from sidecar.settings import Settings
 
 _FOUND: Final = 1
 _CANNOT_RUN: Final = 2
@@ -153,32 +158,38 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
 def _config(command: argparse.ArgumentParser, *, finds_running: bool = False) -> None:
     """``-c``. A command that ``finds_running`` takes, where no file is named or there, the only sidecar that runs."""
-    default = os.environ.get("SIDECAR_CONFIG") or settings.DEFAULT_FILE
+    default = os.environ.get("SIDECAR_CONFIG") or DEFAULT_FILE
     or_else = ", else that of the sidecar that runs" if finds_running else ""
-    text = f"settings file (default: $SIDECAR_CONFIG, else ./{settings.DEFAULT_FILE}{or_else})"
+    text = f"settings file (default: $SIDECAR_CONFIG, else ./{DEFAULT_FILE}{or_else})"
     command.add_argument("-c", "--config", default=None if finds_running else default, metavar="FILE", help=text)
 
 
-def _loaded(args: argparse.Namespace) -> settings.Settings:
+def _load(args: argparse.Namespace) -> "Settings":
+    from sidecar import settings
+
+    return settings.load(args.config)
+
+
+def _loaded(args: argparse.Namespace) -> "Settings":
     """The settings of a command that looks at a sidecar.
 
     Raises:
         SettingsError: they cannot be read, or it is not clear whose they are to be; then the running ones are listed.
     """
     args.config = args.config or os.environ.get("SIDECAR_CONFIG") or _found()
-    return settings.load(args.config)
+    return _load(args)
 
 
 def _found() -> str:
     """The settings file in this folder, else that of the only sidecar that runs, which is then named on stderr."""
-    if os.path.lexists(settings.DEFAULT_FILE):
-        return settings.DEFAULT_FILE
+    if os.path.lexists(DEFAULT_FILE):
+        return DEFAULT_FILE
     found = running()
     if len(found) == 1:
         file, process = found[0]
         sys.stderr.write(f"using {file} (the sidecar that runs, process {process})\n")
         return file
-    none_here = f"{settings.DEFAULT_FILE}: error[no-file]: there is none in this folder"
+    none_here = f"{DEFAULT_FILE}: error[no-file]: there is none in this folder"
     if not found:
         start = "start one with 'sidecar up' ('sidecar init' writes its settings), or name a settings file with -c FILE"
         raise SettingsError(f"{none_here}, and no sidecar runs; {start}")
@@ -193,14 +204,17 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _up(args: argparse.Namespace) -> int:
+    if os.path.isfile(args.config):
+        sys.stdout.write(f"sidecar  starting with {args.config}\n")
+        sys.stdout.flush()
+    loaded = _load(args)
     from sidecar import up
 
-    loaded = settings.load(args.config)
     return up.run_in_background(loaded) if args.background else up.run(loaded)
 
 
 def _proxy(args: argparse.Namespace) -> int:
-    loaded = settings.load(args.config)
+    loaded = _load(args)
     if __debug__:
         # mitmproxy checks types at run time unless Python is told to optimise, which doubles its cost.
         rest = ["--lifeline", str(args.lifeline)] if args.lifeline is not None else []
@@ -218,7 +232,7 @@ def _collect(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return collect.run(settings.load(args.config), stop=stop)
+    return collect.run(_load(args), stop=stop)
 
 
 def _review(args: argparse.Namespace) -> int:

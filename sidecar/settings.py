@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sidecar.addresses import STARTER, Address, Folders, Name, Reference, Upstream, Webhook, host_port, is_loopback
 from sidecar.document import Document, known_fields, model_problems
 from sidecar.errors import Problem, SettingsError
+from sidecar.wrap import socket_path
 
-DEFAULT_FILE: Final = "sidecar.yaml"
+DEFAULT_FILE: Final = socket_path.DEFAULT_FILE
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
 
 

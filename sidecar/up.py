@@ -131,7 +131,6 @@ def _the_only_one(settings: Settings) -> Iterator[None]:
 
 def _run(settings: Settings, background: frozenset[str]) -> int:
     names = [name for name in PROGRAMS if name != "review" or is_page_installed()]
-    _say(f"starting: {', '.join(names)} with {settings.file}")
     if "review" not in names:
         _say(f"page: {NOT_INSTALLED}")
     waiting = _listeners(settings) if "review" in names else [each for each in _listeners(settings) if each[1] != settings.page]

@@ -140,7 +140,7 @@ def test_up_announces_in_order_and_commands_find_it(user: User, tmp_path: Path) 
     elsewhere.mkdir()
     with ended(user.start("up")) as program:
         until(lambda: bool(lines(program)), "the first line", 5)
-        assert lines(program)[0] == "sidecar  starting: collect, proxy, review with sidecar.yaml"
+        assert lines(program)[0] == "sidecar  starting with sidecar.yaml"
         until(lambda: is_ready(program), "everything to answer", 180)
         said = lines(program)
         assert program.output.count(f"http://{user.listener}") == program.output.count(f"http://{user.page}") == 1
@@ -251,7 +251,7 @@ def test_up_runs_without_the_page(user: User) -> None:
     path = os.pathsep.join([str(without), str(ROOT)])
     with ended(user.start("up", PYTHONPATH=path)) as program:
         until(lambda: is_ready(program), "everything else to answer", 180)
-        assert lines(program)[0] == "sidecar  starting: collect, proxy with sidecar.yaml"
+        assert lines(program)[0] == "sidecar  starting with sidecar.yaml"
         assert (
             lines(program)[1]
             == "sidecar  page: not installed; it comes with the package's extra 'page', in the checkout: pip install '.[page]'"
