@@ -3,6 +3,8 @@
 .PHONY: help up test check lock clean setup
 
 CONFIG ?=
+PAGE ?=
+READER ?=
 PYTEST ?=
 PYTHON := .venv/bin/python
 
@@ -12,8 +14,9 @@ help: ## this list
 setup:
 	@scripts/bootstrap
 
-up: setup ## run the sidecar with two demo servers and an agent; CONFIG=my.yaml: in front of your own servers
-	@exec $(if $(CONFIG),$(PYTHON) -m sidecar up -c '$(CONFIG)',$(PYTHON) examples/demo.py)
+up: setup ## run the sidecar with two demo servers and an agent; CONFIG=my.yaml: your own; PAGE= READER=host:port
+	@$(if $(PAGE),export SIDECAR_PAGE='$(PAGE)';) $(if $(READER),export SIDECAR_READER='$(READER)';) \
+	exec $(if $(CONFIG),$(PYTHON) -m sidecar up -c '$(CONFIG)',$(PYTHON) examples/demo.py)
 
 test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choose
 	@scripts/test-tools
@@ -26,7 +29,7 @@ check: setup ## linter, formatter (checking only) and type checker
 
 lock: setup ## bring requirements.lock up to date with pyproject.toml
 	$(PYTHON) -m uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
-	    --extra examples --extra test --group build --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	    --extra page --extra examples --extra test --group build --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
 clean: ## remove what was set up and recorded here: .venv, .tools, data
 	rm -rf .venv .tools data .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,9 +1,12 @@
 """The whole way on one machine: two MCP servers, the sidecar in front of them, and an agent that sometimes leaks.
 
-``python examples/demo.py [SETTINGS]``; by default the settings are ``sidecar.yaml`` beside this file. Exit status: 0
-stopped by Ctrl-C or SIGTERM, 2 could not start or something ended by itself.
+``python examples/demo.py [SETTINGS]``; by default the settings are ``sidecar.yaml`` beside this file. Where a port of theirs is
+taken, the demo takes the next free one, says so, and runs with ``demo.yaml`` in the data folder. Exit status: 0 stopped by
+Ctrl-C or SIGTERM, 2 could not start or something ended by itself.
 """
 
+import json
+import math
 import signal
 import socket
 import sys
@@ -14,12 +17,18 @@ from urllib.parse import urlsplit
 
 from children import Children
 
+from sidecar import ports
+from sidecar.addresses import host_port
 from sidecar.errors import SidecarError
+from sidecar.review.extra import is_page_installed
 from sidecar.settings import Settings, load, open_data
+from sidecar.wrap.running import process_of
 
 HERE = Path(__file__).parent
 SERVERS = {"crm": HERE / "crm_server.py", "mail": HERE / "mail_server.py"}
 START_WAIT_S = 60.0
+"""How long a demo server may take to answer. The sidecar may take as long as it runs: it says itself what it waits for."""
+PORTS_TRIED = 200
 
 
 class Stop(Exception):
@@ -27,7 +36,7 @@ class Stop(Exception):
 
 
 class CannotRun(Exception):
-    """What a person has to mend before the demo can run."""
+    """What a person has to fix before the demo can run."""
 
 
 def main() -> int:
@@ -36,10 +45,9 @@ def main() -> int:
         signal.signal(number, _stop)
     file = sys.argv[1] if len(sys.argv) > 1 else str(HERE / "sidecar.yaml")
     try:
-        settings = load(file)
-        _check_ports(settings)
+        settings = _with_free_ports(file)
         with Children() as children:
-            _start(children, settings, file)
+            _start(children, settings)
             while (ended := children.ended()) is None:
                 time.sleep(0.2)
             name, code = ended
@@ -60,48 +68,84 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stop
 
 
-def _start(children: Children, settings: Settings, file: str) -> None:
+def _start(children: Children, settings: Settings) -> None:
     """Bring up the servers, then the sidecar, then the agent, each when what it talks to answers."""
     data = open_data(settings)
     for server in settings.servers:
         with (data / f"demo-{server.name}.log").open("ab") as log:
             port = str(urlsplit(server.upstream).port)
             children.start(server.name, [sys.executable, str(SERVERS[server.name]), "--port", port], log)
-    _wait_for(children, [_upstream(server.upstream) for server in settings.servers])
-    children.start("sidecar", [sys.executable, "-m", "sidecar", "up", "-c", file])
-    _wait_for(children, [(server.host, server.port) for server in settings.servers])
+    _wait_for(children, [_upstream(server.upstream) for server in settings.servers], START_WAIT_S)
+    children.start("sidecar", [sys.executable, "-m", "sidecar", "up", "-c", settings.file])
+    pages = [settings.page] if is_page_installed() else []
+    _wait_for(children, [*map(host_port, [*(server.listen for server in settings.servers), settings.reader, *pages])], math.inf)
     print(_overview(settings), flush=True)
     addresses = [part for server in settings.servers for part in (f"--{server.name}", f"http://{server.listen}/mcp")]
     children.start("agent", [sys.executable, str(HERE / "agent.py"), *addresses])
 
 
-def _check_ports(settings: Settings) -> None:
+def _with_free_ports(file: str) -> Settings:
+    """The settings, with the next free port for each that is taken.
+
+    Raises:
+        CannotRun: the demo runs already, the servers are not those of the demo, or a port cannot be had.
+        SettingsError: the settings are wrong.
+    """
+    settings = load(file)
     unknown = {server.name for server in settings.servers} ^ set(SERVERS)
     if unknown:
         raise CannotRun(f"{settings.file}: the demo has the servers crm and mail, no more and no less; see {min(unknown)!r}")
-    wanted = [(_upstream(server.upstream), f"the demo's {server.name} server") for server in settings.servers]
-    wanted += [((server.host, server.port), f"the listener of {server.name}") for server in settings.servers]
-    for (host, port), owner in wanted:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise CannotRun(
-                    f"demo: {host}:{port} is needed for {owner} but cannot be had ({error.strerror}); "
-                    f"stop what uses it, or change it in {settings.file}"
-                ) from None
+    moved_file = open_data(settings) / "demo.yaml"
+    if process := process_of(file) or process_of(str(moved_file)):
+        raise CannotRun(f"demo: it runs already (sidecar process {process}); its page is at {settings.link_base}")
+    wanted = {f"upstream of {server.name}": server.upstream.removeprefix("http://") for server in settings.servers}
+    wanted |= {f"listener of {server.name}": server.listen for server in settings.servers}
+    wanted |= {"record": settings.reader, "page": settings.page}
+    spoken_for = set(wanted.values())
+    free = {owner: _free_near(address, spoken_for) for owner, address in wanted.items()}
+    if free == wanted:
+        return settings
+    for owner in wanted:
+        if free[owner] != wanted[owner]:
+            print(f"demo: {wanted[owner]} is in use, so the {owner} is at {free[owner]}", flush=True)
+    moved_file.write_text(json.dumps(_moved(settings, free), indent=1), "utf-8")
+    settings = load(moved_file)
+    if (settings.page, settings.reader) != (free["page"], free["record"]):
+        raise CannotRun("demo: SIDECAR_PAGE or SIDECAR_READER names a port that is in use; set it to another host:port")
+    return settings
 
 
-def _wait_for(children: Children, addresses: list[tuple[str, int]]) -> None:
-    deadline = time.monotonic() + START_WAIT_S
+def _free_near(address: str, spoken_for: set[str]) -> str:
+    """``address``, or the same with the next port that is free and not ``spoken_for``, which it then is."""
+    if not ports.fault_at(address):
+        return address
+    host, _, port = address.rpartition(":")
+    for number in range(int(port) + 1, min(int(port) + PORTS_TRIED, 65536)):
+        near = f"{host}:{number}"
+        if near not in spoken_for and not ports.fault_at(near):
+            spoken_for.add(near)
+            return near
+    raise CannotRun(f"demo: {address} {ports.fault_at(address)}, and so are the ports after it; change it in the settings")
+
+
+def _moved(settings: Settings, free: dict[str, str]) -> dict[str, object]:
+    """The settings as they are written, with other addresses, and with paths that do not depend on where the file stands."""
+    kept = settings.model_dump(mode="json", exclude_unset=True)
+    for server in kept["servers"]:
+        server["listen"] = free[f"listener of {server['name']}"]
+        server["upstream"] = f"http://{free[f'upstream of {server["name"]}']}"
+    paths = {"policies": [*map(str, settings.policies_paths)], "data": str(settings.data_path)}
+    return {**kept, **paths, "page": free["page"], "reader": free["record"]}
+
+
+def _wait_for(children: Children, addresses: list[tuple[str, int]], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
     for address in addresses:
         while not _answers(address):
             if ended := children.ended():
                 raise CannotRun(f"demo: {ended[0]} ended with status {ended[1]} before it was ready; see what it said")
             if time.monotonic() > deadline:
-                raise CannotRun(f"demo: nothing answers on {address[0]}:{address[1]} after {START_WAIT_S:.0f} s")
+                raise CannotRun(f"demo: nothing answers on {address[0]}:{address[1]} after {within_s:.0f} s")
             time.sleep(0.1)
 
 
@@ -119,14 +163,12 @@ def _upstream(url: str) -> tuple[str, int]:
 
 
 def _overview(settings: Settings) -> str:
-    lines = [f"  {server.name:9} http://{server.listen}/mcp  stands for  {server.upstream}" for server in settings.servers]
+    policies = ", ".join(map(str, settings.policies_paths))
     return "\n".join(
         [
             "",
-            *lines,
-            f"  page      {settings.link_base}",
-            f"  policies  {settings.policies_path}  (edit one: it is in force for the next call)",
-            f"  record    {settings.data_path}",
+            f"  watch     {settings.link_base}  or, in another terminal: .venv/bin/sidecar calls --follow",
+            f"  policies  {policies}  (edit one: it is in force for the next call)",
             "  stop      Ctrl-C",
             "",
         ]

@@ -2,10 +2,13 @@
 
 import ipaddress
 import socket
-from typing import Annotated
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
+
+STARTER: Final = "starter"
+"""What the policies that come with the program are called where folders of policies are named."""
 
 
 def _address(text: str) -> str:
@@ -54,11 +57,19 @@ def _name(text: str) -> str:
     return text
 
 
+def _folders(value: Any) -> Any:
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list | tuple) or not named or not all(isinstance(each, str) and each for each in named):
+        raise ValueError(f"name a folder, or a list of folders such as [{STARTER}, ./policies]")
+    return tuple(named)
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Name = Annotated[str, AfterValidator(_name)]
 Upstream = Annotated[str, AfterValidator(_upstream)]
 Webhook = Annotated[str, AfterValidator(_webhook)]
 Reference = Annotated[str, AfterValidator(_reference)]
+Folders = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_folders)]
 
 
 def host_port(address: str) -> tuple[str, int]:

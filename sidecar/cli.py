@@ -6,14 +6,21 @@ Exit codes: 0 good, 1 found what it looks for (a failed check or test), 2 cannot
 import argparse
 import logging
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__, settings
-from sidecar.errors import SidecarError
+from sidecar import __version__
+from sidecar.errors import SettingsError, SidecarError
+from sidecar.wrap.running import running
+from sidecar.wrap.socket_path import DEFAULT_FILE
+
+if TYPE_CHECKING:
+    # Reading settings takes most of a second to import, which nothing that is said before need wait for.
+    from sidecar.settings import Settings
 
 _FOUND: Final = 1
 _CANNOT_RUN: Final = 2
@@ -50,61 +57,70 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     """The commands. Only the one that is ``given`` is asked for options of its own, because asking imports what it needs."""
     wanted = next((word for word in given if not word.startswith("-")), "")
     parser = argparse.ArgumentParser(
-        prog="sidecar", description="A sidecar for MCP servers: it judges, acts on and records every call."
+        prog="sidecar", description="A sidecar for MCP servers: judges every call by your policies, acts on it and records it."
     )
     parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+    init = add("init", "write a sidecar.yaml and a policies folder to start from")
+    init.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="where to (default: this folder)")
+    init.set_defaults(run=_init)
+
     for name, text, function in (
-        ("up", "proxy, collect and review together", _up),
-        ("proxy", "the proxy alone: it listens, judges and writes the outbox", _proxy),
-        ("collect", "the collector alone: it ships the outbox into the store, answers reads and alerts", _collect),
-        ("review", "the page alone", _review),
+        ("up", "start everything: proxy, collector and page", _up),
+        ("proxy", "start the proxy alone: it listens, judges and writes the outbox", _proxy),
+        ("collect", "start the collector alone: it fills the record from the outbox, serves reads and sends alerts", _collect),
+        ("review", "start the page alone", _review),
     ):
-        command = commands.add_parser(name, help=text, description=text)
-        _config(command)
+        command = add(name, text)
+        _config(command, finds_running=name == "review")
         command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
         if name == "up":
             command.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
         command.set_defaults(run=function)
 
     # Here for the list of commands only: it takes its command line apart itself.
-    commands.add_parser("wrap", help="a server over stdio through the sidecar")
+    add("wrap", "run an MCP server over stdio through the sidecar")
 
-    check = commands.add_parser("check", help="are the policies valid?")
-    check.add_argument("paths", nargs="*", metavar="FILE|FOLDER", help="default: the policy folder of the settings")
-    test = commands.add_parser("test", help="do the tests inside the policies pass?")
-    test.add_argument("paths", nargs="*", metavar="FILE|FOLDER", help="default: the policy folder of the settings")
+    check = add("check", "check whether the policies are valid")
+    check.add_argument("paths", nargs="*", metavar="FILE|FOLDER", help="default: the policy folders of the settings")
+    test = add("test", "run the tests inside the policies")
+    test.add_argument("paths", nargs="*", metavar="FILE|FOLDER", help="default: the policy folders of the settings")
     test.add_argument("-k", dest="name", default="", metavar="TEXT", help="only tests whose name contains TEXT")
     for command, function in ((check, _check), (test, _test)):
-        _config(command)
-        command.add_argument("--format", choices=("text", "json"), default="text")
+        _config(command, finds_running=True)
+        command.add_argument(
+            "--format", choices=("text", "json"), default="text", help="lines for people, or JSON (default: text)"
+        )
         command.set_defaults(run=function)
 
-    calls = commands.add_parser("calls", help="list recent calls")
-    _config(calls)
+    calls = add("calls", "list recent calls")
+    _config(calls, finds_running=True)
     calls.set_defaults(run=_calls)
     if wanted == "calls":
         from sidecar.review import terminal
 
         terminal.add_arguments(calls)
 
-    tools = commands.add_parser("tools", help="what servers offer, what changed in it, and approving that")
-    _config(tools)
+    tools = add("tools", "list the tools of your servers, show what changed, approve changes")
+    _config(tools, finds_running=True)
     tools.set_defaults(run=_tools)
     if wanted == "tools":
         from sidecar.review import tools as tools_command
 
         tools_command.add_arguments(tools)
 
-    kinds = commands.add_parser("kinds", help="what is detected: all kinds, or the page of one")
+    kinds = add("kinds", "list the kinds of data that are detected, or describe one")
     kinds.set_defaults(run=_kinds)
     if wanted == "kinds":
         from sidecar.review import kinds as kinds_command
 
         kinds_command.add_arguments(kinds)
 
-    install = commands.add_parser("install", help="put the sidecar into MCP clients' configurations, and take it out")
+    install = add("install", "add the sidecar to the configurations of MCP clients, or remove it")
     _config(install)
     install.set_defaults(run=_install)
     if wanted == "install":
@@ -112,22 +128,26 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         install_command.add_arguments(install)
 
-    ca = commands.add_parser("ca", help="the certificate clients of the forward listener trust, and how")
-    _config(ca)
+    ca = add("ca", "show the CA certificate and how to install it")
+    _config(ca, finds_running=True)
     ca.add_argument("--pem", action="store_true", help="print the certificate itself (never the key)")
     ca.set_defaults(run=_ca)
 
-    exact = commands.add_parser("exact", help="lists of values that only you can name")
-    build = exact.add_subparsers(metavar="ACTION", required=True).add_parser("build", help="one from a column of a CSV file")
+    exact = add("exact", "make lists of your own values, to be detected exactly")
+    build = exact.add_subparsers(metavar="ACTION", required=True).add_parser(
+        "build", help="make a list from a column of a CSV file"
+    )
     build.set_defaults(run=_build)
     if wanted == "exact":
         from sidecar import exact as exact_lists
 
         exact_lists.add_arguments(build)
 
-    dashboards = commands.add_parser("dashboards", help="Grafana boards")
-    push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser("push", help="put them into a Grafana")
-    _config(push)
+    dashboards = add("dashboards", "manage the Grafana dashboards")
+    push = dashboards.add_subparsers(metavar="ACTION", required=True).add_parser(
+        "push", help="copy the dashboards into a Grafana"
+    )
+    _config(push, finds_running=True)
     push.set_defaults(run=_push)
     if wanted == "dashboards":
         from sidecar.grafana import push as grafana_push
@@ -136,27 +156,72 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _config(command: argparse.ArgumentParser) -> None:
-    default = os.environ.get("SIDECAR_CONFIG", settings.DEFAULT_FILE)
-    command.add_argument("-c", "--config", default=default, metavar="FILE", help=f"settings (default: {default})")
+def _config(command: argparse.ArgumentParser, *, finds_running: bool = False) -> None:
+    """``-c``. A command that ``finds_running`` takes, where no file is named or there, the only sidecar that runs."""
+    default = os.environ.get("SIDECAR_CONFIG") or DEFAULT_FILE
+    or_else = ", else that of the sidecar that runs" if finds_running else ""
+    text = f"settings file (default: $SIDECAR_CONFIG, else ./{DEFAULT_FILE}{or_else})"
+    command.add_argument("-c", "--config", default=None if finds_running else default, metavar="FILE", help=text)
+
+
+def _load(args: argparse.Namespace) -> "Settings":
+    from sidecar import settings
+
+    return settings.load(args.config)
+
+
+def _loaded(args: argparse.Namespace) -> "Settings":
+    """The settings of a command that looks at a sidecar.
+
+    Raises:
+        SettingsError: they cannot be read, or it is not clear whose they are to be; then the running ones are listed.
+    """
+    args.config = args.config or os.environ.get("SIDECAR_CONFIG") or _found()
+    return _load(args)
+
+
+def _found() -> str:
+    """The settings file in this folder, else that of the only sidecar that runs, which is then named on stderr."""
+    if os.path.lexists(DEFAULT_FILE):
+        return DEFAULT_FILE
+    found = running()
+    if len(found) == 1:
+        file, process = found[0]
+        sys.stderr.write(f"using {file} (the sidecar that runs, process {process})\n")
+        return file
+    none_here = f"{DEFAULT_FILE}: error[no-file]: there is none in this folder"
+    if not found:
+        start = "start one with 'sidecar up' ('sidecar init' writes its settings), or name a settings file with -c FILE"
+        raise SettingsError(f"{none_here}, and no sidecar runs; {start}")
+    lines = [f"  -c {shlex.quote(file)}   (process {process})" for file, process in found]
+    raise SettingsError("\n".join([f"{none_here}, and {len(found)} sidecars run; name one of them:", *lines]))
+
+
+def _init(args: argparse.Namespace) -> int:
+    from sidecar import init
+
+    return init.run(args)
 
 
 def _up(args: argparse.Namespace) -> int:
+    if os.path.isfile(args.config):
+        sys.stdout.write(f"sidecar  starting with {args.config}\n")
+        sys.stdout.flush()
+    loaded = _load(args)
     from sidecar import up
 
-    loaded = settings.load(args.config)
     return up.run_in_background(loaded) if args.background else up.run(loaded)
 
 
 def _proxy(args: argparse.Namespace) -> int:
-    loaded = settings.load(args.config)
+    loaded = _load(args)
     if __debug__:
         # mitmproxy checks types at run time unless Python is told to optimise, which doubles its cost.
         rest = ["--lifeline", str(args.lifeline)] if args.lifeline is not None else []
         os.execv(sys.executable, [sys.executable, "-O", "-m", "sidecar", "proxy", "-c", args.config, *rest])
     from sidecar.proxy import program
 
-    return program.run(loaded)
+    return program.run(loaded, is_supervised=args.lifeline is not None)
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -167,13 +232,13 @@ def _collect(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return collect.run(settings.load(args.config), stop=stop)
+    return collect.run(_load(args), stop=stop)
 
 
 def _review(args: argparse.Namespace) -> int:
     from sidecar.review import serve_page
 
-    return serve_page.run(settings.load(args.config))
+    return serve_page.run(_loaded(args))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -208,20 +273,20 @@ def _policy_paths(args: argparse.Namespace) -> tuple[list[Path], list[str]]:
     """What to check: the named files, else the folder of the settings, whose servers' names then count as known."""
     if args.paths:
         return [Path(path) for path in args.paths], []
-    loaded = settings.load(args.config)
-    return [loaded.policies_path], [server.name for server in loaded.servers]
+    loaded = _loaded(args)
+    return list(loaded.policies_paths), [server.name for server in loaded.servers]
 
 
 def _calls(args: argparse.Namespace) -> int:
     from sidecar.review import terminal
 
-    return terminal.run(args, settings.load(args.config))
+    return terminal.run(args, _loaded(args))
 
 
 def _tools(args: argparse.Namespace) -> int:
     from sidecar.review import tools
 
-    return tools.run(args, settings.load(args.config))
+    return tools.run(args, _loaded(args))
 
 
 def _kinds(args: argparse.Namespace) -> int:
@@ -239,7 +304,7 @@ def _install(args: argparse.Namespace) -> int:
 def _ca(args: argparse.Namespace) -> int:
     from sidecar.transports.mitm import ca
 
-    return ca.run(args, settings.load(args.config))
+    return ca.run(args, _loaded(args))
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -251,4 +316,4 @@ def _build(args: argparse.Namespace) -> int:
 def _push(args: argparse.Namespace) -> int:
     from sidecar.grafana import push
 
-    return push.run(args, settings.load(args.config))
+    return push.run(args, _loaded(args))

@@ -66,10 +66,10 @@ def run(settings: Settings, *, stop: threading.Event) -> int:
 def _bound(settings: Settings, data: Path) -> ReadServer:
     try:
         return ReadServer(settings.reader, reader_token(data))
-    except SettingsError:
-        # Most often this installation's own collector has the port; then that error is the clearer one.
+    except SettingsError as error:
+        # Most often the port is taken by this installation's own collector: then say that instead.
         os.close(sole_collector(data))
-        raise
+        raise SettingsError(f"{settings.file}: {error}") from None
 
 
 class _Collector:

@@ -153,8 +153,8 @@ def model_problems(document: Document, error: ValidationError, model: type[BaseM
         given = item.get("input")
         if kind == "extra_forbidden":
             field = str(path[-1])
-            known = _fields_at(model, item["loc"][:-1])
-            text = f"{name}: '{field}' is not a field here{suggest(field, known)}"
+            inner = _model_at(model, item["loc"][:-1])
+            text = f"{name}: '{field}' is not a field here{suggest(field, _field_names(inner))}{known_fields(inner)}"
             problems.append(document.problem(path, "unknown-field", text, at_key=True))
         elif kind == "missing":
             problems.append(document.problem(path[:-1], "missing-field", f"{name}: this field is required; add it"))
@@ -185,16 +185,26 @@ def _real_path(document: Document, loc: Sequence[Any], at: Path) -> Path:
     return path
 
 
-def _fields_at(model: Any, loc: Sequence[Any]) -> list[str]:
-    """The field names of the model at ``loc``; empty when ``loc`` leads out of the models."""
+def known_fields(model: Any) -> str:
+    """`` (known here: a, b, c)``: what may be written where ``model`` is read, in alphabetical order; nothing if unknown."""
+    names = sorted(_field_names(model))
+    return f" (known here: {', '.join(names)})" if names else ""
+
+
+def _model_at(model: Any, loc: Sequence[Any]) -> Any:
+    """The model found by walking ``loc``; None when the walk leaves the models."""
     for step in loc:
         fields = getattr(model, "model_fields", {})
         if step in fields:
             model = _model_in(fields[step].annotation)
         elif isinstance(step, str) and isinstance(model, type) and model.__name__ == step:
             continue
+    return model
+
+
+def _field_names(model: Any) -> list[str]:
     fields = getattr(model, "model_fields", {})
-    return [info.alias or name for name, info in fields.items()]
+    return [info.alias or name for name, info in fields.items() if not info.exclude]
 
 
 def _model_in(annotation: Any) -> Any:

@@ -16,7 +16,7 @@ class Problem:
     """One mistake in one place of one file.
 
     ``line`` and ``column`` count from 1; both are 0 when the mistake has no place in the text (a missing file).
-    ``code`` is a stable word a program may match on; ``text`` says what was found, what was expected and how to mend it.
+    ``code`` is a stable word a program may match on; ``text`` says what was found, what was expected and how to fix it.
     """
 
     file: str

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sidecar.addresses import Address, Name, Reference, Upstream, Webhook, host_port, is_loopback
-from sidecar.document import Document, model_problems
+from sidecar.addresses import STARTER, Address, Folders, Name, Reference, Upstream, Webhook, host_port, is_loopback
+from sidecar.document import Document, known_fields, model_problems
 from sidecar.errors import Problem, SettingsError
+from sidecar.wrap import socket_path
 
-DEFAULT_FILE: Final = "sidecar.yaml"
+DEFAULT_FILE: Final = socket_path.DEFAULT_FILE
 _OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
 
 
@@ -114,7 +115,8 @@ class Settings(_SettingsModel):
     """What ``forward`` does with traffic for hosts that are no server's; by default it passes where it listens on loopback
     and refuses elsewhere, so that nobody uses it as an open proxy."""
     store: str = "chdb"
-    policies: str = "policies"
+    policies: Folders = ("policies",)
+    """A folder of policies, or a list of them that judge together; ``starter`` is the folder that comes with the program."""
     data: str = "~/.local/state/sidecar"
     mode: Literal["monitor", "enforce"] = "enforce"
     """``monitor`` holds every rule to saying what it would have done."""
@@ -132,6 +134,12 @@ class Settings(_SettingsModel):
     keep_days: int = Field(default=90, ge=1, le=3650)
 
     file: str = Field(default="", exclude=True)
+
+    @field_validator("servers", "alerts", "secrets", mode="before")
+    @classmethod
+    def _none_yet(cls, value: Any) -> Any:
+        """A key whose list is all comments has no value: nothing is listed yet."""
+        return () if value is None else value
 
     @model_validator(mode="after")
     def _no_clash(self) -> "Settings":
@@ -184,11 +192,11 @@ class Settings(_SettingsModel):
         return parse_store(self.store)
 
     @property
-    def policies_path(self) -> Path:
-        """The policy folder, relative to the file that names it; the starter policies when none is named and none is there."""
-        path = self._path(self.policies)
+    def policies_paths(self) -> tuple[Path, ...]:
+        """The policy folders, relative to the file that names them; the starter policies when none is named or there."""
+        paths = tuple(dict.fromkeys(shipped("policies") if name == STARTER else self._path(name) for name in self.policies))
         is_chosen = "policies" in self.model_fields_set
-        return path if is_chosen or path.exists() else shipped("policies")
+        return paths if is_chosen or paths[0].exists() else (shipped("policies"),)
 
     @property
     def data_path(self) -> Path:
@@ -218,12 +226,12 @@ def load(file: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
     try:
         text = Path(file).read_text("utf-8")
     except FileNotFoundError:
-        text = f"{name}: error[no-file]: there is no such file; create it, or name another with -c FILE"
+        text = f"{name}: error[no-file]: there is no such file; 'sidecar init' writes one, or name another with -c FILE"
         raise SettingsError(text) from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(
-            f"{name}: error[unreadable]: cannot be read: {why}; mend that or name another with -c FILE"
+            f"{name}: error[unreadable]: cannot be read: {why}; fix that or name another with -c FILE"
         ) from None
     document = Document(name, text)
     if document.problems:
@@ -241,7 +249,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _validated(document: Document, value: dict[str, Any]) -> Settings:
     if "file" in value:
-        text = "file: 'file' is not a field here"
+        text = f"file: 'file' is not a field here{known_fields(Settings)}"
         raise SettingsError(problems=(document.problem(("file",), "unknown-field", text, at_key=True),))
     try:
         loaded = Settings.model_validate({**value, "file": document.file})

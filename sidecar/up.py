@@ -17,10 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sidecar import limits
+from sidecar import limits, ports
+from sidecar.addresses import host_port
 from sidecar.errors import SettingsError
+from sidecar.review.extra import NOT_INSTALLED, is_page_installed
 from sidecar.settings import Settings
-from sidecar.wrap.socket_path import base_of, hold, holder, let_go, open_run_folder
+from sidecar.wrap.running import AlreadyRunningError, sole_run
+from sidecar.wrap.socket_path import open_run_folder
 
 log = logging.getLogger("sidecar.up")
 
@@ -30,7 +33,9 @@ PROGRAMS: Final = ("collect", "proxy", "review")
 _STOP_ORDER: Final = ("proxy", "collect", "review")
 _STOP_WITHIN_S: Final = {"proxy": 10.0, "collect": 30.0, "review": 10.0}
 _CANNOT_RUN: Final = 2
-_READY_WITHIN_S: Final = 90.0
+_FIRST_WORD_S: Final = 5.0
+_NEXT_WORD_S: Final = 90.0
+"""After how long it is said what does not answer yet: at first, and then again."""
 _PAUSE_MAX_S: Final = 10.0
 _STEADY_S: Final = 10.0
 """A program that ran this long had started well, so its next failure is tried again at once."""
@@ -110,36 +115,45 @@ def run_in_background(settings: Settings) -> int:
 @contextlib.contextmanager
 def _the_only_one(settings: Settings) -> Iterator[None]:
     """Hold the lock that says who runs the sidecar of these settings."""
-    file = base_of(settings.file) + ".up"
-    try:
-        open_run_folder()
-        lock = hold(file)
-    except OSError as error:
-        log.warning("no lock can be held, so nothing keeps a second sidecar from starting: %s", error)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(sole_run(settings.file))
+        except AlreadyRunningError as error:
+            owner = error.process
+            text = f"a sidecar runs with these settings already (process {owner}), perhaps started by 'sidecar wrap'"
+            raise SettingsError(
+                f"{settings.file}: error[running]: {text}; use that one, or stop it first: kill {owner}"
+            ) from None
+        except OSError as error:
+            log.warning("no lock can be held, so nothing keeps a second sidecar from starting: %s", error)
         yield
-        return
-    if lock is None:
-        owner = holder(file)
-        text = f"a sidecar runs with these settings already (process {owner}), perhaps started by 'sidecar wrap'"
-        raise SettingsError(f"{settings.file}: error[running]: {text}; use that one, or stop it first: kill {owner}")
-    try:
-        yield
-    finally:
-        let_go(file, lock)
 
 
 def _run(settings: Settings, background: frozenset[str]) -> int:
+    names = [name for name in PROGRAMS if name != "review" or is_page_installed()]
+    if "review" not in names:
+        _say(f"page: {NOT_INSTALLED}")
+    waiting = _listeners(settings) if "review" in names else [each for each in _listeners(settings) if each[1] != settings.page]
+    if taken := {address: why for _, address in waiting if (why := ports.fault_at(address))}:
+        said = [ports.message(settings, address, why) for address, why in taken.items()]
+        if not background:
+            raise SettingsError("\n".join(said))
+        # Whoever has a port now would answer in place of what is to start.
+        waiting = [each for each in waiting if each[1] not in taken]
+        for line in said:
+            log.warning("%s", line)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     reading, writing = os.pipe()
-    children = {name: _Child(name, _command(name, settings, reading), reading) for name in PROGRAMS}
+    children = {name: _Child(name, _command(name, settings, reading), reading) for name in names}
     try:
-        return _supervise(settings, children, background, stop)
+        return _supervise(settings, children, waiting, background, stop)
     finally:
         for name in _STOP_ORDER:
-            children[name].stop()
-            _say(f"{name} stopped")
+            if name in children:
+                children[name].stop()
+                _say(f"{name} stopped")
         os.close(writing)
 
 
@@ -147,11 +161,16 @@ def _command(name: str, settings: Settings, lifeline: int) -> list[str]:
     return [sys.executable, "-O", "-m", "sidecar", name, "-c", settings.file, "--lifeline", str(lifeline)]
 
 
-def _supervise(settings: Settings, children: dict[str, _Child], background: frozenset[str], stop: threading.Event) -> int:
+def _supervise(
+    settings: Settings,
+    children: dict[str, _Child],
+    waiting: list[tuple[str, str]],
+    background: frozenset[str],
+    stop: threading.Event,
+) -> int:
     for child in children.values():
         child.start()
-    waiting = _doors(settings)
-    deadline = time.monotonic() + _READY_WITHIN_S
+    next_word = time.monotonic() + _FIRST_WORD_S
     while not stop.wait(0.1):
         for child in children.values():
             code = child.code()
@@ -163,14 +182,31 @@ def _supervise(settings: Settings, children: dict[str, _Child], background: froz
                 # It has said why. With the same settings it would only say so again.
                 return _CANNOT_RUN
             _restart(child, code)
-        if waiting:
-            waiting = [(text, address) for text, address in waiting if not _opened(text, address)]
-            if not waiting:
-                _say(f"ready: policies in {settings.policies_path}, data in {settings.data_path}; Ctrl-C stops everything")
-            elif time.monotonic() > deadline:
-                _say("not ready yet: " + ", ".join(address for _, address in waiting))
-                deadline = time.monotonic() + _READY_WITHIN_S
+        if not waiting:
+            continue
+        waiting = _announce(settings, waiting)
+        if not waiting:
+            policies = ", ".join(map(str, settings.policies_paths))
+            _say(f"ready: policies in {policies}, data in {settings.data_path}; Ctrl-C stops everything")
+        elif time.monotonic() > next_word:
+            missing = ", ".join(address for _, address in waiting)
+            _say(f"still waiting for {missing}; the first start takes longest, as it compiles the detectors")
+            next_word = time.monotonic() + _NEXT_WORD_S
     return 0
+
+
+def _announce(settings: Settings, waiting: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Say what answers now, the page when all else does; what is still waited for.
+
+    Who opens the page looks for calls, and there can be none before clients get through.
+    """
+    left: list[tuple[str, str]] = []
+    for text, address in waiting:
+        if (address == settings.page and left) or not _answers(address):
+            left.append((text, address))
+        else:
+            _say(text)
+    return left
 
 
 def _restart(child: _Child, code: int) -> None:
@@ -186,30 +222,28 @@ def _restart(child: _Child, code: int) -> None:
         child.start()
 
 
-def _doors(settings: Settings) -> list[tuple[str, str]]:
-    """What to say when an address answers, and the address."""
-    doors = [
+def _listeners(settings: Settings) -> list[tuple[str, str]]:
+    """What to say when an address answers, and the address; the page comes last."""
+    listeners = [
         (f"{server.name}: point clients at http://{server.listen} instead of {server.upstream}", server.listen)
         for server in settings.servers
         if server.listen
     ]
     if settings.forward:
         names = ", ".join(server.name for server in settings.http_servers)
-        doors.append((f"forward: set http://{settings.forward} as the clients' proxy for {names}", settings.forward))
-    doors.append((f"page: http://{settings.page}", settings.page))
+        listeners.append((f"forward: set http://{settings.forward} as the clients' proxy for {names}", settings.forward))
     if settings.store_address.kind == "chdb":
-        doors.append((f"record: read-only ClickHouse over HTTP at http://{settings.reader}", settings.reader))
-    return doors
+        listeners.append((f"record: read-only ClickHouse over HTTP at http://{settings.reader}", settings.reader))
+    listeners.append((f"page: http://{settings.page}", settings.page))
+    return listeners
 
 
-def _opened(text: str, address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+def _answers(address: str) -> bool:
+    host, port = host_port(address)
     try:
-        socket.create_connection(("127.0.0.1" if host in ("", "0.0.0.0", "::") else host, int(port)), 0.2).close()
+        socket.create_connection(({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port), 0.2).close()
     except OSError:
         return False
-    _say(text)
     return True
 
 

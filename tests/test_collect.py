@@ -218,8 +218,7 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         other.listen()
         settings = settings_in(tmp_path, reader=f"127.0.0.1:{other.getsockname()[1]}")
         text = cannot_run(settings)
-    assert f"the record cannot be served at {settings.reader}: the port is taken by another program" in text
-    assert text.endswith("set 'reader:' (or SIDECAR_READER) to a free host:port")
+    assert f"{settings.file}: error[reader]: {settings.reader} is already in use; stop what uses it, or set 'reader:'" in text
     same = [{"webhook": "http://127.0.0.1:9/a"}, {"webhook": "http://127.0.0.1:9/b"}]
     text = cannot_run(settings_in(tmp_path, alerts=same))
     assert text.endswith("two alerts are called 'webhook'; give each a 'name:' of its own")

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "sidecar"
 ORDER = [
     ["__main__"],
     ["cli"],
-    ["up", "collect"],
+    ["up", "collect", "init"],
     ["proxy"],
     ["transports"],
     ["exchange"],
@@ -25,6 +25,7 @@ ORDER = [
     ["detect"],
     ["decode"],
     ["secret_values"],
+    ["ports"],
     ["settings"],
     ["document"],
     ["wrap"],

@@ -23,16 +23,30 @@ def test_one_server_is_all_it_takes(tmp_path: Path) -> None:
     """Everything else has a default, and paths count from where the file stands."""
     loaded = load(tmp_path, MINIMAL)
     assert (loaded.store, loaded.mode, loaded.on_full) == ("chdb", "enforce", "block")
-    assert loaded.policies_path == settings.shipped("policies"), "without policies of one's own, the starter policies judge"
+    assert loaded.policies_paths == (settings.shipped("policies"),), "without policies of one's own, the starter ones judge"
     (tmp_path / "policies").mkdir()
-    assert loaded.policies_path == tmp_path / "policies"
+    assert loaded.policies_paths == (tmp_path / "policies",)
     assert loaded.servers[0].payloads == "redacted"
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     """A container sets a variable instead of editing a file."""
     loaded = load(tmp_path, MINIMAL, SIDECAR_MODE="monitor", SIDECAR_POLICIES="/etc/policies")
-    assert (loaded.mode, str(loaded.policies_path)) == ("monitor", "/etc/policies")
+    assert (loaded.mode, loaded.policies_paths) == ("monitor", (Path("/etc/policies"),))
+
+
+def test_policies_are_one_folder_or_several(tmp_path: Path) -> None:
+    """A list of folders may name the starter policies, wherever the program is installed, and no folder counts twice."""
+    loaded = load(tmp_path, MINIMAL + "policies: [starter, ./mine, mine]\n")
+    assert loaded.policies_paths == (settings.shipped("policies"), tmp_path / "mine")
+    assert load(tmp_path, MINIMAL + "policies: starter\n").policies_paths == (settings.shipped("policies"),)
+    assert load(tmp_path, MINIMAL + "policies: ./starter\n").policies_paths == (tmp_path / "starter",)
+
+
+def test_a_list_may_be_all_comments(tmp_path: Path) -> None:
+    """``servers:`` with nothing below it, as ``sidecar init`` writes it, is an empty list."""
+    loaded = load(tmp_path, "servers:\n#  - {name: crm}\nalerts:\nsecrets:\n")
+    assert (loaded.servers, loaded.alerts, loaded.secrets) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -40,8 +54,19 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     [
         (
             MINIMAL + "polices: x\n",
-            "3:1: error[unknown-field]: polices: 'polices' is not a field here; did you mean 'policies'?",
+            "3:1: error[unknown-field]: polices: 'polices' is not a field here; did you mean 'policies'? (known here: alerts,",
         ),
+        (
+            MINIMAL + "zzz: x\n",
+            "zzz: 'zzz' is not a field here (known here: alerts, data, forward, keep_days, mode, node, on_full,",
+        ),
+        (
+            MINIMAL.replace("upstream", "upsteam"),
+            "did you mean 'upstream'? (known here: answer_within, ca, hosts, keep_host, listen,",
+        ),
+        (MINIMAL + "file: x\n", "file: 'file' is not a field here (known here: alerts, data, forward,"),
+        (MINIMAL + "policies: []\n", "policies: name a folder, or a list of folders such as [starter, ./policies]"),
+        (MINIMAL + "policies: [1]\n", "policies: name a folder, or a list of folders such as [starter, ./policies]"),
         (MINIMAL + "mode: enforced\n", "3:7: error[unknown-value]: mode: 'enforced' is not one of 'monitor' or 'enforce'"),
         (MINIMAL + "keep_days: soon\n", "3:12: error[wrong-type]: keep_days: found 'soon', expected integer"),
         (MINIMAL + "mode: monitor\nmode: enforce\n", "4:1: error[duplicate-key]: 'mode' is already set at line 3"),

@@ -1,4 +1,4 @@
-"""Policy files from a folder to one immutable set: read strictly, checked whole, every mistake named with its place."""
+"""Policy files from folders to one immutable set: read strictly, checked whole, every mistake named with its place."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from sidecar.addresses import STARTER
 from sidecar.detect.custom.scan import CustomKind, CustomKinds
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
@@ -18,22 +19,65 @@ from sidecar.policy.custom_detectors import ABSENT, check_own, declared, list_fi
 from sidecar.policy.model import FORMAT_VERSION, ExactSpec, File
 from sidecar.policy.policy_set import PolicySet
 from sidecar.policy.unsupported import supported
+from sidecar.settings import shipped
 
-__all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
+__all__ = ["Folders", "PolicySet", "as_paths", "check_policies", "load_policies", "load_texts", "starter_is_off"]
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
+type Folders = Path | Sequence[Path]
+"""One folder, or several whose policies judge together."""
 
-def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
-    """The policies of ``folder``: every ``*.yaml`` and ``*.yml`` in it, not in folders below, not hidden ones.
+
+def as_paths(folders: Folders) -> tuple[Path, ...]:
+    """The folders, each once, in their order."""
+    return (folders,) if isinstance(folders, Path) else tuple(dict.fromkeys(folders))
+
+
+def starter_is_off(policies: PolicySet) -> bool:
+    """Whether ``policies`` hold none of the policies that come with the program, nor a copy of one under its own name."""
+    return not _names(text for _, text in policies.files) & _names(text for _, _, text in _texts_in(shipped("policies"))[0])
+
+
+def _names(texts: Iterable[str]) -> set[str]:
+    values = [Document("", text).value for text in texts]
+    return {str(value.get("policy")) for value in values if isinstance(value, dict)}
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """What the names of a folder's files begin with, so that no two files of a set have one name; nothing for one folder."""
+    if len(paths) == 1:
+        return [""]
+    labels: list[str] = []
+    for path in paths:
+        label = f"{STARTER if path == shipped('policies') else path.name}/"
+        labels.append(label if label not in labels else f"{len(labels) + 1}-{label}")
+    return labels
+
+
+def load_policies(folders: Folders, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
+    """The policies of ``folders`` as one set: every ``*.yaml`` and ``*.yml`` in them, not in folders below, not hidden ones.
 
     ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, others are warned of.
 
     Raises:
-        PolicyError: the folder cannot be read or holds no policy, or a file is wrong; all problems are named.
+        PolicyError: a folder cannot be read or holds no policy, or a file is wrong; all problems are named.
     """
-    files, warnings = _texts_in(folder)
-    policies, problems = _set_of(files, str(folder), kinds, servers, warnings)
+    paths = as_paths(folders)
+    labels = _labels(paths)
+    files: list[tuple[str, str, str]] = []
+    found: list[Problem] = []
+    for path, label in zip(paths, labels, strict=True):
+        try:
+            some, warnings = _texts_in(path)
+        except PolicyError as error:
+            found.extend(error.problems)
+            continue
+        found.extend(warnings)
+        files.extend((shown, label + own, text) for shown, own, text in some)
+    if any(not each.is_warning for each in found):
+        raise PolicyError(tuple(each for each in found if not each.is_warning))
+    policies, problems = _set_of(files, ", ".join(map(str, paths)), kinds, servers, found)
     if policies is None:
         raise PolicyError(tuple(each for each in problems if not each.is_warning))
     return policies
@@ -75,11 +119,13 @@ def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, 
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except FileNotFoundError:
-        raise _refusal(folder, "no-folder", "there is no such folder; create it, or name another with 'policies:'") from None
+        raise _refusal(
+            folder, "no-folder", "there is no such folder; 'sidecar init' writes one, or name another with 'policies:'"
+        ) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise _refusal(
-            folder, "unreadable", f"cannot be read: {why}; mend that, or name another folder with 'policies:'"
+            folder, "unreadable", f"cannot be read: {why}; fix that, or name another folder with 'policies:'"
         ) from None
     paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
     if not paths:
@@ -116,9 +162,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             raw = stream.read(POLICY_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise _refusal(path, "no-file", "there is no such file; mend the name") from None
+        raise _refusal(path, "no-file", "there is no such file; correct the name") from None
     except OSError as error:
-        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that") from None
+        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; fix that") from None
     if len(raw) > POLICY_FILE_BYTES_MAX:
         raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
     try:

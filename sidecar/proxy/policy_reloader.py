@@ -13,7 +13,7 @@ from sidecar.act.redact import redact_value
 from sidecar.detect.engine import Engine
 from sidecar.errors import PolicyError, Problem
 from sidecar.policy import cases
-from sidecar.policy.load import PolicySet, load_policies
+from sidecar.policy.load import Folders, PolicySet, as_paths, load_policies
 
 log = logging.getLogger("sidecar.policy")
 
@@ -24,13 +24,13 @@ _SETTLE_S: Final = 0.05
 """An editor writes a file in steps; a folder that still changes is not judged half-written."""
 
 
-def load_tested(folder: Path, engine: Engine, servers: Collection[str] = ()) -> PolicySet:
-    """The policies of a folder, checked, and with their own tests passed.
+def load_tested(folders: Folders, engine: Engine, servers: Collection[str] = ()) -> PolicySet:
+    """The policies of one or more folders, checked, and with their own tests passed.
 
     Raises:
         PolicyError: a file is wrong, or a test in it fails.
     """
-    policies = load_policies(folder, engine.kinds, servers)
+    policies = load_policies(folders, engine.kinds, servers)
     failed = [result for result in cases.run(policies, engine, redact_value) if not result.has_passed]
     if failed:
         raise PolicyError(tuple(map(_problem_of, failed)))
@@ -47,30 +47,30 @@ class PolicyReloader:
 
     def __init__(
         self,
-        folder: Path,
+        folders: Folders,
         engine: Engine,
         current: PolicySet,
         changed: Callable[[PolicySet], None],
         refused: Callable[[tuple[Problem, ...]], None],
     ) -> None:
         self.current = current
-        self._folder = folder
+        self._folders = as_paths(folders)
         self._engine = engine
         self._changed = changed
         self._refused = refused
-        self._seen = _content_hash(folder, current.lists)
+        self._seen = _content_hash(self._folders, current.lists)
         self._is_reloading = False
 
     async def watch(self) -> None:
-        """Reload on every change of the folder, until cancelled."""
+        """Reload on every change of a folder, until cancelled."""
         poll = asyncio.ensure_future(self._poll())
         try:
             async for _ in watchfiles.awatch(
-                self._folder, debounce=50, step=20, recursive=True, rust_timeout=1000, yield_on_timeout=False
+                *self._folders, debounce=50, step=20, recursive=True, rust_timeout=1000, yield_on_timeout=False
             ):
                 await self._reload()
         except (FileNotFoundError, RuntimeError):
-            # The folder itself went away or cannot be watched; comparing its content still works.
+            # A folder itself went away or cannot be watched; comparing its content still works.
             await poll
         finally:
             poll.cancel()
@@ -81,7 +81,7 @@ class PolicyReloader:
             await self._reload()
 
     async def _reload(self) -> None:
-        seen = await asyncio.to_thread(_content_hash, self._folder, self.current.lists)
+        seen = await asyncio.to_thread(_content_hash, self._folders, self.current.lists)
         if seen == self._seen or self._is_reloading:
             return
         self._is_reloading = True
@@ -93,13 +93,13 @@ class PolicyReloader:
     async def _settled_reload(self, seen: str) -> None:
         while True:
             await asyncio.sleep(_SETTLE_S)
-            again = await asyncio.to_thread(_content_hash, self._folder, self.current.lists)
+            again = await asyncio.to_thread(_content_hash, self._folders, self.current.lists)
             if again == seen:
                 break
             seen = again
         self._seen = seen
         try:
-            policies = await asyncio.to_thread(load_tested, self._folder, self._engine)
+            policies = await asyncio.to_thread(load_tested, self._folders, self._engine)
         except PolicyError as error:
             log.error("the edited policies are refused, version %s stays in force:\n%s", self.current.version, error)
             self._refused(error.problems)
@@ -110,14 +110,14 @@ class PolicyReloader:
             self._changed(policies)
 
 
-def _content_hash(folder: Path, lists: Collection[Path]) -> str:
+def _content_hash(folders: Collection[Path], lists: Collection[Path]) -> str:
     """Changes exactly when a policy file's name or text does, or one of the ``lists`` was written anew.
 
     So do lists (``*.hmac``) that come into the folder: a policy may have been refused because its list was missing.
     """
     digest = hashlib.sha256()
     try:
-        files = sorted(file for pattern in ("*.yaml", "*.yml") for file in folder.rglob(pattern))
+        files = sorted(file for folder in folders for pattern in ("*.yaml", "*.yml") for file in folder.rglob(pattern))
     except OSError:
         return ""
     for file in files:
@@ -126,7 +126,7 @@ def _content_hash(folder: Path, lists: Collection[Path]) -> str:
             digest.update(file.read_bytes())
         except OSError:
             digest.update(b"unreadable")
-    for file in sorted({*lists, *folder.rglob("*.hmac")}):
+    for file in sorted({*lists, *(file for folder in folders for file in folder.rglob("*.hmac"))}):
         try:
             found = file.stat()
             digest.update(repr((found.st_ino, found.st_size, found.st_mtime_ns)).encode())

@@ -1,22 +1,20 @@
 """``sidecar proxy``: the only process in the path of traffic, from its settings to an orderly end."""
 
 import asyncio
-import errno
 import gc
 import logging
-import os
 import signal
 from pathlib import Path
 from typing import Final
 
-from sidecar import __version__, limits
+from sidecar import __version__, limits, ports
 from sidecar.addresses import host_port
 from sidecar.detect.engine import Engine
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.judging.message_judge import MessageJudge
-from sidecar.policy.load import PolicySet
+from sidecar.policy.load import PolicySet, starter_is_off
 from sidecar.proxy.detector_cache import ready_engine
 from sidecar.proxy.inventory_store import InventoryStore
 from sidecar.proxy.policy_reloader import PolicyReloader, load_tested
@@ -45,8 +43,10 @@ _GRACE_S: Final = 5.0
 """How long calls under way may go on after a stop was asked for."""
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, *, is_supervised: bool = False) -> int:
     """Run the proxy until SIGTERM or SIGINT; returns the exit code.
+
+    A supervised one (``sidecar up``) leaves it to its supervisor to say where clients reach it.
 
     Raises:
         SettingsError: a port is taken, or a folder cannot be used.
@@ -54,20 +54,21 @@ def run(settings: Settings) -> int:
     """
     data = open_data(settings)
     engine = ready_engine(data, registered_secrets(settings))
-    policies = load_tested(settings.policies_path, engine)
-    return asyncio.run(_Proxy(settings, data, engine, policies).run())
+    policies = load_tested(settings.policies_paths, engine)
+    return asyncio.run(_Proxy(settings, data, engine, policies, is_supervised).run())
 
 
 class _Proxy:
     """The program: what it is made of, and the order in which it starts and ends."""
 
-    def __init__(self, settings: Settings, data: Path, engine: Engine, policies: PolicySet) -> None:
+    def __init__(self, settings: Settings, data: Path, engine: Engine, policies: PolicySet, is_supervised: bool) -> None:
         self._settings = settings
+        self._is_supervised = is_supervised
         self._data = data
         self._outbox = Outbox(data / "outbox", f"proxy-{new_id()}")
         self._in_force = policies
         self._reloader = PolicyReloader(
-            settings.policies_path, engine, policies, self._policies_changed, self._policies_refused
+            settings.policies_paths, engine, policies, self._policies_changed, self._policies_refused
         )
         key = node_key(data)
         judging = MessageJudge(self._reloader, engine, key, settings.mode)
@@ -105,7 +106,7 @@ class _Proxy:
             self._judge_socket.stop_listening()
             self._judge_socket.close()
             self._outbox.close()
-            raise SettingsError("\n".join(_port_text(self._settings, address, error) for address, error in failed))
+            raise SettingsError("\n".join(ports.message(self._settings, at, ports.reason(error)) for at, error in failed))
         self._record_policies(self._reloader.current)
         self._ledger.health("proxy_started", 1, __version__, self._pipeline.services.clock())
         watching = asyncio.ensure_future(self._reloader.watch())
@@ -113,8 +114,10 @@ class _Proxy:
         keeping = asyncio.ensure_future(self._inventory_store.run())
         if self._inventory_fault:
             self._inventory_store.tell(self._inventory_fault)
-        for line in _listeners(self._settings):
+        for line in _listeners(self._settings, is_supervised=self._is_supervised):
             log.info("%s", line)
+        if starter_is_off(self._reloader.current):
+            log.warning("the starter policies are off: 'policies:' names none of them; 'starter' in its list turns them on")
         for warning in self._reloader.current.warnings:
             log.warning("%s", warning)
         log.info("ready; policy version %s", self._reloader.current.version)
@@ -212,28 +215,21 @@ class _Proxy:
         self._ledger.health("policy_loaded", 1, policies.version, now)
 
 
-def _listeners(settings: Settings) -> list[str]:
+def _listeners(settings: Settings, *, is_supervised: bool) -> list[str]:
+    """Where clients reach the proxy; without the lines that ``sidecar up`` says itself."""
     lines = [
-        f"{server.name}: http://{server.listen} stands for {server.upstream}" for server in settings.servers if server.listen
+        f"{server.name}: http://{server.listen} stands for {server.upstream}"
+        for server in settings.servers
+        if server.listen and not is_supervised
     ]
     names = ", ".join(f"{server.name} ({server.upstream})" for server in settings.http_servers)
     if settings.transparent:
         lines.append(f"transparent: {settings.transparent} takes redirected traffic and looks into that for {names}")
-    if settings.forward:
+    if settings.forward and not is_supervised:
         lines.append(f"forward: http://{settings.forward} is a proxy that looks into traffic for {names}")
+    if settings.forward:
         lines.append(f"forward: traffic for other hosts is {'passed on unseen' if settings.passes_others else 'refused'}")
     return lines
-
-
-def _port_text(settings: Settings, listen: str, error: Exception) -> str:
-    is_taken = getattr(error, "errno", 0) == errno.EADDRINUSE
-    why = "is already in use" if is_taken else f"cannot be listened on ({_cause(error)})"
-    return f"{settings.file}: error[listen]: {listen} {why}; stop what uses it, or give this server another 'listen'"
-
-
-def _cause(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) else type(error).__name__
 
 
 def _quiet_mitmproxy() -> None:

@@ -6,7 +6,6 @@ It implements the part of ClickHouse's HTTP interface that clickhouse-connect, G
 
 import base64
 import contextlib
-import errno
 import hmac
 import json
 import logging
@@ -22,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from sidecar import limits
+from sidecar import limits, ports
 from sidecar.addresses import is_loopback
 from sidecar.errors import SettingsError
 from sidecar.record.queries import Queries, QueryRefused, QueryResult
@@ -59,10 +58,7 @@ class ReadServer:
         try:
             self._server = _Server((host, int(port)), token)
         except OSError as error:
-            is_taken = error.errno == errno.EADDRINUSE
-            why = "the port is taken by another program" if is_taken else (error.strerror or "it cannot be used")
-            text = f"error[reader]: the record cannot be served at {address}: {why}"
-            raise SettingsError(f"{text}; set 'reader:' (or SIDECAR_READER) to a free host:port") from None
+            raise SettingsError(ports.problem("reader", address, ports.reason(error))) from None
         if not is_loopback(host):
             log.warning("the record can be read at %s from other machines, without TLS", address)
         self._threads: list[threading.Thread] = []

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
 
+from sidecar.document import Document
 from sidecar.limits import CHOICES_MAX
 from sidecar.outcomes import FAILED
 from sidecar.record.call_row import LISTED, CallRow
@@ -98,6 +99,38 @@ def policy_files(client: Client, version: str) -> list[PolicyFile]:
     """The texts of a policy version, by path; empty when that version is not in the record."""
     sql = "SELECT path, any(text) FROM policies WHERE version = {version:String} GROUP BY path ORDER BY path"
     return fetch(client, sql, {"version": version}, PolicyFile)
+
+
+def refusal(full: CallInFull) -> tuple[str, str]:
+    """What a client read that the sidecar answered itself, in place of the server: our words for it, and the text.
+
+    The record has the text itself (``error_message``), but not for servers whose payloads are not kept, nor for calls of
+    older versions; then it is what the rule that decided has to say. Both are empty when nothing is known.
+    """
+    call = full.call
+    if call.status != "blocked" or call.response:
+        return "", ""
+    if call.error_message:
+        return "What the client was told", call.error_message
+    if message := _rule_message(full.policies, call.rule):
+        return "The message of the rule, which the client was told", message
+    title = next((found.title for found in full.findings if found.rule == call.rule and found.title), "")
+    return ("The client was told that the call is not allowed, by this rule", title) if title else ("", "")
+
+
+def _rule_message(files: list[PolicyFile], rule: str) -> str:
+    """``message`` of a rule, or of the access section that an entry belongs to, as the policy's file has it."""
+    for file in files:
+        value = Document(file.path, file.text).value
+        policy = value if isinstance(value, dict) else {}
+        access = policy.get("access")
+        for holder, key in ((policy, "rules"), (access, "deny")):
+            entries = holder.get(key) if isinstance(holder, dict) else None
+            for entry in entries if isinstance(entries, list) else []:
+                if isinstance(entry, dict) and entry.get("id") == rule:
+                    of_all = access.get("message") if key == "deny" and isinstance(access, dict) else None
+                    return str(entry.get("message") or of_all or "")
+    return ""
 
 
 def summary(client: Client, filters: Filters) -> Summary:

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-import socket
 from typing import Final
 from urllib.parse import urlsplit
 
+from sidecar import ports
 from sidecar.errors import SettingsError
+from sidecar.review.extra import NOT_INSTALLED, is_page_installed
 from sidecar.review.read import quiet_clients
 from sidecar.settings import Settings, shipped
 
@@ -53,10 +54,9 @@ def run(settings: Settings) -> int:
     """Serve the page at ``settings.page`` until SIGINT (returns 0) or SIGTERM (ends the process).
 
     Raises:
-        SettingsError: another program uses the port, or the address is not one of this machine.
+        SettingsError: the page is not installed, another program has the port, or the address is not this machine's.
     """
-    host, port = page_address(settings)
-    _claim(settings, host, port)
+    _check(settings)
     os.environ[CONFIG_VARIABLE] = os.path.abspath(settings.file)
     quiet_clients()
     # Streamlit takes most of a second to import; mistakes in the settings are reported before that.
@@ -86,15 +86,9 @@ def page_address(settings: Settings) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
-def _claim(settings: Settings, host: str, port: int) -> None:
-    """Check now, with a clear message, what Streamlit would only find later."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"{settings.file}: error[page]: the page cannot listen at {settings.page}: {error.strerror}; "
-                "stop the program that uses this port, or set 'page:' to another address"
-            ) from None
+def _check(settings: Settings) -> None:
+    """Find out now, in our words, what Streamlit would find out later in its own."""
+    if not is_page_installed():
+        raise SettingsError(f"{settings.file}: error[page]: the page is {NOT_INSTALLED}")
+    if why := ports.fault_at(settings.page):
+        raise SettingsError(ports.message(settings, settings.page, why))

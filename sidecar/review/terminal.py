@@ -1,4 +1,4 @@
-"""``sidecar calls``: lists recent calls in the terminal, and with ``--follow`` new ones as they end."""
+"""``sidecar calls``: recent calls in the terminal, once or as they end."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ _RETRY_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sidecar calls``."""
-    parser.add_argument("-f", "--follow", action="store_true", help="keep showing calls as they end")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep running and show calls as they end")
     parser.add_argument("--server", default="", help="only calls to this server")
     parser.add_argument("--tool", default="", help="only calls to this tool, prompt or resource")
     parser.add_argument(
@@ -46,11 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="24h",
         help="how far back: 15m, 2h, 7d, or a time in UTC such as 2026-11-22T14:00 (default: 24h)",
     )
+    parser.add_argument("--limit", type=int, default=50, help=f"how many calls to list, at most {LIST_ROWS_MAX} (default: 50)")
     parser.add_argument(
-        "--limit", type=int, default=50, help=f"show at most this many calls, up to {LIST_ROWS_MAX} (default: 50)"
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object per line"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or one JSON object per line (default: text)",
     )
 
 
@@ -91,7 +92,7 @@ def _once(client: Client, filters: Filters, lines: Lines, since: str) -> int:
     found = calls(client, filters)
     _show(lines, found[::-1])
     if not found:
-        _write_error(f"no matching calls since {since}; look further back with --since, or send a call through the sidecar")
+        _write_error(f"no calls since {since} match; look further back with --since, or send a call through the sidecar")
     return 0
 
 

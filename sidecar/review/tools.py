@@ -21,21 +21,31 @@ _DIGEST_CHARS = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sidecar tools``."""
-    parser.add_argument("action", nargs="?", choices=("list", "show", "approve"), default="list", metavar="list|show|approve")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "show", "approve"),
+        default="list",
+        metavar="list|show|approve",
+        help="default: list",
+    )
     parser.add_argument("server", nargs="?", default="", metavar="SERVER", help="the server's name")
     parser.add_argument("name", nargs="?", default="", metavar="TOOL", help="the tool's or prompt's name")
-    parser.add_argument("--kind", choices=("tool", "prompt"), default="tool", help="which of the two (default: tool)")
+    parser.add_argument("--kind", choices=("tool", "prompt"), default="tool", help="what TOOL names (default: tool)")
     parser.add_argument(
         "--digest",
         default="",
         metavar="DIGEST",
-        help="approve: only if this is still its definition (its first characters are enough)",
+        help="approve: only if its definition still has this digest (the first characters are enough)",
     )
     parser.add_argument(
-        "--waiting", action="store_true", help="list: only what is new, changed or contains hidden text; exit code 1 if any"
+        "--waiting", action="store_true", help="list: only what is new, changed or hides text; exit code 1 if there is any"
     )
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="a table for people, or one JSON object per line"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or one JSON object per line (default: text)",
     )
 
 

@@ -19,6 +19,9 @@ except ImportError:
 _NAME_BYTES_MAX = 24
 """A slash, a key and ``.sock``."""
 
+DEFAULT_FILE = "sidecar.yaml"
+"""The settings file that counts in the folder where a command is run."""
+
 DEFAULT_SETTINGS = """# The settings of `sidecar wrap` without a settings file; edit them as you like.
 servers: []
 data: .

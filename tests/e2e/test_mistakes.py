@@ -118,7 +118,7 @@ def test_up_runs_everything_and_leaves_nothing_behind(another: Any) -> None:
     ports = (installation.port, installation.reader_port, installation.page_port)
     program = installation.command("up")
     until(lambda: all(map(is_open, ports)) or program.process.poll() is not None, "everything to listen")
-    until(lambda: "ready" in program.output, "the short list")
+    until(lambda: "sidecar  ready: " in program.output, "the short list")
     assert (
         f"http://127.0.0.1:{installation.port}" in program.output
         and f"page: http://127.0.0.1:{installation.page_port}" in program.output

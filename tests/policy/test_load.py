@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from sidecar.errors import PolicyError
 from sidecar.limits import POLICY_FILE_BYTES_MAX
-from sidecar.policy.load import check_policies, load_policies, load_texts
+from sidecar.policy.load import check_policies, load_policies, load_texts, starter_is_off
+from sidecar.settings import shipped
 
 KINDS = frozenset({"secrets.aws-key", "secrets.github-token", "pii.card"})
 HEAD = "version: 1\npolicy: p\n"
 RULE = "  - {id: a, title: t, match: {server: crm}, action: log}\n"
 GOOD = HEAD + "access: {default: allow}\nrules:\n" + RULE
+OTHER = "version: 1\npolicy: q\nrules:\n" + RULE.replace("id: a", "id: b")
 
 
 def said(text: str, name: str = "b.yaml") -> list[str]:
@@ -34,7 +37,7 @@ def warned(text: str) -> list[str]:
 
 def write(folder: Path, **files: str) -> Path:
     """A folder with these policy files."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder
@@ -53,8 +56,10 @@ def test_a_wrong_word_is_named_with_a_suggestion() -> None:
 def test_an_unknown_field_is_named_with_a_suggestion() -> None:
     """A field with a typo is refused rather than ignored."""
     text = HEAD + "rules:\n  - id: a\n    title: t\n    match: {server: x}\n    acton: log\n    action: log\n"
+    known = "action, id, match, message, mode, on_error, refs, restore, severity, title, unless, when"
+    mean = "did you mean 'action'?"
     assert said(text) == [
-        "b.yaml:7:5: error[unknown-field]: rules.0.acton: 'acton' is not a field here; did you mean 'action'?"
+        f"b.yaml:7:5: error[unknown-field]: rules.0.acton: 'acton' is not a field here; {mean} (known here: {known})"
     ]
 
 
@@ -433,6 +438,25 @@ def test_only_policies_at_the_top_are_read_and_the_others_named(tmp_path: Path) 
             f"this folder with 'policies:'"
         )
     ]
+
+
+def test_several_folders_judge_as_one(tmp_path: Path) -> None:
+    """Policies of all folders are in force, files of one name are told apart, and what is wrong is told of every folder."""
+    two = [write(tmp_path / "one" / "p", a=GOOD), write(tmp_path / "two" / "p", a=OTHER)]
+    policies = load_policies([*two, two[0]], KINDS)
+    assert [rule.id for rule in policies.rules] == ["a", "b"]
+    assert [name for name, _ in policies.files] == ["p/a.yaml", "2-p/a.yaml"]
+    with pytest.raises(PolicyError) as caught:
+        load_policies([tmp_path / "none", *two, tmp_path / "neither"], KINDS)
+    assert [Path(each.file).name for each in caught.value.problems] == ["none", "neither"]
+
+
+def test_starter_policies_that_are_all_off_are_noticed(tmp_path: Path) -> None:
+    """A copy of a starter policy counts as one; a folder of others alone does not."""
+    folder = write(tmp_path / "mine", a=OTHER)
+    assert starter_is_off(load_policies(folder, KINDS))
+    shutil.copy(shipped("policies") / "access.yaml", folder)
+    assert not starter_is_off(load_policies(folder, KINDS))
 
 
 def test_the_version_is_of_names_and_texts(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(SettingsError, match=rf"served at {address}: the port is taken .*; set 'reader:'"):
+        with pytest.raises(SettingsError, match=rf"{address} is already in use; .* set 'reader:'"):
             ReadServer(address, "token")
     with pytest.raises(SettingsError, match=r"set 'reader:'"):
         ReadServer("192.0.2.1:8124", "token")

@@ -1,4 +1,5 @@
 import json
+import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -113,6 +114,38 @@ def test_a_call_shows_everything_about_it(open_page: Open, record: Record) -> No
         assert expected in shown
     assert (table(page, 0)[0]["Rule"], table(page, 0)[0]["Masked"]) == ("secrets.out", seed.KEY_PREVIEW)
     assert table(page, 1)[0]["State"] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("columns", "label", "told"),
+    [
+        (
+            {"error_message": "Blocked by policy (secrets.out): Not sent. Retrying unchanged will not help."},
+            "What the client was told:",
+            "Blocked by policy (secrets.out): Not sent. Retrying unchanged will not help.",
+        ),
+        ({}, "The message of the rule, which the client was told:", "Not sent: the arguments hold {kinds}."),
+        (
+            {"policy_version": "unknown"},
+            "The client was told that the call is not allowed, by this rule:",
+            "A credential in the arguments of a call",
+        ),
+    ],
+)
+def test_a_blocked_call_shows_what_the_client_was_told(
+    open_page: Open, empty_record: Record, now: datetime, columns: dict[str, str], label: str, told: str
+) -> None:
+    """The refusal stands where the response would, from the record or else from the rule as it was in force."""
+    rng = random.Random(3)
+    blocked = {"status": "blocked", "verdict": "block", "rule": "secrets.out", "response": "", "response_bytes": 0}
+    call = seed.call_row(rng, now - timedelta(minutes=1), **blocked, **columns)
+    policy = {"ts": seed.stamp(now), "node": seed.NODE, "version": seed.VERSION, "path": "secrets.yaml"}
+    found = seed.finding_row(rng, call)
+    empty_record.insert({"calls": [call], "findings": [found], "policies": [policy | {"text": seed.SECRETS_POLICY}]})
+    page = open_page(empty_record.settings.file, "call", id=call["call_id"])
+    assert f"The sidecar answered this call itself. {label}" in [element.value for element in page.caption]
+    assert [element.value for element in page.code].count(told) == 1
+    assert "Nothing was recorded." not in [element.value for element in page.caption]
 
 
 @pytest.mark.parametrize(

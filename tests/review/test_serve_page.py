@@ -51,15 +51,15 @@ def test_an_occupied_port_is_one_clear_sentence(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        f"{settings.file}: error[page]: the page cannot listen at {settings.page}: Address already in use; "
-        "stop the program that uses this port, or set 'page:' to another address\n"
+        f"{settings.file}: error[page]: {settings.page} is already in use; "
+        "stop what uses it, or set 'page:' (or SIDECAR_PAGE) to another address\n"
     )
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     """An address that this machine does not have is told before Streamlit starts."""
     settings = write_settings(tmp_path, 1).model_copy(update={"page": "192.0.2.1:8501"})
-    with pytest.raises(SettingsError, match=r"error\[page\]: the page cannot listen at 192\.0\.2\.1:8501"):
+    with pytest.raises(SettingsError, match=r"error\[page\]: 192\.0\.2\.1:8501 cannot be listened on \("):
         serve_page.run(settings)
 
 

@@ -64,7 +64,7 @@ def test_nothing_found_says_what_to_do(empty_record: Record, capsys: pytest.Capt
     assert terminal.run(options(), empty_record.settings) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == ("no matching calls since 24h; look further back with --since, or send a call through the sidecar\n")
+    assert err == ("no calls since 24h match; look further back with --since, or send a call through the sidecar\n")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ _STATUS = {
     "ok": "answered",
     "error": "answered with an error",
     "tool_error": "the tool reported an error",
-    "blocked": "never reached the server",
+    "blocked": "refused by the sidecar",
     "cancelled": "cancelled by the client",
     "no_response": "no answer was seen",
     "upstream_error": "the server could not be reached",
@@ -54,7 +54,7 @@ def _facts(facts: list[tuple[str, str]], width: int = 4) -> None:
                 st.text(visible(value).strip() or "–")
 
 
-def _verdict(call: calls.ReadCall) -> None:
+def _verdict(call: calls.ReadCall, is_told_below: bool) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.badge(call.verdict)
@@ -63,8 +63,8 @@ def _verdict(call: calls.ReadCall) -> None:
             st.text(visible(": ".join(filter(None, [call.status, _STATUS.get(call.status)]))))
             if call.error_code:
                 st.text(f"code {call.error_code}")
-        if call.error_message:
-            st.caption("What the client received")
+        if call.error_message and not is_told_below:
+            st.caption("What the client was told")
             parts.plain(visible_lines(call.error_message))
 
 
@@ -118,6 +118,12 @@ def _payload(title: str, text: str, size_bytes: int) -> None:
     st.code(shown, language=language, wrap_lines=True, height=460 if shown.count("\n") > 18 else "content")
 
 
+def _refusal(label: str, told: str) -> None:
+    st.subheader("Response", anchor=False)
+    st.caption(f"The sidecar answered this call itself. {label}:")
+    parts.plain(visible_lines(told))
+
+
 def _coverage(call: calls.ReadCall) -> None:
     if call.truncated:
         st.caption("A payload was longer than the record stores, so its end is missing here. The size shown is the full size.")
@@ -161,14 +167,18 @@ def _show(full: calls.CallInFull) -> None:
     call = full.call
     st.title("Call", anchor=False)
     parts.plain(visible(f"{call.server}: {call_name(call.method, call.tool)}"))
-    _verdict(call)
+    label, told = calls.refusal(full)
+    _verdict(call, bool(told))
     _facts(_timing(call))
     st.space("small")
     asked, answered = st.columns(2)
     with asked:
         _payload("Request, as recorded", call.request, call.request_bytes)
     with answered:
-        _payload("Response, as recorded", call.response, call.response_bytes)
+        if told:
+            _refusal(label, told)
+        else:
+            _payload("Response, as recorded", call.response, call.response_bytes)
     _coverage(call)
     _findings(full.findings)
     if full.alerts:
