@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from sidecar.detect import preview, walk
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine, preview, walk
 from sidecar.limits import KIB, MIB
 
 _CLASSES: Final = {

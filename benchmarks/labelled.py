@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect import Engine, walk
 
 RECALL_AIM: Final = 0.97
 FALSE_AIM: Final = 0.03

@@ -254,7 +254,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _test(args: argparse.Namespace) -> int:
     from sidecar.act.redact import redact_value
-    from sidecar.detect.engine import Engine
+    from sidecar.detect import Engine
     from sidecar.policy import cases, report
     from sidecar.policy.load import check_policies
 

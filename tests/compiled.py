@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from sidecar.proxy.detector_cache import ready_engine
 
 _KEPT = Path(__file__).parents[1] / ".pytest_cache" / "data"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sidecar import cli, exact
-from sidecar.detect import DETECTORS, Engine
-from sidecar.detect.custom.exact_list import HEADER_BYTES, key_of
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Engine, walk
+from sidecar.detect.custom import key_of
+from sidecar.detect.custom.exact_list import HEADER_BYTES
 from sidecar.errors import PolicyError
 from sidecar.policy.load import PolicySet, check_policies, load_policies
 

@@ -18,7 +18,7 @@ from sidecar.exchange.oauth import OAuthWatch, is_oauth
 from sidecar.exchange.requests import Requests
 from sidecar.exchange.responses import Responses
 from sidecar.exchange.services import Services, wire_finding
-from sidecar.inventory.tracking import Inventory
+from sidecar.inventory import Inventory
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.load import PolicySet
 from sidecar.record.ledger import Ledger

@@ -5,7 +5,7 @@ from typing import Any
 
 from sidecar.events import Caller, Finding, Message
 from sidecar.exchange import replies
-from sidecar.inventory.tracking import Inventory
+from sidecar.inventory import Inventory
 from sidecar.judging.definitions import ListedDefinitions
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.outcomes import ErrorType, Status

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from sidecar.detect.engine import Engine
-from sidecar.detect.text import walk
+from sidecar.detect import Engine, walk
 from sidecar.install.clients import Client, ConfigLocation
 from sidecar.install.entries import ClientEntry, entries
 from sidecar.install.jsonc import dump

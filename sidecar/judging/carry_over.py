@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.detect.text import Texts, walk
+from sidecar.detect import Texts, walk
 from sidecar.events import Leaf, Path, Scan, Span
 
 VIA: Final = "parts, of which the first had passed"

@@ -11,12 +11,19 @@ from typing import Any
 
 from sidecar import limits
 from sidecar.decode import mcp
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.events import ACTIONS, Definition, Finding, Message, Path, Scan, Span, Verdict, path_text
-from sidecar.inventory.definition import CALLED, LISTED, UNREAD
-from sidecar.inventory.entry import DefinitionEvent, Key
-from sidecar.inventory.hidden_summary import describe_hidden_text, read_by_models
-from sidecar.inventory.tracking import Inspection, Inventory
+from sidecar.inventory import (
+    CALLED,
+    LISTED,
+    UNREAD,
+    DefinitionEvent,
+    Inspection,
+    Inventory,
+    Key,
+    describe_hidden_text,
+    read_by_models,
+)
 from sidecar.judging.embedded import EmbeddedMessage
 from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.judgement import Judgement

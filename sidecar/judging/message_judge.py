@@ -10,8 +10,7 @@ from typing import Any, Final, Protocol
 
 from sidecar.act.fitting import stand_ins
 from sidecar.act.redact import mask_bytes, mask_value, redact_bytes, redact_value
-from sidecar.detect import values, walk
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine, values, walk
 from sidecar.events import Finding, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.judging import embedded
 from sidecar.judging.carry_over import CarryOver

@@ -11,11 +11,10 @@ import orjson
 import re2
 
 from sidecar.decode.mcp import facts
-from sidecar.detect.custom.scan import CustomKinds
-from sidecar.detect.text import Texts, walk
+from sidecar.detect import Texts, walk
+from sidecar.detect.custom import CustomKinds
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
-from sidecar.inventory.definition import build_definition
-from sidecar.inventory.hidden_summary import describe_hidden_text
+from sidecar.inventory import build_definition, describe_hidden_text
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
 from sidecar.policy.model import Case, CaseCall, CaseDefinition, CaseExpect

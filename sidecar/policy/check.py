@@ -9,7 +9,7 @@ import re2
 from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
-from sidecar.inventory.definition import LISTED
+from sidecar.inventory import LISTED
 from sidecar.methods import METHODS
 from sidecar.policy import fakes, fields, model
 from sidecar.policy.build import Source

@@ -7,12 +7,20 @@ from typing import Final
 
 import re2
 
-from sidecar.detect.custom.exact import ExactTable, build_table
-from sidecar.detect.custom.exact_form import normalise
-from sidecar.detect.custom.exact_list import Damaged, key_id, key_of, parse_list
-from sidecar.detect.custom.keywords import prepare_words
-from sidecar.detect.custom.regex_prefilter import RegexPrefilter
-from sidecar.detect.custom.scan import CustomKind, compile_pattern, prepare_regex
+from sidecar.detect.custom import (
+    CustomKind,
+    Damaged,
+    ExactTable,
+    RegexPrefilter,
+    build_table,
+    compile_pattern,
+    key_id,
+    key_of,
+    normalise,
+    parse_list,
+    prepare_regex,
+    prepare_words,
+)
 from sidecar.document import suggest
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Path

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from sidecar.decode.mcp import is_tool_error
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.events import Definition, Message
 from sidecar.policy.where import base_of
 

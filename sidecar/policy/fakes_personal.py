@@ -10,9 +10,8 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from sidecar.detect.personal import IDS
-from sidecar.detect.personal.documents import mrz_check_digit
-from sidecar.detect.personal.ids import Id
+from sidecar.detect import IDS, Id
+from sidecar.detect.personal import mrz_check_digit
 
 Chance = random.Random
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from sidecar.detect.custom.checksums import CHECKSUMS
+from sidecar.detect.custom import CHECKSUMS
 from sidecar.document import suggest
 from sidecar.limits import EXPRESSION_CHARS_MAX, GLOB_CHARS_MAX, RATE_OVER_S_MAX, TERM_CHARS_MAX
 from sidecar.policy.where import parse_where

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from sidecar.addresses import STARTER
-from sidecar.detect.custom.scan import CustomKind, CustomKinds
+from sidecar.detect.custom import CustomKind, CustomKinds
 from sidecar.document import Document, model_problems
 from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sidecar.events import Direction, Mode, Severity
-from sidecar.inventory.definition import LISTED
+from sidecar.inventory import LISTED
 from sidecar.limits import CUSTOM_REGEX_CHARS_MAX, CUSTOM_WORDS_MAX, NEAR_CHARS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
 from sidecar.policy.fields import (
     Between,

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from sidecar.detect.custom.scan import NO_CUSTOM_KINDS, CustomKinds
+from sidecar.detect.custom import NO_CUSTOM_KINDS, CustomKinds
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.methods import METHODS

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar import limits
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.events import Leaf, Message, Span
 
 _COPIES: Final = ("content", "structuredContent")

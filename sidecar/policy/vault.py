@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sidecar import limits
-from sidecar.detect.text import Texts, walk
+from sidecar.detect import Texts, walk
 from sidecar.events import Leaf, Message, Path, Scan, Span, Verdict
 from sidecar.policy.nested_json import Nested
 from sidecar.policy.replacements import Replacements, Stretch, stretch_of

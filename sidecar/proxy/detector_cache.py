@@ -15,8 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from sidecar.detect import DETECTORS, Engine
-from sidecar.detect.databases import version
+from sidecar.detect import DETECTORS, Engine, version
 
 _FOLDER: Final = "detectors"
 _DIGEST_BYTES: Final = 32

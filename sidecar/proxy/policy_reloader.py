@@ -10,7 +10,7 @@ from typing import Final
 import watchfiles
 
 from sidecar.act.redact import redact_value
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from sidecar.errors import PolicyError, Problem
 from sidecar.policy import cases
 from sidecar.policy.load import Folders, PolicySet, as_paths, load_policies

@@ -9,7 +9,7 @@ from typing import Final
 
 from sidecar import __version__, limits, ports
 from sidecar.addresses import host_port
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
 from sidecar.exchange.pipeline import Pipeline

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar import limits
-from sidecar.inventory.tracking import Inventory
+from sidecar.inventory import Inventory
 
 _KNOWN = "tools.json"
 _BROKEN = "tools.broken"

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.errors import SettingsError
-from sidecar.inventory.entry import InventoryEntry, Key
-from sidecar.inventory.tracking import Inventory
+from sidecar.inventory import Inventory, InventoryEntry, Key
 from sidecar.record.inventory_file import Approval, append_approval, approvals, read_inventory
 from sidecar.review.visible import pretty, visible, visible_lines
 from sidecar.settings import Settings

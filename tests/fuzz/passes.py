@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.events import Mode
 from sidecar.judging.message_judge import _OPAQUE
 from sidecar.state.exchange import Exchange, Request

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sidecar import limits
 from sidecar.decode import sse
 from sidecar.decode.jsonrpc import read_leniently
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.judging.carry_over import VIA, CarryOver
 from sidecar.state.exchange import Exchange, Request
 from tests.play import ENGINE, SECRETS, Play, aws_key

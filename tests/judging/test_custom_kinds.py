@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar import exact
-from sidecar.detect.custom.exact_list import key_of
+from sidecar.detect.custom import key_of
 from sidecar.policy.load import PolicySet
 from sidecar.proxy.policy_reloader import PolicyReloader
 from tests.play import ENGINE, Play

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.events import Caller, Message
-from sidecar.inventory.tracking import Inventory
+from sidecar.inventory import Inventory
 from sidecar.proxy.inventory_store import InventoryStore
 from sidecar.record.inventory_file import Approval, append_approval, kept_text, read_inventory
 from tests.play import ACCESS, SECRETS, Play, aws_key

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from tests import compiled
 
 

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from sidecar.act.redact import redact_value
-from sidecar.detect.engine import Engine
-from sidecar.detect.personal import IDS
+from sidecar.detect import IDS, Engine
 from sidecar.policy import cases, fakes
 from sidecar.policy.cases import Result
 from sidecar.policy.load import load_texts
@@ -239,7 +238,7 @@ def test_every_fake_has_a_kind() -> None:
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_fakes_are_taken_for_real(engine: Engine, name: str, number: int) -> None:
     """What stands for a credential in a test is found as one, whole, and each number is another value."""
-    from sidecar.detect.text import walk
+    from sidecar.detect import walk
 
     text = fakes.expand(f"${{fake:{name}#{number}}}") if name != fakes.NUMBER else fakes.expand(f"${{fake:{name}}}")
     field = FIELDS.get(name, "field")

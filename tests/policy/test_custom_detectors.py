@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.act.redact import redact_value
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from sidecar.errors import PolicyError
 from sidecar.policy import cases
 from sidecar.policy.load import PolicySet, load_texts

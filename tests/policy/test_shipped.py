@@ -7,9 +7,7 @@ import pytest
 
 from sidecar.act.redact import redact_value
 from sidecar.decode.mcp import facts
-from sidecar.detect.engine import Engine
-from sidecar.detect.kinds import SIGNALS
-from sidecar.detect.text import walk
+from sidecar.detect import SIGNALS, Engine, walk
 from sidecar.events import Message, Verdict
 from sidecar.policy import cases, fakes
 from sidecar.policy.check import check_file

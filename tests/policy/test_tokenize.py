@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.act.redact import redact_value
-from sidecar.detect.engine import Engine
+from sidecar.detect import Engine
 from sidecar.policy import cases
 from sidecar.policy.load import load_texts
 from tests.policy.test_load import HEAD, said, warned

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.act.redact import redact_bytes, redact_value
-from sidecar.detect.text import walk
+from sidecar.detect import walk
 from sidecar.events import Leaf, Message, Span, Verdict
 from sidecar.policy.tokens import TokenForm
 from sidecar.policy.vault import Restored, Vault

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.detect import DETECTORS, Engine
-from sidecar.detect.text import walk
+from sidecar.detect import DETECTORS, Engine, walk
 from sidecar.proxy import detector_cache
 from sidecar.proxy.detector_cache import ready_engine
 from tests.detect.generate import expand

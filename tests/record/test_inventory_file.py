@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.inventory.tracking import Inspection, Inventory
+from sidecar.inventory import Inspection, Inventory
 from sidecar.record.inventory_file import (
     Approval,
     append_approval,

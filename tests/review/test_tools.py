@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import main
-from sidecar.inventory.tracking import Inspection, Inventory
+from sidecar.inventory import Inspection, Inventory
 from sidecar.record.inventory_file import approvals, kept_text, write_kept
 
 
