@@ -53,7 +53,7 @@ def loaded(folder: Path) -> PolicySet:
 
 
 def values(policies: PolicySet, text: str) -> list[str]:
-    return [span.value for span in ENGINE.scan(walk(text), policies.own).spans]
+    return [span.value for span in ENGINE.scan(walk(text), policies.custom).spans]
 
 
 def test_a_column_becomes_a_list_that_policies_find(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

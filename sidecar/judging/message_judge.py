@@ -54,7 +54,7 @@ class MessageJudge:
         began = time.perf_counter()
         # Rules and own kinds of one version: another may come into force meanwhile.
         policies = self._policies.current
-        look = partial(self._engine.scan, own=policies.own)
+        look = partial(self._engine.scan, own=policies.custom)
         scan, standing = self._vault.looked_at(look, message)
         said = restored = None
         if standing and message.direction == "request":
@@ -70,7 +70,7 @@ class MessageJudge:
         if carry_over is not None and verdict.action != "block":
             carry_over.passed(message.payload, scan)
         replacements = self._vault.replacements(message, verdict, now) if verdict.tokens else Replacements()
-        rules = policies.asked(message.direction, message.method) if self._cap != "off" else ()
+        rules = policies.rule_ids(message.direction, message.method) if self._cap != "off" else ()
         return Judgement(
             message, raw, scan, verdict, time.perf_counter() - began, declined, replacements, said, restored, rules
         )
@@ -96,7 +96,7 @@ class MessageJudge:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
         policies = self._policies.current
         verdict = Verdict(policy_version=policies.version)
-        return Judgement(message, raw, self._engine.scan(walk(message.payload), policies.own), verdict)
+        return Judgement(message, raw, self._engine.scan(walk(message.payload), policies.custom), verdict)
 
     def is_listed(self, message: Message, now: float) -> bool:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
@@ -115,7 +115,7 @@ class MessageJudge:
 
     def finds_in(self, texts: list[str]) -> bool:
         """Whether a detector recognises a value in texts that belong to no message. Signals are no values."""
-        return bool(texts) and bool(values(self._engine.scan(walk(texts), self._policies.current.own).spans))
+        return bool(texts) and bool(values(self._engine.scan(walk(texts), self._policies.current.custom).spans))
 
     @property
     def is_hiding(self) -> bool:

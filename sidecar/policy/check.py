@@ -11,8 +11,8 @@ from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
 from sidecar.inventory.definition import LISTED
-from sidecar.policy import fakes, fields, model
-from sidecar.policy.build import Source
+from sidecar.policy import case_model, fakes, fields, model
+from sidecar.policy.build import Source, conditions_of
 from sidecar.policy.match import is_glob
 
 _CARRIERS: Final = frozenset(
@@ -31,6 +31,8 @@ def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
         path: Path = ("rules", index)
         if rule.is_of_definitions:
             yield from _definitions(source, rule, path)
+        for condition, spec, place in conditions_of(source, index):
+            yield from condition.check(spec, place)
         if rule.match:
             yield from _match(source, rule.match, (*path, "match"), servers, is_of_definitions=rule.is_of_definitions)
         if rule.unless:
@@ -109,9 +111,6 @@ def _definitions(source: Source, rule: model.RuleSpec, path: Path) -> Iterator[P
     if match.method is not None and not any(fnmatch.fnmatchcase(known, each) for known in LISTED for each in match.method):
         said = f"no definition stands in {match.method}; write 'method: tools/list' (or prompts/list), or leave it out"
         yield document.problem((*path, "match", "method"), "never-matches", said)
-    if rule.when is not None and rule.when.rate is not None:
-        said = "'rate' counts calls, and a definition is none, so this never matches; make it a rule of its own"
-        yield document.problem((*path, "when", "rate"), "never-matches", said)
 
 
 def _match(
@@ -183,7 +182,7 @@ def _untested(source: Source) -> Iterator[Problem]:
         yield document.problem(("policy",), "untested", said)
 
 
-def _test(source: Source, case: model.Case, path: Path) -> Iterator[Problem]:
+def _test(source: Source, case: case_model.Case, path: Path) -> Iterator[Problem]:
     document, file = source.document, source.file
     entries = [*file.access.allow, *file.access.deny] if file.access else []
     known = [rule.id for rule in file.rules] + [entry.id for entry in entries] + [fields.DEFAULT_ENTRY]

@@ -40,7 +40,7 @@ _INSTEAD: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 _NEVER: Final = re.compile(r"\\[AzC]")
 
 
-def own_kinds(source: Source, problems: list[Problem]) -> Iterator[CustomKind]:
+def custom_kinds(source: Source, problems: list[Problem]) -> Iterator[CustomKind]:
     """The own kinds of one file; what is wrong is added to ``problems``, and such a kind left out or left empty."""
     for name, each in source.file.detectors.items():
         path: Path = ("detectors", name)
@@ -159,7 +159,7 @@ def list_file(source: Source, exact: model.ExactSpec) -> File:
     return File(source.document.file).parent / exact.file
 
 
-def check_own(sources: Sequence[Source], sought: Collection[str]) -> Iterator[Problem]:
+def check_custom(sources: Sequence[Source], wanted: Collection[str]) -> Iterator[Problem]:
     """What can only be said of all files: names used twice, kinds no rule seeks, lists of tests that are none, too many."""
     seen: dict[str, Source] = {}
     for source in sources:
@@ -173,7 +173,7 @@ def check_own(sources: Sequence[Source], sought: Collection[str]) -> Iterator[Pr
                 yield document.problem(path, "duplicate-detector", said, at_key=True)
                 continue
             seen[name] = source
-            if name not in sought:
+            if name not in wanted:
                 said = f"no rule asks for '{name}'; name it in a rule's 'when.detect', or take it out"
                 yield document.problem(path, "unused-detector", said, at_key=True, is_warning=True)
             if len(seen) == OWN_KINDS_MAX + 1:
@@ -197,7 +197,7 @@ def _given(source: Source, lists: Sequence[str]) -> Iterator[Problem]:
                     yield source.document.problem((*path, number), "no-value", said)
 
 
-def declared(value: object) -> Mapping[str, str]:
+def declared_kinds(value: object) -> Mapping[str, str]:
     """The own kinds that a file means to define, with their families, even where something else in it is wrong."""
     found = value.get("detectors") if isinstance(value, dict) else None
     if not isinstance(found, dict):

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,12 +18,12 @@ DEFAULT_ENTRY: Final = "access.default"
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
-_OWN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z")
+_CUSTOM_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z")
 _REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z|file:.+\Z", re.DOTALL)
 _TAKEN: Final = frozenset(
     ("secrets", "pii", "injection", "definition", "access", "rate", "expr", "match", "error", "sidecar", "volume", "baseline")
 )
-"""Kinds and families of kinds of findings that are not made by an own detector."""
+"""Kinds and families of kinds of findings that no custom detector makes."""
 _BETWEEN: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])\Z")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)\Z")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -70,8 +70,8 @@ def _word(text: str) -> str:
     return text
 
 
-def _own_name(text: str) -> str:
-    if not _OWN_NAME.match(text):
+def _custom_name(text: str) -> str:
+    if not _CUSTOM_NAME.match(text):
         raise ValueError(f"{text[:60]!r} cannot name a detector; use letters, digits, '-' and '_', for example staff-number")
     if text.lower() in _TAKEN:
         raise ValueError(f"{text!r} is what built-in findings are called; take another name, for example our-{text.lower()}")
@@ -79,7 +79,7 @@ def _own_name(text: str) -> str:
 
 
 def _kind(text: str) -> str:
-    if not _OWN_NAME.match(text):
+    if not _CUSTOM_NAME.match(text):
         raise ValueError(f"{text[:60]!r} cannot name a family of kinds; use letters, digits, '-' and '_', for example personal")
     return text
 
@@ -159,10 +159,9 @@ def _listed(value: Any) -> Any:
 Id = Annotated[str, AfterValidator(_id)]
 Glob = Annotated[str, AfterValidator(_glob)]
 Globs = Annotated[list[Glob], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-Told = Annotated[str, AfterValidator(_message)]
+RefusalText = Annotated[str, AfterValidator(_message)]
 Line = Annotated[str, Field(max_length=300)]
-Per = Literal["session", "tool", "server", "user", "method"]
-OwnName = Annotated[str, AfterValidator(_own_name)]
+CustomName = Annotated[str, AfterValidator(_custom_name)]
 Kind = Annotated[str, AfterValidator(_kind)]
 Sum = Annotated[str, AfterValidator(_sum)]
 Term = Annotated[str, AfterValidator(_term)]

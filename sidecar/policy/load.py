@@ -14,10 +14,12 @@ from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
-from sidecar.policy.custom_detectors import ABSENT, check_own, declared, list_file, own_kinds
-from sidecar.policy.model import FORMAT_VERSION, ExactSpec, File
+from sidecar.policy.conditions import CONDITIONS
+from sidecar.policy.conditions.protocol import Conditions
+from sidecar.policy.custom_detectors import ABSENT, check_custom, custom_kinds, declared_kinds, list_file
+from sidecar.policy.model import FORMAT_VERSION, ExactSpec, file_model
 from sidecar.policy.policy_set import PolicySet
-from sidecar.policy.unsupported import supported
+from sidecar.policy.unsupported import strip_unsupported
 
 __all__ = ["PolicySet", "check_policies", "load_policies", "load_texts"]
 
@@ -39,13 +41,20 @@ def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str]
     return policies
 
 
-def load_texts(texts: Sequence[tuple[str, str]], kinds: Collection[str], place: str = "policies") -> PolicySet:
+def load_texts(
+    texts: Sequence[tuple[str, str]],
+    kinds: Collection[str],
+    place: str = "policies",
+    conditions: Conditions = CONDITIONS,
+) -> PolicySet:
     """The same from names and texts, without a file: what a draft in an editor comes to.
+
+    ``conditions`` are those that ``when`` can have.
 
     Raises:
         PolicyError: something is wrong in a text; all problems are named.
     """
-    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), (), ABSENT)
+    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), (), ABSENT, conditions)
     if policies is None:
         raise PolicyError(tuple(each for each in problems if not each.is_warning))
     return policies
@@ -138,6 +147,7 @@ def _set_of(
     servers: Collection[str],
     found: Iterable[Problem],
     tolerated: Collection[str] = (),
+    conditions: Conditions = CONDITIONS,
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
     """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error.
 
@@ -147,32 +157,32 @@ def _set_of(
     sources: list[Source] = []
     named: dict[str, str] = {}
     for shown, _, text in files:
-        source, wrong = parse(shown, text)
+        source, wrong = parse(shown, text, conditions)
         problems.extend(wrong)
         if source is not None:
             sources.append(source)
-        named |= declared((source.document if source else Document(shown, text)).value)
-    own: list[CustomKind] = []
+        named |= declared_kinds((source.document if source else Document(shown, text)).value)
+    custom: list[CustomKind] = []
     built: list[Built] = []
     for source in sources:
-        own.extend(own_kinds(source, problems))
+        custom.extend(custom_kinds(source, problems))
         part = build(source, kinds, named)
         problems.extend((*part.problems, *check_file(source, servers)))
         built.append(part)
     if len(sources) == len(files):
         problems.extend(check_together(sources, place))
-        problems.extend(check_own(sources, {kind for part in built for kind in part.sought}))
+        problems.extend(check_custom(sources, {kind for part in built for kind in part.kinds}))
     problems = sorted({replace(each, is_warning=each.is_warning or each.code in tolerated) for each in problems})
     if not all(each.is_warning for each in problems):
         return None, tuple(problems)
     policies = PolicySet(
-        version=_version([*((name, text) for _, name, text in files), *_lists(own)]),
+        version=_version([*((name, text) for _, name, text in files), *_lists(custom)]),
         files=tuple((name, text) for _, name, text in files),
         rules=tuple(sorted((rule for part in built for rule in part.rules), key=lambda rule: rule.id)),
         sections=tuple(sorted((part.section for part in built if part.section), key=lambda section: section.policy)),
         tests=tuple(test for part in built for test in part.tests),
         warnings=tuple(problems),
-        own=CustomKinds(own),
+        custom=CustomKinds(custom),
         lists=tuple(list_file(each, exact) for each in sources for exact in _exact(each)),
     )
     return policies, tuple(problems)
@@ -182,9 +192,9 @@ def _exact(source: Source) -> list[ExactSpec]:
     return [each.exact for each in source.file.detectors.values() if each.exact is not None]
 
 
-def _lists(own: Iterable[CustomKind]) -> Iterator[tuple[str, str]]:
+def _lists(custom: Iterable[CustomKind]) -> Iterator[tuple[str, str]]:
     """What lists hold, as part of what judges."""
-    return ((each.kind, each.table.header.sha256) for each in own if each.table is not None)
+    return ((each.kind, each.table.header.sha256) for each in custom if each.table is not None)
 
 
 def _version(files: Sequence[tuple[str, str]]) -> str:
@@ -195,7 +205,7 @@ def _version(files: Sequence[tuple[str, str]]) -> str:
     return digest.hexdigest()[:12]
 
 
-def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
+def parse(name: str, text: str, conditions: Conditions = CONDITIONS) -> tuple[Source | None, list[Problem]]:
     """One file as its model, or what is wrong with its form."""
     document = Document(name, text)
     if document.problems:
@@ -207,9 +217,10 @@ def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
     if isinstance(version, int) and version > FORMAT_VERSION:
         said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
         return None, [document.problem(("version",), "newer-version", said)]
-    value, problems = supported(document)
+    value, problems = strip_unsupported(document, [each.name for each in conditions])
+    model = file_model(conditions)
     try:
-        file = File.model_validate(value)
+        file = model.model_validate(value)
     except ValidationError as error:
-        return None, sorted({*problems, *model_problems(document, error, File)})
+        return None, sorted({*problems, *model_problems(document, error, model)})
     return (None, problems) if problems else (Source(document, file), [])

@@ -1,6 +1,6 @@
 """Parts of the file format that this version does not build: refused by name, so that none is ever silently ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sidecar.document import Document
@@ -14,9 +14,12 @@ _GIVEN: Final = frozenset({"baseline", "seen", "volume"})
 _INSTEAD: Final = {"require_approval": "block", "quarantine": "block"}
 
 
-def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's value without what is not supported yet, so that the rest can be checked; and where that stands."""
-    strip = _Strip(document)
+def strip_unsupported(document: Document, conditions: Collection[str]) -> tuple[dict[str, Any], list[Problem]]:
+    """The file's value without what is not supported yet, so that the rest can be checked; and where that stands.
+
+    ``conditions`` are the fields of ``when`` that are supported.
+    """
+    strip = _Strip(document, _WHEN.difference(conditions))
     value = strip.fields(document.value, (), _FILE)
     value["rules"] = strip.each(value.get("rules"), ("rules",), strip.rule)
     value["tests"] = strip.each(value.get("tests"), ("tests",), strip.case)
@@ -26,9 +29,10 @@ def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:
 class _Strip:
     """One pass over one document, collecting what it takes out."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, conditions: frozenset[str]) -> None:
         self.problems: list[Problem] = []
         self._document = document
+        self._conditions = conditions
 
     def fields(self, value: Mapping[str, Any], path: Path, unsupported: frozenset[str]) -> dict[str, Any]:
         """A copy of a mapping without these fields."""
@@ -48,7 +52,7 @@ class _Strip:
         is_cut = rule.keys() != value.keys()
         self._value(rule, "action", path)
         if isinstance(rule.get("when"), dict):
-            when = self.fields(rule["when"], (*path, "when"), _WHEN)
+            when = self.fields(rule["when"], (*path, "when"), self._conditions)
             is_cut = is_cut or when.keys() != rule["when"].keys()
             if isinstance(when.get("detect"), dict):
                 when["detect"] = self.fields(when["detect"], (*path, "when", "detect"), frozenset({"across"}))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import PolicyError
 from sidecar.limits import POLICY_FILE_BYTES_MAX
+from sidecar.policy.conditions.detect import DetectCondition
 from sidecar.policy.load import check_policies, load_policies, load_texts
 
 KINDS = frozenset({"secrets.aws-key", "secrets.github-token", "pii.card"})
@@ -141,8 +142,9 @@ def test_detectors_are_named_whole_by_prefix_or_by_glob(names: str) -> None:
         [("b.yaml", HEAD + f"rules:\n  - {{id: a, title: t, when: {{detect: {{any: {names}}}}}, action: log}}\n")],
         KINDS,
     )
-    assert policies.rules[0].detect is not None
-    assert "secrets.aws-key" in policies.rules[0].detect.kinds
+    detect = policies.rules[0].condition(DetectCondition)
+    assert detect is not None
+    assert "secrets.aws-key" in detect.kinds
 
 
 @pytest.mark.parametrize("method", ["notifications/*", "tools/list", "[ping, initialize]"])
