@@ -22,7 +22,7 @@ from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.judgement import AsReceived, Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.policy.replacements import Replacements
-from sidecar.policy.restore import turned_back, with_payload
+from sidecar.policy.restore import restore_tokens, with_payload
 from sidecar.policy.state import State
 from sidecar.policy.vault import Vault
 
@@ -55,15 +55,15 @@ class MessageJudge:
         # Rules and own kinds of one version: another may come into force meanwhile.
         policies = self._policies.current
         look = partial(self._engine.scan, own=policies.custom)
-        scan, standing = self._vault.looked_at(look, message)
+        scan, standing = self._vault.scan_message(look, message)
         said = restored = None
         if standing and message.direction == "request":
-            restored = turned_back(self._vault, policies, message, standing, now)
+            restored = restore_tokens(self._vault, policies, message, standing, now)
             if restored.is_any:
                 said = AsReceived(raw, message.payload, scan)
                 raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
-                scan, _ = self._vault.looked_at(look, message)
+                scan, _ = self._vault.scan_message(look, message)
         if carry_over is not None:
             scan = carry_over.completed(message.payload, scan, look)
         verdict, declined = self._decided(policies, message, _without_opaque(scan) if scan.spans else scan, now)

@@ -54,7 +54,7 @@ def build(source: Source, kinds: Collection[str], custom: Mapping[str, str]) -> 
 def conditions_of(source: Source, index: int) -> Iterator[tuple[type[Condition[Any]], Any, SpecPlace]]:
     """The conditions of one rule of a file, each with its spec and where that stands."""
     rule = source.file.rules[index]
-    # Of two conditions that name a direction one can never hold, which its own ``check`` tells.
+    # Of two conditions that name a direction one can never hold, which its own ``check`` reports.
     implied = [each.direction for each, _ in rule.given if each.direction]
     direction = (rule.match.direction if rule.match else None) or (implied[-1] if implied else "request")
     for condition, spec in rule.given:
@@ -81,7 +81,7 @@ class _Builder:
         return Section(file.policy, file.severity, file.mode, access.hide, access.message, access.default, allow, deny)
 
     def rule(self, rule: model.RuleSpec, index: int) -> Rule:
-        """One rule, also one that is off: its mistakes are told all the same."""
+        """One rule, also one that is off: its mistakes are reported all the same."""
         file = self.source.file
         match = compile_match(rule.match) if rule.match else ANY
         if match.direction is None:

@@ -28,7 +28,7 @@ class CaseDefinition(PolicyModel):
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "CaseDefinition":
         if self.new and self.previous_digest:
-            raise ValueError("what is new has no 'previous_digest'; take one of the two out")
+            raise ValueError("what is new has no 'previous_digest'; remove one of the two")
         return self
 
 
@@ -59,7 +59,7 @@ class CaseCall(PolicyModel):
     @model_validator(mode="after")
     def _is_listed(self) -> "CaseCall":
         if self.definition is not None and self.method not in LISTED:
-            raise ValueError(f"a definition stands in a list; add 'method: {' or '.join(sorted(LISTED, reverse=True))}'")
+            raise ValueError(f"a definition comes in a list; add 'method: {' or '.join(sorted(LISTED, reverse=True))}'")
         if self.definition is not None and not self.tool:
             raise ValueError("a definition has a name; add 'tool: NAME'")
         return self
@@ -101,5 +101,5 @@ class Case(PolicyModel):
         if (self.call is None) == (not self.steps):
             raise ValueError("a test needs either 'call' or 'steps'")
         if sum(step.repeat for step in self.all_steps) > TEST_STEPS_MAX:
-            raise ValueError(f"a test has {TEST_STEPS_MAX} calls at most")
+            raise ValueError(f"a test has at most {TEST_STEPS_MAX} calls")
         return self

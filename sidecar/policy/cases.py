@@ -99,7 +99,7 @@ def _run(test: PlacedCase, policies: PolicySet, engine: ScanEngine, redact: Reda
         if differences:
             reasons = tuple(_reasons(policies, case.expect, runner.seen))
     except NoSuchToken as error:
-        differences = (f"${{token:{error}}} stands for no token that an earlier step of this test made",)
+        differences = (f"${{token:{error}}} names no token that an earlier step of this test made",)
     except Exception as error:
         differences = (f"the test itself failed ({type(error).__name__}); fix its call",)
     return Result(test.file, test.line, test.column, test.policy, test.case.name, differences, reasons)
@@ -147,12 +147,12 @@ class _Runner:
         message = Message(
             call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session
         )
-        scan, standing = self._tokens.vault.looked_at(self._scan, message)
+        scan, standing = self._tokens.vault.scan_message(self._scan, message)
         if standing and direction == "request":
             restored = self._tokens.restored(self._policies, message, standing, self._now)
             payload = self._redact(payload, restored.spans, restored.value, restored.numbers)
             message = with_payload(message, payload)
-            scan, _ = self._tokens.vault.looked_at(self._scan, message)
+            scan, _ = self._tokens.vault.scan_message(self._scan, message)
         return self._decide(message, scan)
 
     def _decide(self, message: Message, scan: Scan) -> Verdict:
@@ -187,7 +187,7 @@ class _Runner:
             session=call.session,
             definition=defined(given.digest, previous, entry, signs, set()),
         )
-        scan, _ = self._tokens.vault.looked_at(self._scan, message)
+        scan, _ = self._tokens.vault.scan_message(self._scan, message)
         self._decide(message, scan)
 
     def _note(self, verdict: Verdict, message: Message) -> None:

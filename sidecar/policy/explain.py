@@ -11,7 +11,7 @@ from sidecar.policy.policy_set import Rule
 def explain(rule: Rule, subject: Subject) -> Explanation:
     """The first reason why ``rule`` does not hold, or all the reasons why it does.
 
-    It changes no state, so it is asked after the message was judged: a rate then counts that call too.
+    It changes no state, so call it after the message was judged: a rate then counts that call too.
     """
     message, now = subject.facts.message, subject.facts.now
     if not rule.match.fits(message, now):

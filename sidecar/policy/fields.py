@@ -33,22 +33,22 @@ _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
 
 def minutes(between: str) -> tuple[int, int]:
-    """Start and end of ``HH:MM-HH:MM`` in minutes of the day; raises ValueError where it is none."""
+    """Start and end of ``HH:MM-HH:MM`` in minutes of the day; raises ValueError for anything else."""
     found = _BETWEEN.match(between)
     start, end = (int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])) if found else (0, 0)
     if start == end or start >= 1440 or end > 1440:
-        raise ValueError(f"{between[:40]!r} is no stretch of the day; write for example '08:00-18:00' or '22:00-06:00'")
+        raise ValueError(f"{between[:40]!r} is not a time range; write for example '08:00-18:00' or '22:00-06:00'")
     return start, end
 
 
 def seconds(duration: str) -> int:
-    """``30s``, ``1m``, ``2h`` or ``1d`` in seconds; raises ValueError where it is none or too long."""
+    """``30s``, ``1m``, ``2h`` or ``1d`` in seconds; raises ValueError for anything else, and when it is too long."""
     found = _DURATION.match(duration)
     if found is None:
-        raise ValueError(f"{duration[:40]!r} is no duration; write for example 30s, 1m or 2h")
+        raise ValueError(f"{duration[:40]!r} is not a duration; write for example 30s, 1m or 2h")
     length = int(found[1]) * _UNITS[found[2]]
     if length > RATE_OVER_S_MAX:
-        raise ValueError(f"{duration!r} is longer than windows are kept; {RATE_OVER_S_MAX // 3600}h at most")
+        raise ValueError(f"{duration!r} is longer than the longest window, {RATE_OVER_S_MAX // 3600}h")
     return length
 
 
@@ -74,7 +74,7 @@ def _custom_name(text: str) -> str:
     if not _CUSTOM_NAME.match(text):
         raise ValueError(f"{text[:60]!r} cannot name a detector; use letters, digits, '-' and '_', for example staff-number")
     if text.lower() in _TAKEN:
-        raise ValueError(f"{text!r} is what built-in findings are called; take another name, for example our-{text.lower()}")
+        raise ValueError(f"{text!r} is reserved for built-in findings; choose another name, for example our-{text.lower()}")
     return text
 
 
@@ -86,20 +86,20 @@ def _kind(text: str) -> str:
 
 def _sum(text: str) -> str:
     if text not in SUMS:
-        raise ValueError(f"{text[:40]!r} is none of {', '.join(SUMS)}{suggest(text, SUMS)}")
+        raise ValueError(f"{text[:40]!r} is not one of {', '.join(SUMS)}{suggest(text, SUMS)}")
     return text
 
 
 def _term(text: str) -> str:
     if len(text) > TERM_CHARS_MAX or not any(sign.isalnum() for sign in text):
-        raise ValueError(f"a word has a letter or digit and at most {TERM_CHARS_MAX} characters; use 'regex' for signs")
+        raise ValueError(f"a word has a letter or digit and at most {TERM_CHARS_MAX} characters; use 'regex' for symbols")
     return text
 
 
 def _reference(text: str) -> str:
     if not _REFERENCE.match(text):
         # What stands here may be the key itself, which is not repeated.
-        raise ValueError("this names no key; write env:NAME of a variable, or file:PATH, and never the key itself")
+        raise ValueError("this is no reference to a key; write env:NAME of a variable, or file:PATH, and never the key itself")
     return text
 
 
@@ -132,7 +132,7 @@ def _moment(text: str) -> str:
     except ValueError:
         zone = None
     if zone is None:
-        raise ValueError(f"{text[:40]!r} is no moment; write for example 2026-11-23T09:00:00+00:00")
+        raise ValueError(f"{text[:40]!r} is not a date and time with its zone; write for example 2026-11-23T09:00:00+00:00")
     return text
 
 

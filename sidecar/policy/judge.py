@@ -86,31 +86,31 @@ def judge(
 
 
 def _access(policies: PolicySet, facts: Facts) -> list[_RuleOutcome]:
-    remarks = ask(policies.enforced, facts)
-    outcomes = [_refusal(each, each.section.mode, facts.message) for each in remarks]
-    if policies.has_monitored_access and not any(each.is_denial for each in remarks):
-        known = {each.rule for each in remarks}
+    results = ask(policies.enforced, facts)
+    outcomes = [_refusal(each, each.section.mode, facts.message) for each in results]
+    if policies.has_monitored_access and not any(each.is_denial for each in results):
+        known = {each.rule for each in results}
         intended = (each for each in ask(policies.intended, facts) if each.rule not in known)
         outcomes.extend(_refusal(each, "monitor", facts.message) for each in intended)
     return outcomes
 
 
-def _refusal(remark: AccessResult, mode: Mode, message: Message) -> _RuleOutcome:
-    section: Section = remark.section
-    action: Action = "block" if remark.is_denial else "alert"
-    what = "Access denied" if remark.is_denial else "An entry of access could not be judged"
+def _refusal(result: AccessResult, mode: Mode, message: Message) -> _RuleOutcome:
+    section: Section = result.section
+    action: Action = "block" if result.is_denial else "alert"
+    what = "Access denied" if result.is_denial else "An entry of access could not be judged"
     finding = Finding(
-        rule=remark.rule,
+        rule=result.rule,
         policy=section.policy,
         severity=section.severity,
         mode=mode,
         action=action,
-        kind="error" if remark.failure else "access",
-        preview=remark.failure,
+        kind="error" if result.failure else "access",
+        preview=result.failure,
         title=what,
     )
-    text = _filled(section.message or "You may not use this here.", remark.rule, message, "access")
-    return _RuleOutcome(remark.rule, section.severity, mode, action, text, (finding,))
+    text = _filled(section.message or "You may not use this here.", result.rule, message, "access")
+    return _RuleOutcome(result.rule, section.severity, mode, action, text, (finding,))
 
 
 def _judge_rule(rule: Rule, subject: Subject, builder: FindingBuilder) -> _RuleOutcome | None:

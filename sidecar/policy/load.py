@@ -29,7 +29,7 @@ _SUFFIXES: Final = frozenset({".yaml", ".yml"})
 def load_policies(folder: Path, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
     """The policies of ``folder``: every ``*.yaml`` and ``*.yml`` in it, not in folders below, not hidden ones.
 
-    ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, others are warned of.
+    ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, other names are warnings.
 
     Raises:
         PolicyError: the folder cannot be read or holds no policy, or a file is wrong; all problems are named.
@@ -80,7 +80,7 @@ def check_policies(
 
 
 def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, ...]]:
-    """Shown name, own name and text of each file. Hidden names are not read: a ConfigMap keeps its versions there."""
+    """Shown name, file name and text of each file. Hidden names are not read: a ConfigMap keeps its versions there."""
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except FileNotFoundError:
@@ -88,13 +88,15 @@ def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, 
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise _refusal(
-            folder, "unreadable", f"cannot be read: {why}; mend that, or name another folder with 'policies:'"
+            folder, "unreadable", f"cannot be read: {why}; fix that, or name another folder with 'policies:'"
         ) from None
     paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
     if not paths:
-        raise _refusal(folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program")
+        raise _refusal(folder, "no-policies", "holds no policy file (*.yaml); add one, or copy the shipped ones")
     if len(paths) > POLICY_FILES_MAX:
-        raise _refusal(folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies")
+        raise _refusal(
+            folder, "too-many", f"holds {len(paths)} files, at most {POLICY_FILES_MAX} are read; name the policy folder"
+        )
     warnings = tuple(_ignored(each) for each in entries if each.is_dir() and _has_policies(each))
     problems: list[Problem] = []
     texts = []
@@ -116,8 +118,8 @@ def _has_policies(folder: Path) -> bool:
 
 
 def _ignored(folder: Path) -> Problem:
-    said = "policies in folders below are not read; move them up, or name this folder with 'policies:'"
-    return Problem(str(folder), 0, 0, "ignored", said, is_warning=True)
+    message = "policies in subfolders are not read; move them up, or name this folder with 'policies:'"
+    return Problem(str(folder), 0, 0, "ignored", message, is_warning=True)
 
 
 def _text(path: Path) -> str:
@@ -125,19 +127,19 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             raw = stream.read(POLICY_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise _refusal(path, "no-file", "there is no such file; mend the name") from None
+        raise _refusal(path, "no-file", "there is no such file; fix the name") from None
     except OSError as error:
-        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; mend that") from None
+        raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; fix that") from None
     if len(raw) > POLICY_FILE_BYTES_MAX:
-        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
+        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or remove it from the folder")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise _refusal(path, "unreadable", "is not UTF-8 text; save it as UTF-8") from None
 
 
-def _refusal(path: Path, code: str, said: str) -> PolicyError:
-    return PolicyError((Problem(str(path), 0, 0, code, said),))
+def _refusal(path: Path, code: str, message: str) -> PolicyError:
+    return PolicyError((Problem(str(path), 0, 0, code, message),))
 
 
 def _set_of(
@@ -149,9 +151,9 @@ def _set_of(
     tolerated: Collection[str] = (),
     conditions: Conditions = CONDITIONS,
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
-    """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error.
+    """One set of ``(shown name, file name, text)``, and every problem in order; no set when there is an error.
 
-    Of problems whose code is ``tolerated`` is only warned.
+    A problem whose code is ``tolerated`` is only a warning.
     """
     problems = list(found)
     sources: list[Source] = []
@@ -211,12 +213,12 @@ def parse(name: str, text: str, conditions: Conditions = CONDITIONS) -> tuple[So
     if document.problems:
         return None, document.problems
     if not isinstance(document.value, dict):
-        what = "is empty" if document.value is None else "is no policy"
+        what = "is empty" if document.value is None else "is not a policy"
         return None, [document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")]
     version = document.value.get("version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
-        return None, [document.problem(("version",), "newer-version", said)]
+        message = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
+        return None, [document.problem(("version",), "newer-version", message)]
     value, problems = strip_unsupported(document, [each.name for each in conditions])
     model = file_model(conditions)
     try:

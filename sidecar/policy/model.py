@@ -56,7 +56,7 @@ class MatchSpec(PolicyModel):
     @model_validator(mode="after")
     def _is_not_empty(self) -> "MatchSpec":
         if not self.model_fields_set:
-            raise ValueError("this is empty; give it a field such as 'server:' or 'tool:', or take it out")
+            raise ValueError("this is empty; give it a field such as 'server:' or 'tool:', or remove it")
         return self
 
 
@@ -70,7 +70,7 @@ class AccessEntrySpec(PolicyModel):
     @model_validator(mode="after")
     def _is_not_empty(self) -> "AccessEntrySpec":
         if self.match is None and self.expr is None:
-            raise ValueError("an entry needs 'match' or 'expr'; what holds for everyone is 'access.default'")
+            raise ValueError("an entry needs 'match' or 'expr'; for everyone, set 'access.default'")
         return self
 
 
@@ -95,7 +95,7 @@ class ExactSpec(PolicyModel):
 class CustomDetectorSpec(PolicyModel):
     """A custom kind of data: ``regex`` (RE2), ``keywords`` (whole words in any case) or an ``exact`` list.
 
-    ``kind`` is a family: rules that name it seek this one too. One of the words ``near`` must stand ``within`` that many
+    ``kind`` is a family: rules that name it look for this one too. One of the words ``near`` must be ``within`` that many
     characters of a value; ``checksum`` names the check digits it must have.
     """
 
@@ -115,9 +115,9 @@ class CustomDetectorSpec(PolicyModel):
             found = f"found {' and '.join(given)}" if given else "found none"
             raise ValueError(f"a detector has one of 'regex', 'keywords' and 'exact', {found}; write one detector for each")
         if self.within is not None and self.near is None:
-            raise ValueError("'within' says how far words of 'near' may stand; add 'near', or take it out")
+            raise ValueError("'within' is the distance to words of 'near'; add 'near', or remove it")
         if self.checksum is not None and self.keywords is not None:
-            raise ValueError("keywords have no check digits; take 'checksum' out")
+            raise ValueError("keywords have no check digits; remove 'checksum'")
         return self
 
 
@@ -136,7 +136,7 @@ class WhenSpec(PolicyModel):
     def _is_not_empty(self) -> "WhenSpec":
         if not self.model_fields_set:
             *names, last = [f"'{each.name}'" for each in self.conditions]
-            raise ValueError(f"this is empty; give it {', '.join(names)} or {last}, or take it out")
+            raise ValueError(f"this is empty; give it {', '.join(names)} or {last}, or remove it")
         return self
 
 
@@ -174,9 +174,9 @@ class RuleSpec(PolicyModel):
         if self.action in ("redact", "tokenize") and not any(condition.finds_values for condition, _ in self.given):
             raise ValueError(f"action {self.action} needs 'when.detect': there is nothing to {self.action} otherwise")
         if self.action == "tokenize" and self.is_of_definitions:
-            raise ValueError("a definition has no session in which a token turns back; use 'action: redact'")
+            raise ValueError("a definition has no session in which a token is restored; use 'action: redact'")
         if self.restore is not None and self.action != "tokenize":
-            raise ValueError("'restore' says where tokens turn back, so it needs 'action: tokenize'; take it out")
+            raise ValueError("'restore' names where tokens are restored, so it needs 'action: tokenize'; remove it")
         if self.match is None and self.when is None:
             raise ValueError("a rule needs 'match' or 'when'; without either it would hold for every message")
         return self

@@ -34,7 +34,7 @@ class Rule:
     unless: Match | None = None
     restore: Match | None = None
     conditions: tuple[Condition[Any], ...] = ()
-    """All of them must hold; in the order in which they are asked."""
+    """All of them must hold; in the order in which they are evaluated."""
     is_of_definitions: bool = False
     finding_kind: str = field(init=False)
     """The kind of its finding when nothing that it found has one."""
@@ -155,7 +155,7 @@ class PolicySet:
 
     @cached_property
     def withholding(self) -> "PolicySet":
-        """Of those the ones that take a definition out of lists, as far as it can be told again when it is used."""
+        """Of those the ones that withhold a definition from lists, as far as that can be decided again when it is used."""
         rules = (each for each in self.of_definitions if each.mode == "enforce" and each.action == "block")
         return replace(self, rules=tuple(each for each in rules if not each.finds_values), sections=(), tests=())
 

@@ -1,4 +1,4 @@
-"""Spans to findings and redactions: what may be told of them, and what can be replaced."""
+"""Spans to findings and redactions: what a finding says of them, and what can be replaced."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
 def resolve_overlaps(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[Span]]) -> tuple[tuple[Span, ...], Tokens]:
     """All that is replaced, without overlap, and which of it becomes a token: where the two meet, redacting wins.
 
-    ``tokenized`` is what each rule found; a token comes with the rules that asked for it.
+    ``tokenized`` is what each rule found; a token comes with the rules that rules_of for it.
     """
     redacted = list(redacted)
     stretches = merged([*redacted, *(span for spans in tokenized.values() for span in spans)])
@@ -56,12 +56,12 @@ def resolve_overlaps(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[
         return bisect_right(starts, (_place(span), span.start)) - 1
 
     taken = {around(span) for span in redacted}
-    asked: dict[int, set[str]] = {}
+    rules_of: dict[int, set[str]] = {}
     for rule, spans in tokenized.items():
         for index in map(around, spans):
             if index not in taken:
-                asked.setdefault(index, set()).add(rule)
-    return stretches, tuple((stretches[index], tuple(sorted(rules))) for index, rules in sorted(asked.items()))
+                rules_of.setdefault(index, set()).add(rule)
+    return stretches, tuple((stretches[index], tuple(sorted(rules))) for index, rules in sorted(rules_of.items()))
 
 
 def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
@@ -70,7 +70,7 @@ def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
 
 
 class FindingBuilder:
-    """What may be told of the values in one message: no value, but its kind, place, masked form and fingerprint."""
+    """What findings say of the values in one message: no value, but its kind, place, masked form and fingerprint."""
 
     __slots__ = ("_fingerprint", "_hidden", "_known", "_scan")
 

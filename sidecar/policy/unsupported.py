@@ -37,7 +37,7 @@ class _Strip:
     def fields(self, value: Mapping[str, Any], path: Path, unsupported: frozenset[str]) -> dict[str, Any]:
         """A copy of a mapping without these fields."""
         for name in sorted(unsupported & value.keys()):
-            self._note((*path, name), f"'{name}' is not supported yet; take it out", at_key=True)
+            self._note((*path, name), f"'{name}' is not supported yet; remove it", at_key=True)
         return {key: each for key, each in value.items() if key not in unsupported}
 
     def each(self, value: Any, path: Path, strip: Any) -> Any:
@@ -47,7 +47,7 @@ class _Strip:
         return [strip(each, (*path, index)) if isinstance(each, dict) else each for index, each in enumerate(value)]
 
     def rule(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
-        """A rule. What is left of one without action or condition gets a stand-in: one complaint about it is enough."""
+        """A rule. What is left of one without action or condition gets a stand-in: one problem for it is enough."""
         rule = self.fields(value, path, _RULE)
         is_cut = rule.keys() != value.keys()
         self._value(rule, "action", path)

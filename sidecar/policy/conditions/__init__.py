@@ -10,9 +10,9 @@ from sidecar.policy.conditions.protocol import Condition, Conditions
 from sidecar.policy.conditions.rate import RateCondition
 
 CONDITIONS: Final[Conditions] = (DetectCondition, ExpressionCondition, RateCondition, DefinitionCondition)
-"""All of them, in the order in which people are told of them."""
+"""All of them, in the order in which messages list them."""
 
 
 def in_order(conditions: Iterable[Condition[Any]]) -> tuple[Condition[Any], ...]:
-    """The conditions of one rule as they are asked: the cheap ones first."""
+    """The conditions of one rule in the order of evaluation: the cheap ones first."""
     return tuple(sorted(conditions, key=lambda each: each.cost))

@@ -33,7 +33,7 @@ class DefinitionCondition(Condition[Sequence[Sign]]):
 
     @classmethod
     def compile(cls, spec: Sequence[Sign], place: SpecPlace, vocabulary: Vocabulary) -> tuple[Self | None, tuple[Problem, ...]]:
-        """Nothing in it can be wrong that its form does not say."""
+        """Its form says all that can be wrong."""
         return cls(tuple(spec)), ()
 
     def hold(self, subject: Subject) -> Evidence | None:

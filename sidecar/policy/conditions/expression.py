@@ -14,7 +14,7 @@ from sidecar.policy.fields import Expr, names_definition
 
 @dataclass(frozen=True, slots=True)
 class ExpressionCondition(Condition[str]):
-    """The expression is true. It is asked last, as the dearest."""
+    """The expression is true. It is evaluated last, as the most expensive."""
 
     name: ClassVar[str] = "expr"
     spec: ClassVar[Any] = Expr

@@ -1,8 +1,8 @@
-"""What a condition of a rule is: read from ``when``, compiled, asked about a message, and explained.
+"""What a condition of a rule is: read from ``when``, compiled, evaluated for a message, and explained.
 
 A condition is one class, in a file beside this one, and one line in ``CONDITIONS``. Its ``spec`` becomes the field
 ``when.NAME`` of the file format. ``compile`` turns what an author wrote into an instance, or says what is wrong and where.
-``hold`` is asked about every message that the rule is for, ``explain`` only when a person wants to know.
+``hold`` runs for every message that the rule is for, ``explain`` only when a person wants to know why.
 """
 
 from abc import ABC, abstractmethod
@@ -92,7 +92,7 @@ class Condition[Spec](ABC):
     spec: ClassVar[Any]
     """The type of that field: a pydantic model, or an annotation."""
     cost: ClassVar[int]
-    """The conditions of a rule are asked in this order, so that a cheap no saves the dear ones."""
+    """The conditions of a rule are evaluated in this order: a cheap one that does not hold saves the expensive ones."""
     direction: ClassVar[Direction | None] = None
     """What a rule with this condition is about when its ``match`` names no direction."""
     finding_kind: ClassVar[str] = ""
@@ -100,7 +100,7 @@ class Condition[Spec](ABC):
     finds_values: ClassVar[bool] = False
     """Whether it holds for values that detectors found: then it cannot hold where they saw everything and found nothing."""
     counts_calls: ClassVar[bool] = False
-    """Whether ``hold`` has to be asked about every message, because it counts them."""
+    """Whether ``hold`` has to run for every message, because it counts them."""
 
     @classmethod
     def is_about_definitions(cls, spec: Spec) -> bool:
@@ -126,7 +126,7 @@ class Condition[Spec](ABC):
         """Why it holds for a message; ``None`` when it does not hold.
 
         Raises:
-            Unjudged: it cannot be told. The rule is then not judged, whatever its other conditions say.
+            Unjudged: it cannot be decided. The rule is then not judged, whatever its other conditions say.
         """
 
     @abstractmethod
@@ -134,7 +134,7 @@ class Condition[Spec](ABC):
         """Whether and why it holds, for a message that was judged before. Counts nothing.
 
         Raises:
-            Unjudged: it cannot be told.
+            Unjudged: it cannot be decided.
         """
 
 

@@ -83,7 +83,7 @@ class Windows:
 class RateCondition(Condition[RateSpec]):
     """More than ``above`` calls in ``over_s`` seconds, for each combination of ``per``. Answers are no calls.
 
-    It is asked before all others, since it counts every call that its rule is for, whatever else the rule asks.
+    It is evaluated before all others, since it counts every call that its rule is for, whatever else the rule asks.
     """
 
     name: ClassVar[str] = "rate"
@@ -100,14 +100,14 @@ class RateCondition(Condition[RateSpec]):
 
     @classmethod
     def compile(cls, spec: RateSpec, place: SpecPlace, vocabulary: Vocabulary) -> tuple[Self | None, tuple[Problem, ...]]:
-        """Nothing in it can be wrong that its form does not say."""
+        """Its form says all that can be wrong."""
         return cls(place.rule, tuple(spec.per), seconds(spec.over), spec.above), ()
 
     @classmethod
     def check(cls, spec: RateSpec, place: SpecPlace) -> Iterator[Problem]:
         """A definition is no call."""
         if place.is_of_definitions:
-            text = "'rate' counts calls, and a definition is none, so this never matches; make it a rule of its own"
+            text = "'rate' counts calls, and a definition is not a call, so this never matches; make it a separate rule"
             yield place.problem("never-matches", text)
 
     def hold(self, subject: Subject) -> Evidence | None:

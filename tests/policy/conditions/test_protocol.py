@@ -153,7 +153,7 @@ def test_its_form_and_mistakes_are_told_with_their_place() -> None:
     response = RULE.replace("{server: crm}", "{direction: response}")
     assert complaints(response) == ["p.yaml:5:83: warning[never-matches]: an answer is no call"]
     empty = complaints(RULE.replace("{first_seen: {spare: [list]}}", "{}"))
-    assert "give it 'detect', 'expr', 'rate', 'definition' or 'first_seen', or take it out" in empty[0]
+    assert "give it 'detect', 'expr', 'rate', 'definition' or 'first_seen', or remove it" in empty[0]
 
 
 def test_it_explains_itself() -> None:
