@@ -109,3 +109,8 @@ def method_of(name: str) -> Method:
 def is_of_tasks(name: str) -> bool:
     """Whether a message asks about a task, or tells of one."""
     return name.startswith(("tasks/", "notifications/tasks"))
+
+
+def is_notification(name: str) -> bool:
+    """Whether a method is sent without an id, and so has no answer (JSON-RPC 2.0 §4.1; MCP names them alike)."""
+    return name.startswith("notifications/")

@@ -53,7 +53,7 @@ def loaded(folder: Path) -> PolicySet:
 
 
 def values(policies: PolicySet, text: str) -> list[str]:
-    return [span.value for span in ENGINE.scan(walk(text), policies.own).spans]
+    return [span.value for span in ENGINE.scan(walk(text), policies.custom).spans]
 
 
 def test_a_column_becomes_a_list_that_policies_find(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_list_is_told_with_its_remedy(folder: Path, monkeyp
     file = folder / "lists/c.hmac"
     assert refused(folder).startswith(f"{place}19: error[no-list]: detectors.customers.exact.file: there is no file {file}")
     build(folder, column="email")
-    assert "error[other-column]" in refused(folder) and "made of the column 'email', not 'name'" in refused(folder)
+    assert "error[other-column]" in refused(folder) and "made from the column 'email', not 'name'" in refused(folder)
     build(folder)
     good = file.read_bytes()
     for bad, told in (

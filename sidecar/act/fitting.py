@@ -1,7 +1,7 @@
 """What may stand in place of a value whose type and form a tool has promised (MCP 2025-06-18, tools, ``outputSchema``).
 
 Clients throw a structured result away when it does not satisfy the tool's schema, so where an ordinary mark does not, another
-value is sought that does and says nothing: the same for the same input, always.
+value is chosen that does and reveals nothing: always the same for the same input.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ _NONE: Final[Mapping[Path, Sequence[Any]]] = MappingProxyType({})
 
 
 class NothingFits(ValueError):
-    """No value was found that satisfies the schema and says nothing."""
+    """No value was found that satisfies the schema and reveals nothing."""
 
 
 def stand_ins(
@@ -40,15 +40,15 @@ def stand_ins(
     texts = marked((span for span in spans if span.leaf.is_text), mark)
     walk, content = Walk(schema), payload["result"]["structuredContent"]
     for path in dict.fromkeys(span.leaf.path for span in spans):
-        said = [span.stretch for span in spans if span.leaf.path == path]
-        found = _first_fit(walk, content, path[2:], [texts.get(path), *others.get(path, ())], said)
+        originals = [span.stretch for span in spans if span.leaf.path == path]
+        found = _first_fit(walk, content, path[2:], [texts.get(path), *others.get(path, ())], originals)
         content = _set(content, path[2:], found)
         if found != texts.get(path):
             values[path] = found
     return values
 
 
-def _first_fit(walk: Walk, content: Any, way: Path, texts: list[Any], said: list[str]) -> Any:
+def _first_fit(walk: Walk, content: Any, way: Path, texts: list[Any], originals: list[str]) -> Any:
     """The first candidate with which the whole content satisfies the schema; what is not replaced yet satisfied it before."""
     before = content
     for step in way:
@@ -56,8 +56,8 @@ def _first_fit(walk: Walk, content: Any, way: Path, texts: list[Any], said: list
     tried: set[Any] = set()
     try:
         schemas = list(walk.speaking_of(walk.root, way))
-        for candidate in _candidates(before, texts, schemas, said):
-            if candidate in tried or candidate == before or any(each in str(candidate) for each in said):
+        for candidate in _candidates(before, texts, schemas, originals):
+            if candidate in tried or candidate == before or any(each in str(candidate) for each in originals):
                 continue
             tried.add(candidate)
             if walk.holds(walk.root, _set(content, way, candidate), way):
@@ -67,7 +67,7 @@ def _first_fit(walk: Walk, content: Any, way: Path, texts: list[Any], said: list
     raise NothingFits("the tool's schema allows no value that could take this one's place")
 
 
-def _candidates(before: Any, texts: list[Any], schemas: list[dict[str, Any]], said: list[str]) -> Iterator[Any]:
+def _candidates(before: Any, texts: list[Any], schemas: list[dict[str, Any]], originals: list[str]) -> Iterator[Any]:
     """What could stand there, the plainest first; the first of ``texts`` is the ordinary mark, None for a number."""
     given = [each for schema in schemas for each in (schema.get("const"), *_listed(schema, "enum"))]
     text, *others = texts
@@ -83,7 +83,7 @@ def _candidates(before: Any, texts: list[Any], schemas: list[dict[str, Any]], sa
             yield known
     bounds = [schema[name] for schema in schemas for name in ("minLength", "maxLength") if isinstance(schema.get(name), int)]
     lengths = sorted({min(max(0, each), limits.SAMPLE_CHARS_MAX) for each in bounds})
-    yield _shape(before, said)
+    yield _shape(before, originals)
     yield _shape(before, [before])
     for pattern in (schema["pattern"] for schema in schemas if isinstance(schema.get("pattern"), str)):
         for more in (0, 1, *lengths):
@@ -108,9 +108,9 @@ def _numbers(schemas: list[dict[str, Any]]) -> Iterator[float]:
     yield from ((low + high) / 2 for low in edges for high in edges if low < high)
 
 
-def _shape(text: str, said: list[str]) -> str:
+def _shape(text: str, originals: list[str]) -> str:
     """The text with every letter of what was found as an x and every digit as a 0: same length, same punctuation."""
-    for value in sorted(said, key=len, reverse=True):
+    for value in sorted(originals, key=len, reverse=True):
         text = text.replace(value, "".join("0" if each.isdigit() else _letter(each) for each in value))
     return text
 

@@ -1,4 +1,4 @@
-"""The formats of JSON Schema (2020-12 validation §7.3): what has one, and a value that has it and says nothing."""
+"""The formats of JSON Schema (2020-12 validation §7.3): what has one, and a sample value that reveals nothing."""
 
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ SAMPLES: Final = tuple(dict.fromkeys(sample for _, sample in _FORMATS.values() i
 
 
 def has_format(name: Any, text: str) -> bool:
-    """Whether a text has a format. A name nobody has defined says nothing of a text, as validators have it."""
+    """Whether a text has a format. An unknown name accepts any text, as validators do."""
     known = _FORMATS.get(name) if isinstance(name, str) else None
     return known is None or known[0].match(text) is not None
 

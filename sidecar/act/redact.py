@@ -67,7 +67,7 @@ def redact_bytes(raw: bytes, spans: Iterable[Span], mark: Replace, values: Mappi
     longest of them. An object key that would then equal another one gets a number behind it. Raises ``ValueError``
     when a span is in a number or not in ``raw``, because then something would leave unredacted.
     """
-    values, rest = _apart(spans, values)
+    values, rest = _split_whole(spans, values)
     return _patched_text(raw, rest, mark, values)
 
 
@@ -76,7 +76,7 @@ def redact_value(payload: Any, spans: Iterable[Span], mark: Replace, values: Map
 
     Parts without a span are shared with ``payload``, not copied. Raises ``ValueError`` as ``redact_bytes`` does.
     """
-    values, rest = _apart(spans, values)
+    values, rest = _split_whole(spans, values)
     return _patched_copy(payload, rest, mark, values)
 
 
@@ -225,7 +225,7 @@ def _keep_keys_apart(changes: Changes, payload: Any) -> None:
                 changes[place] = replace(change, stretches=(*change.stretches, end))
 
 
-def _apart(spans: Iterable[Span], values: Mapping[Path, Any]) -> tuple[dict[Path, Any], list[Span]]:
+def _split_whole(spans: Iterable[Span], values: Mapping[Path, Any]) -> tuple[dict[Path, Any], list[Span]]:
     """What is replaced as a whole, and the spans of what is not."""
     others, rest = dict(values), []
     for span in spans:

@@ -10,11 +10,19 @@ from typing import Any, Final
 from sidecar import limits
 from sidecar.events import Definition, Path, path_text
 from sidecar.inventory.hidden_text import show_invisible
+from sidecar.methods import METHODS
 
-LISTED: Final[Mapping[str, tuple[str, str]]] = {"tools/list": ("tools", "tool"), "prompts/list": ("prompts", "prompt")}
+_DEFINED: Final = {"tools": "tool", "prompts": "prompt"}
+"""The lists whose entries are definitions that are remembered, and what one entry is."""
+
+LISTED: Final[Mapping[str, tuple[str, str]]] = {
+    method.name: (method.lists, _DEFINED[method.lists]) for method in METHODS.values() if method.lists in _DEFINED
+}
 """The lists that hold definitions: the key of the entries, and the kind of one entry."""
 
-CALLED: Final[Mapping[str, str]] = {"tools/call": "tool", "prompts/get": "prompt"}
+CALLED: Final[Mapping[str, str]] = {
+    method.name: _DEFINED[method.member_of] for method in METHODS.values() if method.member_of in _DEFINED
+}
 """The requests that use what a definition defines."""
 
 NOT_COUNTED: Final = frozenset({"_meta", "icons"})

@@ -21,7 +21,7 @@ from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.judgement import AsReceived, Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.policy.replacements import Replacements
-from sidecar.policy.restore import turned_back, with_payload
+from sidecar.policy.restore import restore_tokens, with_payload
 from sidecar.policy.state import State
 from sidecar.policy.vault import Vault
 
@@ -53,23 +53,23 @@ class MessageJudge:
         began = time.perf_counter()
         # Rules and custom kinds of one version: another may come into force meanwhile.
         policies = self._policies.current
-        look = partial(self._engine.scan, custom=policies.own)
-        scan, standing = self._vault.looked_at(look, message)
+        look = partial(self._engine.scan, custom=policies.custom)
+        scan, standing = self._vault.scan_message(look, message)
         said = restored = None
         if standing and message.direction == "request":
-            restored = turned_back(self._vault, policies, message, standing, now)
+            restored = restore_tokens(self._vault, policies, message, standing, now)
             if restored.is_any:
                 said = AsReceived(raw, message.payload, scan)
                 raw = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
                 message = with_payload(message, redact_value(message.payload, restored.spans, restored.value, restored.numbers))
-                scan, _ = self._vault.looked_at(look, message)
+                scan, _ = self._vault.scan_message(look, message)
         if carry_over is not None:
             scan = carry_over.complete(message.payload, scan, look)
         verdict, declined = self._decided(policies, message, _without_opaque(scan) if scan.spans else scan, now)
         if carry_over is not None and verdict.action != "block":
             carry_over.remember(message.payload, scan)
         replacements = self._vault.replacements(message, verdict, now) if verdict.tokens else Replacements()
-        rules = policies.asked(message.direction, message.method) if self._cap != "off" else ()
+        rules = policies.rule_ids(message.direction, message.method) if self._cap != "off" else ()
         return Judgement(
             message, raw, scan, verdict, time.perf_counter() - began, declined, replacements, said, restored, rules
         )
@@ -95,7 +95,7 @@ class MessageJudge:
         """A message no rule speaks of (an answer to nothing), scanned so that its record is masked all the same."""
         policies = self._policies.current
         verdict = Verdict(policy_version=policies.version)
-        return Judgement(message, raw, self._engine.scan(walk(message.payload), policies.own), verdict)
+        return Judgement(message, raw, self._engine.scan(walk(message.payload), policies.custom), verdict)
 
     def is_listed(self, message: Message, now: float) -> bool:
         """Whether the caller could call this, and so may see it listed. ``message`` is that call without arguments."""
@@ -114,7 +114,7 @@ class MessageJudge:
 
     def finds_in(self, texts: list[str]) -> bool:
         """Whether a detector recognises a value in texts that belong to no message. Signals are no values."""
-        return bool(texts) and bool(values(self._engine.scan(walk(texts), self._policies.current.own).spans))
+        return bool(texts) and bool(values(self._engine.scan(walk(texts), self._policies.current.custom).spans))
 
     @property
     def is_hiding(self) -> bool:

@@ -10,7 +10,7 @@ from sidecar.policy.policy_set import AccessEntries, AccessEntry, PolicySet, Sec
 
 @dataclass(frozen=True, slots=True)
 class AccessResult:
-    """What a gate has to say: that it denies, or that an entry could not be judged. ``failure`` says why not."""
+    """One outcome of access: a denial, or an entry that could not be judged. ``failure`` says why not."""
 
     rule: str
     section: Section
@@ -18,25 +18,25 @@ class AccessResult:
     failure: str = ""
 
 
-def ask(gate: AccessEntries, facts: Facts) -> tuple[AccessResult, ...]:
+def ask(entries: AccessEntries, facts: Facts) -> tuple[AccessResult, ...]:
     """A denial, or nothing; beside it every entry that was tried and could not be judged.
 
     A ``deny`` whose expression fails denies; an ``allow`` whose expression fails does not allow.
     """
-    remarks: list[AccessResult] = []
-    for entry, section in gate.deny:
+    results: list[AccessResult] = []
+    for entry, section in entries.deny:
         does_fit, failure = _fits(entry, facts)
         if does_fit or failure:
             return (AccessResult(entry.id, section, True, failure),)
-    if gate.default is None:
+    if entries.default is None:
         return ()
-    for entry, section in gate.allow:
+    for entry, section in entries.allow:
         does_fit, failure = _fits(entry, facts)
         if does_fit:
-            return tuple(remarks)
+            return tuple(results)
         if failure:
-            remarks.append(AccessResult(entry.id, section, False, failure))
-    return (*remarks, AccessResult(DEFAULT_ENTRY, gate.default, True))
+            results.append(AccessResult(entry.id, section, False, failure))
+    return (*results, AccessResult(DEFAULT_ENTRY, entries.default, True))
 
 
 def _fits(entry: AccessEntry, facts: Facts) -> tuple[bool, str]:
@@ -56,16 +56,16 @@ def is_listed(policies: PolicySet, message: Message, now: float, cap: Mode = "en
     """
     if cap != "enforce" or not policies.hides:
         return True
-    gate, facts = policies.enforced, Facts(message, now)
-    for entry, section in gate.deny:
-        if section.hide and _is_of_the_caller(entry) and any(_fits(entry, facts)):
+    entries, facts = policies.enforced, Facts(message, now)
+    for entry, section in entries.deny:
+        if section.hide and _needs_only_caller(entry) and any(_fits(entry, facts)):
             return False
-    if gate.default is None or not gate.default.hide:
+    if entries.default is None or not entries.default.hide:
         return True
     return any(
-        _fits(entry, facts)[0] if _is_of_the_caller(entry) else entry.match.fits(message, now) for entry, _section in gate.allow
+        _fits(entry, facts)[0] if _needs_only_caller(entry) else entry.match.fits(message, now) for entry, _ in entries.allow
     )
 
 
-def _is_of_the_caller(entry: AccessEntry) -> bool:
-    return entry.expr is None or entry.expr.is_of_the_caller
+def _needs_only_caller(entry: AccessEntry) -> bool:
+    return entry.expr is None or entry.expr.needs_only_caller

@@ -1,18 +1,20 @@
 """A well-formed policy file compiled: its rules and its access as they judge, and what turns out to be wrong."""
 
-import fnmatch
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sidecar.document import Document, suggest
+from sidecar.document import Document
 from sidecar.errors import Problem
-from sidecar.events import Action, Direction, Path
+from sidecar.events import Action, Path
 from sidecar.policy import fields, model
-from sidecar.policy.expr import Expression, Scope
-from sidecar.policy.match import ANY, DAYS, Hours, Match, Names, compile_names, is_glob
-from sidecar.policy.policy_set import AccessEntry, PlacedCase, Rule, Section, Seek, Window
-from sidecar.policy.where import parse_where
+from sidecar.policy.conditions import in_order
+from sidecar.policy.conditions.expression import compile_expression
+from sidecar.policy.conditions.protocol import Condition, SpecPlace, Vocabulary
+from sidecar.policy.expr import Scope
+from sidecar.policy.match import ANY, DAYS, Hours, Match, Names, compile_names
+from sidecar.policy.policy_set import AccessEntry, PlacedCase, Rule, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +33,40 @@ class Built:
     section: Section | None
     tests: tuple[PlacedCase, ...]
     problems: tuple[Problem, ...]
-    sought: frozenset[str]
-    """The kinds that its rules seek, also those that are off."""
+    kinds: frozenset[str]
+    """The kinds that its rules look for, also those that are off."""
 
 
-def build(source: Source, kinds: Collection[str], own: Mapping[str, str]) -> Built:
-    """Compile one file; ``kinds`` are the built-in detectors, ``own`` those that policy files define, each with its family."""
-    builder = _Builder(source, kinds, own)
+def build(source: Source, kinds: Collection[str], custom: Mapping[str, str]) -> Built:
+    """Compile one file; ``kinds`` are the built-in detectors, ``custom`` those of policy files, each with its family."""
+    builder = _Builder(source, Vocabulary(kinds, custom, Scope(source.file.lists)))
     section = builder.section()
-    rules = [builder.rule(rule, ("rules", index)) for index, rule in enumerate(source.file.rules)]
+    rules = [builder.rule(rule, index) for index, rule in enumerate(source.file.rules)]
     document = source.document
     tests = tuple(
         PlacedCase(document.file, source.file.policy, *document.position(("tests", index)), case)
         for index, case in enumerate(source.file.tests)
     )
-    sought = frozenset(kind for each in rules if each.detect for kind in each.detect.kinds)
-    return Built(tuple(each for each in rules if each.mode != "off"), section, tests, tuple(builder.problems), sought)
+    named = frozenset(kind for rule in rules for each in rule.conditions for kind in each.required_kinds())
+    return Built(tuple(each for each in rules if each.mode != "off"), section, tests, tuple(builder.problems), named)
+
+
+def conditions_of(source: Source, index: int) -> Iterator[tuple[type[Condition[Any]], Any, SpecPlace]]:
+    """The conditions of one rule of a file, each with its spec and where that stands."""
+    rule = source.file.rules[index]
+    # Of two conditions that name a direction one can never hold, which its own ``check`` reports.
+    implied = [each.direction for each, _ in rule.given if each.direction]
+    direction = (rule.match.direction if rule.match else None) or (implied[-1] if implied else "request")
+    for condition, spec in rule.given:
+        path: Path = ("rules", index, "when", condition.name)
+        yield condition, spec, SpecPlace(source.document, path, rule.id, direction, rule.is_of_definitions)
 
 
 @dataclass(slots=True)
 class _Builder:
     source: Source
-    kinds: Collection[str]
-    own: Mapping[str, str]
+    vocabulary: Vocabulary
     problems: list[Problem] = field(default_factory=list)
-    scope: Scope = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.scope = Scope(self.source.file.lists)
 
     def section(self) -> Section | None:
         """The file's ``access``, unless there is none or it is off."""
@@ -72,15 +80,12 @@ class _Builder:
             return None
         return Section(file.policy, file.severity, file.mode, access.hide, access.message, access.default, allow, deny)
 
-    def rule(self, rule: model.RuleSpec, path: Path) -> Rule:
-        """One rule, also one that is off: its mistakes are told all the same."""
-        file, when = self.source.file, rule.when or model.WhenSpec.model_construct()
+    def rule(self, rule: model.RuleSpec, index: int) -> Rule:
+        """One rule, also one that is off: its mistakes are reported all the same."""
+        file = self.source.file
         match = compile_match(rule.match) if rule.match else ANY
-        if when.rate is not None and match.direction is None:
-            match = replace(match, direction="request")
-        direction = rule.match.direction if rule.match else None
-        if rule.is_of_definitions and direction is None and when.definition is not None:
-            direction = "response"
+        if match.direction is None:
+            match = replace(match, direction=next((each.direction for each, _ in rule.given if each.direction), None))
         return Rule(
             id=rule.id,
             policy=file.policy,
@@ -93,51 +98,24 @@ class _Builder:
             match=match,
             unless=compile_match(rule.unless) if rule.unless else None,
             restore=compile_match(rule.restore) if rule.restore else None,
-            detect=self._seek(when.detect, (*path, "when", "detect")) if when.detect else None,
-            expr=self._expression(when.expr, direction or "request", (*path, "when", "expr")) if when.expr else None,
-            rate=Window(tuple(when.rate.per), fields.seconds(when.rate.over), when.rate.above) if when.rate else None,
-            signs=tuple(when.definition or ()),
+            conditions=in_order(self._conditions(index)),
             is_of_definitions=rule.is_of_definitions,
         )
 
+    def _conditions(self, index: int) -> Iterator[Condition[Any]]:
+        for condition, spec, place in conditions_of(self.source, index):
+            compiled, problems = condition.compile(spec, place, self.vocabulary)
+            self.problems.extend(problems)
+            if compiled is not None:
+                yield compiled
+
     def _entry(self, entry: model.AccessEntrySpec, path: Path) -> AccessEntry:
-        expr = self._expression(entry.expr, "request", (*path, "expr")) if entry.expr else None
+        expr = None
+        if entry.expr:
+            here = (*path, "expr")
+            expr, problems = compile_expression(entry.expr, self.vocabulary.scope, self.source.document, here, "request")
+            self.problems.extend(problems)
         return AccessEntry(entry.id, compile_match(entry.match) if entry.match else ANY, expr)
-
-    def _expression(self, text: str, direction: Direction, path: Path) -> Expression | None:
-        document = self.source.document
-        expression, wrong = self.scope.compile(text, direction)
-        self.problems.extend(document.problem(path, "expr", each) for each in wrong)
-        for key in expression.unguarded if expression else ():
-            said = f"'{key}' may be missing, and then the expression is false; say so with has(call.args.{key}) && ..."
-            self.problems.append(document.problem(path, "missing-key", said, is_warning=True))
-        return expression
-
-    def _seek(self, detect: model.DetectSpec, path: Path) -> Seek:
-        found: set[str] = set()
-        for index, pattern in enumerate(detect.any):
-            named = kinds_named(pattern, self.kinds) | self._own_named(pattern)
-            found |= named
-            if not named:
-                families = {family for family in self.own.values() if family}
-                known = {*self.kinds, *(kind.partition(".")[0] for kind in self.kinds), *self.own, *families}
-                said = f"'{pattern}' names no detector{suggest(pattern, sorted(known))}"
-                self.problems.append(self.source.document.problem((*path, "any", index), "unknown-detector", said))
-        where = parse_where(detect.where) if detect.where is not None else None
-        return Seek(frozenset(found), detect.confidence, detect.count, detect.distinct, where, detect.profile)
-
-    def _own_named(self, pattern: str) -> set[str]:
-        """The own kinds that a name, a family or a glob stands for."""
-        if is_glob(pattern):
-            return {name for name in self.own if fnmatch.fnmatchcase(name, pattern)}
-        return {name for name, family in self.own.items() if pattern in (name, family)}
-
-
-def kinds_named(pattern: str, kinds: Collection[str]) -> set[str]:
-    """The kinds that a detector's name, a prefix of names (``secrets``) or a glob stands for."""
-    if is_glob(pattern):
-        return {kind for kind in kinds if fnmatch.fnmatchcase(kind, pattern)}
-    return {kind for kind in kinds if kind == pattern or kind.startswith(pattern + ".")}
 
 
 def compile_match(match: model.MatchSpec) -> Match:

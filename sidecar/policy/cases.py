@@ -10,21 +10,25 @@ from typing import Any, Final, Protocol
 import orjson
 import re2
 
-from sidecar.decode.mcp import facts
+from sidecar.decode import mcp
 from sidecar.detect import Texts, walk
 from sidecar.detect.custom import CustomKinds
 from sidecar.events import ACTIONS, Action, Caller, Direction, Kind, Message, Path, Scan, Span, Verdict, path_text
 from sidecar.inventory import build_definition, describe_hidden_text
+from sidecar.methods import is_notification, method_of
+from sidecar.policy.case_model import Case, CaseCall, CaseDefinition, CaseExpect
+from sidecar.policy.conditions.protocol import Subject
+from sidecar.policy.explain import explain
+from sidecar.policy.facts import Facts
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
-from sidecar.policy.model import Case, CaseCall, CaseDefinition, CaseExpect
 from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
 from sidecar.policy.policy_set import PlacedCase, PolicySet
 from sidecar.policy.restore import with_payload
 from sidecar.policy.state import State
 
 _START: Final = datetime(2026, 11, 23, 10, 0, tzinfo=UTC).timestamp()
-"""When a test begins that says nothing of time: a Monday morning. """
+"""When a test begins that names no time: a Monday morning."""
 _STEP_S: Final = 0.01
 
 Redact = Callable[[Any, Iterable[Span], Callable[[Span], str], Mapping[Path, Any]], Any]
@@ -49,6 +53,8 @@ class Result:
     policy: str
     name: str
     differences: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    """Of a failed test: why each rule that is in question held in its last step, or did not."""
 
     @property
     def has_passed(self) -> bool:
@@ -65,6 +71,7 @@ class _Seen:
     rules: set[str] = field(default_factory=set)
     would: set[str] = field(default_factory=set)
     payloads: dict[Direction, Any] = field(default_factory=dict)
+    subjects: list[Subject] = field(default_factory=list)
 
 
 def run(policies: PolicySet, engine: ScanEngine, redact: Redact, keyword: str = "") -> list[Result]:
@@ -74,13 +81,14 @@ def run(policies: PolicySet, engine: ScanEngine, redact: Redact, keyword: str = 
     for test in policies.tests:
         if not any(keyword in text for text in (test.case.name, test.file, test.policy)):
             continue
-        own = alone.setdefault(test.policy, policies.only(test.policy))
-        results.append(_run(test, own, engine, redact))
+        file = alone.setdefault(test.policy, policies.only(test.policy))
+        results.append(_run(test, file, engine, redact))
     return results
 
 
 def _run(test: PlacedCase, policies: PolicySet, engine: ScanEngine, redact: Redact) -> Result:
     runner = _Runner(policies, engine, redact)
+    reasons: tuple[str, ...] = ()
     try:
         case = Case.model_validate(expand(test.case.model_dump(exclude_unset=True)))
         runner.give(case.given.exact)
@@ -88,11 +96,13 @@ def _run(test: PlacedCase, policies: PolicySet, engine: ScanEngine, redact: Reda
             for _ in range(call.repeat):
                 runner.step(call)
         differences = tuple(_differences(case.expect, runner.seen))
+        if differences:
+            reasons = tuple(_reasons(policies, case.expect, runner.seen))
     except NoSuchToken as error:
-        differences = (f"${{token:{error}}} stands for no token that an earlier step of this test made",)
+        differences = (f"${{token:{error}}} names no token that an earlier step of this test made",)
     except Exception as error:
-        differences = (f"the test itself failed ({type(error).__name__}); mend its call",)
-    return Result(test.file, test.line, test.column, test.policy, test.case.name, differences)
+        differences = (f"the test itself failed ({type(error).__name__}); fix its call",)
+    return Result(test.file, test.line, test.column, test.policy, test.case.name, differences, reasons)
 
 
 class _Runner:
@@ -104,11 +114,11 @@ class _Runner:
         self._state = State()
         self._tokens = NamedTokens()
         self._now = _START
-        self._scan: Callable[[Texts], Scan] = partial(engine.scan, custom=policies.own)
+        self._scan: Callable[[Texts], Scan] = partial(engine.scan, custom=policies.custom)
 
     def give(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Lists hold what the test names and nothing else, so that it comes out the same wherever it runs."""
-        self._scan = partial(self._engine.scan, custom=self._policies.own.with_lists(lists))
+        self._scan = partial(self._engine.scan, custom=self._policies.custom.with_lists(lists))
 
     def step(self, call: CaseCall) -> None:
         """A message one way and, unless it was stopped, its answer the other way."""
@@ -118,48 +128,53 @@ class _Runner:
             self._judge_definition(call, call.definition)
             return
         call = call.model_copy(update={"args": self._tokens.filled(call.args), "result": self._tokens.filled(call.result)})
-        is_notification = call.method.startswith("notifications/")
-        asked: dict[str, Any] = {"jsonrpc": "2.0", "method": call.method, "params": _params(call)}
-        first = self._judge(call, call.direction, "notification" if is_notification else "request", asked, asked)
+        kind: Kind = "notification" if is_notification(call.method) else "request"
+        request: dict[str, Any] = {"jsonrpc": "2.0", "method": call.method, "params": _params(call)}
+        first = self._judge(call, call.direction, kind, request, request)
         if first.action == "block" or call.result is None:
             return
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "result": _result(call)}
-        self._judge(call, "response" if call.direction == "request" else "request", "result", asked, answer)
+        response: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "result": _result(call)}
+        self._judge(call, "response" if call.direction == "request" else "request", "result", request, response)
 
     def _judge(
-        self, call: CaseCall, direction: Direction, kind: Kind, asked: Mapping[str, Any], payload: dict[str, Any]
+        self, call: CaseCall, direction: Direction, kind: Kind, request: Mapping[str, Any], payload: dict[str, Any]
     ) -> Verdict:
         if kind == "request":
             payload = {**payload, "id": 1}
-        about = facts(asked)
+        about = mcp.facts(request)
         caller = Caller(call.user, tuple(call.groups), call.client)
         size = len(orjson.dumps(payload))
         message = Message(
             call.server, direction, kind, about.method, about.tool, about.args, payload, size, caller, call.session
         )
-        scan, standing = self._tokens.vault.looked_at(self._scan, message)
+        scan, standing = self._tokens.vault.scan_message(self._scan, message)
         if standing and direction == "request":
             restored = self._tokens.restored(self._policies, message, standing, self._now)
             payload = self._redact(payload, restored.spans, restored.value, restored.numbers)
             message = with_payload(message, payload)
-            scan, _ = self._tokens.vault.looked_at(self._scan, message)
+            scan, _ = self._tokens.vault.scan_message(self._scan, message)
+        return self._decide(message, scan)
+
+    def _decide(self, message: Message, scan: Scan) -> Verdict:
         verdict = judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce")
+        facts = Facts(message, self._now, *self._state.session(message.session))
+        self.seen.subjects.append(Subject(facts, scan, self._state))
         self._note(verdict, message)
         return verdict
 
-    def _judge_definition(self, call: CaseCall, said: CaseDefinition) -> None:
+    def _judge_definition(self, call: CaseCall, given: CaseDefinition) -> None:
         """One entry of a list, as the inventory of a running sidecar would see it. It is listed, or it is withheld."""
-        entry: dict[str, Any] = {"name": call.tool, "description": said.description}
-        entry["annotations"] = {"readOnlyHint": said.read_only, "destructiveHint": said.destructive}
-        previous = said.digest if said.previous_digest is None else said.previous_digest
-        signs: dict[str, str] = {"changed": "in a test"} if previous and previous != said.digest else {}
-        if said.new:
+        entry: dict[str, Any] = {"name": call.tool, "description": given.description}
+        entry["annotations"] = {"readOnlyHint": given.read_only, "destructiveHint": given.destructive}
+        previous = given.digest if given.previous_digest is None else given.previous_digest
+        signs: dict[str, str] = {"changed": "in a test"} if previous and previous != given.digest else {}
+        if given.new:
             previous, signs["new"] = "", "in a test"
         payload = {"result": entry}
         if hidden := describe_hidden_text(entry, self._scan(walk(payload)).spans, None):
             signs["hidden-text"] = hidden
-        if said.shadows:
-            signs["shadows"] = ", ".join(said.shadows)
+        if given.shadows:
+            signs["shadows"] = ", ".join(given.shadows)
         message = Message(
             server=call.server,
             direction="response",
@@ -170,10 +185,10 @@ class _Runner:
             size=len(orjson.dumps(payload)),
             caller=Caller(call.user, tuple(call.groups), call.client),
             session=call.session,
-            definition=build_definition(said.digest, previous, entry, signs, set()),
+            definition=build_definition(given.digest, previous, entry, signs, set()),
         )
-        scan, _ = self._tokens.vault.looked_at(self._scan, message)
-        self._note(judge(self._policies, message, scan, self._state, self._now, _fingerprint, "enforce"), message)
+        scan, _ = self._tokens.vault.scan_message(self._scan, message)
+        self._decide(message, scan)
 
     def _note(self, verdict: Verdict, message: Message) -> None:
         seen = self.seen
@@ -193,18 +208,19 @@ def _fingerprint(value: str) -> str:
 
 def _params(call: CaseCall) -> dict[str, Any]:
     """The parameters that carry a tool's name and arguments, in the form of the method."""
-    if call.method in ("tools/call", "prompts/get"):
-        return {"name": call.tool, "arguments": call.args}
-    if call.tool and call.method.startswith(("resources/", "notifications/resources/")):
-        return {"uri": call.tool, **call.args}
-    if call.tool and call.method.startswith("tasks/"):
-        return {"taskId": call.tool, **call.args}
-    return {"ref": {"type": "ref/prompt", "name": call.tool}, **call.args} if call.tool else dict(call.args)
+    method = method_of(call.method)
+    if method.arguments:
+        return {method.subject: call.tool, method.arguments: call.args}
+    if not call.tool:
+        return dict(call.args)
+    if not method.subject or method.subject == "ref":
+        return {"ref": {"type": "ref/prompt", "name": call.tool}, **call.args}
+    return {method.subject: call.tool, **call.args}
 
 
 def _result(call: CaseCall) -> Any:
     """A tool's result as servers send it: text, and where it is an object the same once more as structured content."""
-    if call.method != "tools/call":
+    if not method_of(call.method).is_tool_call:
         return call.result
     text = call.result if isinstance(call.result, str) else orjson.dumps(call.result).decode()
     result: dict[str, Any] = {"content": [{"type": "text", "text": text}]}
@@ -214,9 +230,8 @@ def _result(call: CaseCall) -> Any:
 
 
 def _differences(expect: CaseExpect, seen: _Seen) -> Iterable[str]:
-    got = seen.action
-    if got != expect.verdict and not (expect.verdict == "allow" and got in ("log", "alert")):
-        yield f"verdict: expected {expect.verdict}, got {got}"
+    if not _is_expected(seen.action, expect):
+        yield f"verdict: expected {expect.verdict}, got {seen.action}"
     for name, wanted, were in (("rules", expect.rules, seen.rules), ("would", expect.would, seen.would)):
         if wanted is not None and set(wanted) != were:
             yield f"{name}: expected {_listed(wanted)}, got {_listed(were)}"
@@ -233,6 +248,24 @@ def _differences(expect: CaseExpect, seen: _Seen) -> Iterable[str]:
             yield from _unequal(name, getattr(expect, name), _carried(payload), ())
 
 
+def _is_expected(action: Action, expect: CaseExpect) -> bool:
+    """Whether a verdict is the expected one; what is only noted is allowed too."""
+    return action == expect.verdict or (expect.verdict == "allow" and action in ("log", "alert"))
+
+
+def _reasons(policies: PolicySet, expect: CaseExpect, seen: _Seen) -> Iterable[str]:
+    """Of the last step, why each unexpected rule held and each missing one did not; of a wrong verdict, why any rule held."""
+    questioned = set() if _is_expected(seen.action, expect) else set(seen.rules)
+    for wanted, were in ((expect.rules, seen.rules), (expect.would, seen.would)):
+        questioned |= set(wanted) ^ were if wanted is not None else set()
+    for rule in policies.rules:
+        for subject in seen.subjects if rule.id in questioned else ():
+            message = subject.facts.message
+            if (message.definition is not None) is rule.is_of_definitions:
+                holds, text = explain(rule, subject)
+                yield f"{rule.id} {'holds' if holds else 'does not hold'} for the {message.direction}: {text}"
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
@@ -241,7 +274,8 @@ def _carried(payload: Mapping[str, Any]) -> Any:
     """What a test compares: the arguments or parameters, of a tool's result what is structured, or else its text."""
     if "params" in payload:
         params = payload["params"]
-        return params["arguments"] if payload["method"] in ("tools/call", "prompts/get") else params
+        arguments = method_of(payload["method"]).arguments
+        return params[arguments] if arguments else params
     result = payload["result"]
     if not isinstance(result, dict) or "content" not in result:
         return result
@@ -249,7 +283,7 @@ def _carried(payload: Mapping[str, Any]) -> Any:
 
 
 def _unequal(name: str, expected: Any, got: Any, path: tuple[str | int, ...]) -> Iterable[str]:
-    """Where two values differ, told by place and kind only."""
+    """Where two values differ, named by place and kind only."""
     here = f"{name}: at {path_text(path)}"
     if isinstance(expected, dict) and isinstance(got, dict):
         for key in sorted(expected.keys() | got.keys()):

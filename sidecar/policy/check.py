@@ -1,4 +1,4 @@
-"""What is wrong with policies beyond their form: what can never match, trusts a claim, clashes, or was never tried."""
+"""What is wrong with policies beyond their form: rules that never match, trust a claim, clash, or have no test."""
 
 import fnmatch
 from collections.abc import Collection, Iterator, Sequence
@@ -10,27 +10,25 @@ from sidecar.document import suggest
 from sidecar.errors import Problem
 from sidecar.events import Path
 from sidecar.inventory import LISTED
-from sidecar.methods import METHODS
-from sidecar.policy import fakes, fields, model
-from sidecar.policy.build import Source
+from sidecar.methods import METHODS, is_notification, method_of
+from sidecar.policy import case_model, fakes, fields, model
+from sidecar.policy.build import Source, conditions_of
 from sidecar.policy.match import is_glob
 
-_CARRIERS: Final = frozenset(
-    method
-    for method in METHODS
-    if method in ("tools/call", "prompts/get", "completion/complete") or method.startswith(("resources/", "tasks/"))
-) - {"resources/list", "resources/templates/list", "tasks/list"}
+_CARRIERS: Final = frozenset(name for name, method in METHODS.items() if method.subject and not is_notification(name))
 """Methods whose requests name a tool, prompt, resource or task."""
 _SELF_DECLARED: Final = "client names are self-declared, so they cannot relax a rule; match on user or group"
 
 
 def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
-    """Everything that can be said of one file alone; ``servers`` are the configured ones, when they are known."""
+    """Every problem of one file alone; ``servers`` are the configured ones, when they are known."""
     yield from _access(source)
     for index, rule in enumerate(source.file.rules):
         path: Path = ("rules", index)
         if rule.is_of_definitions:
             yield from _definitions(source, rule, path)
+        for condition, spec, place in conditions_of(source, index):
+            yield from condition.check(spec, place)
         if rule.match:
             yield from _match(source, rule.match, (*path, "match"), servers, is_of_definitions=rule.is_of_definitions)
         if rule.unless:
@@ -39,15 +37,15 @@ def check_file(source: Source, servers: Collection[str]) -> Iterator[Problem]:
                 yield source.document.problem((*path, "unless", "client"), "unverified-identity", _SELF_DECLARED)
         yield from _restore(source, rule, path, servers)
         if source.file.mode == "off" and rule.mode in ("monitor", "enforce"):
-            said = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; take that out"
-            yield source.document.problem((*path, "mode"), "mode-off", said, is_warning=True)
+            message = f"the file is off, but '{rule.id}' has a mode of its own and stays in force; remove it"
+            yield source.document.problem((*path, "mode"), "mode-off", message, is_warning=True)
     yield from _untested(source)
     for index, case in enumerate(source.file.tests):
         yield from _test(source, case, ("tests", index))
 
 
 def check_together(sources: Sequence[Source], place: str) -> Iterator[Problem]:
-    """What can only be said of all files: names used twice, and the one default. ``place`` names them all."""
+    """The problems of all files together: names used twice, and more than one default. ``place`` names them all."""
     ids: dict[str, tuple[str, int]] = {}
     names: dict[str, tuple[str, int]] = {}
     default: tuple[str, int] | None = None
@@ -61,12 +59,12 @@ def check_together(sources: Sequence[Source], place: str) -> Iterator[Problem]:
             yield from _once(source, ids, "duplicate-rule", rule.id, ("rules", index, "id"))
         if access is not None and access.default is not None and source.file.mode != "off":
             if default is not None:
-                said = f"access.default is already set at {default[0]}:{default[1]}; exactly one file may set it"
-                yield document.problem(("access", "default"), "duplicate-default", said)
+                message = f"access.default is already set at {default[0]}:{default[1]}; exactly one file may set it"
+                yield document.problem(("access", "default"), "duplicate-default", message)
             default = default or (document.file, document.position(("access", "default"))[0])
     if default is None:
-        said = "no file sets access.default, so what no entry denies is allowed; write 'default: allow' or 'default: deny'"
-        yield Problem(place, 0, 0, "no-default", said, is_warning=True)
+        message = "no file sets access.default, so what no entry denies is allowed; write 'default: allow' or 'default: deny'"
+        yield Problem(place, 0, 0, "no-default", message, is_warning=True)
 
 
 def _once(source: Source, seen: dict[str, tuple[str, int]], code: str, name: str, path: Path) -> Iterator[Problem]:
@@ -89,29 +87,26 @@ def _access(source: Source) -> Iterator[Problem]:
             if entry.match:
                 yield from _match(source, entry.match, (*path, "match"), ())
                 if entry.match.direction == "response":
-                    said = "access is decided on requests only, so this entry never matches; use a rule for answers"
-                    yield document.problem((*path, "match", "direction"), "never-matches", said)
+                    message = "access is decided on requests only, so this entry never matches; use a rule for responses"
+                    yield document.problem((*path, "match", "direction"), "never-matches", message)
                 if kind == "allow" and entry.match.client is not None:
                     yield document.problem((*path, "match", "client"), "unverified-identity", _SELF_DECLARED)
             if kind == "allow" and entry.expr and "client.name" in entry.expr:
                 yield document.problem((*path, "expr"), "unverified-identity", _SELF_DECLARED)
             if kind == "allow" and access.default == "allow":
-                said = f"'{entry.id}' changes nothing, as access.default is allow; take it out, or set 'default: deny'"
-                yield document.problem(path, "no-effect", said, is_warning=True)
+                message = f"'{entry.id}' changes nothing, because access.default is allow; remove it, or set 'default: deny'"
+                yield document.problem(path, "no-effect", message, is_warning=True)
 
 
 def _definitions(source: Source, rule: model.RuleSpec, path: Path) -> Iterator[Problem]:
-    """What keeps a rule about definitions from ever seeing one: they stand in the answers to lists."""
+    """What keeps a rule about definitions from ever seeing one: they come in the responses to lists."""
     document, match = source.document, rule.match or model.MatchSpec.model_construct()
     if match.direction == "request":
-        said = "definitions stand in answers, so this never matches; write 'direction: response', or leave it out"
-        yield document.problem((*path, "match", "direction"), "never-matches", said)
+        message = "definitions come in responses, so this never matches; write 'direction: response', or remove it"
+        yield document.problem((*path, "match", "direction"), "never-matches", message)
     if match.method is not None and not any(fnmatch.fnmatchcase(known, each) for known in LISTED for each in match.method):
-        said = f"no definition stands in {match.method}; write 'method: tools/list' (or prompts/list), or leave it out"
-        yield document.problem((*path, "match", "method"), "never-matches", said)
-    if rule.when is not None and rule.when.rate is not None:
-        said = "'rate' counts calls, and a definition is none, so this never matches; make it a rule of its own"
-        yield document.problem((*path, "when", "rate"), "never-matches", said)
+        message = f"no definition comes in {match.method}; write 'method: tools/list' (or prompts/list), or remove it"
+        yield document.problem((*path, "match", "method"), "never-matches", message)
 
 
 def _match(
@@ -121,35 +116,35 @@ def _match(
     for name in ("user", "group"):
         if getattr(match, name) is not None:
             over_stdio = ": there it is the user of the operating system" if name == "user" else ", where there are no groups"
-            said = f"an identity is verified over stdio only{over_stdio}; over HTTP '{name}' fits nobody yet"
-            yield document.problem((*path, name), "no-identity", said, is_warning=True)
+            message = f"an identity is verified over stdio only{over_stdio}; over HTTP '{name}' never matches yet"
+            yield document.problem((*path, name), "no-identity", message, is_warning=True)
     for index, method in enumerate(match.method or ()):
         if not any(fnmatch.fnmatchcase(known, method) for known in METHODS):
-            said = f"no revision of MCP has the method '{method}'{suggest(method, sorted(METHODS))}"
-            yield document.problem((*path, "method", index), "unknown-method", said, is_warning=True)
+            message = f"no revision of MCP has the method '{method}'{suggest(method, sorted(METHODS))}"
+            yield document.problem((*path, "method", index), "unknown-method", message, is_warning=True)
     for index, server in enumerate(match.server or ()):
         if servers and not any(fnmatch.fnmatchcase(known, server) for known in servers):
-            said = f"no configured server is called '{server}'{suggest(server, sorted(servers))}"
-            yield document.problem((*path, "server", index), "unknown-server", said, is_warning=True)
+            message = f"no configured server is called '{server}'{suggest(server, sorted(servers))}"
+            yield document.problem((*path, "server", index), "unknown-server", message, is_warning=True)
     is_carried = is_of_definitions or match.method is None or any(map(_may_carry, match.method))
     if match.tool is not None and not is_carried:
-        said = f"'tool' is set but no method in {match.method} carries a tool; take one of the two out"
-        yield document.problem((*path, "tool"), "never-matches", said)
+        message = f"'tool' is set but no method in {match.method} carries a tool; remove one of the two"
+        yield document.problem((*path, "tool"), "never-matches", message)
 
 
 def _restore(source: Source, rule: model.RuleSpec, path: Path, servers: Collection[str]) -> Iterator[Problem]:
-    """Where the tokens of a rule turn back: only in requests, never on a claim, and somewhere."""
+    """Where the tokens of a rule are restored: only in requests, never on a client's claim, and somewhere."""
     document, restore = source.document, rule.restore
     if restore is not None:
         yield from _match(source, restore, (*path, "restore"), servers)
         if restore.client is not None:
             yield document.problem((*path, "restore", "client"), "unverified-identity", _SELF_DECLARED)
         if restore.direction == "response":
-            said = "tokens turn back in what is sent to a server, so this never matches; take 'direction' out"
-            yield document.problem((*path, "restore", "direction"), "never-matches", said)
+            message = "tokens are restored in requests to a server, so this never matches; remove 'direction'"
+            yield document.problem((*path, "restore", "direction"), "never-matches", message)
     elif rule.action == "tokenize" and rule.unless is None and not _spares_requests(rule.match):
-        said = f"nothing says where the tokens of '{rule.id}' turn back; add 'restore: {{server: ...}}', or use redact"
-        yield document.problem((*path, "action"), "never-restored", said, is_warning=True)
+        message = f"the tokens of '{rule.id}' are restored nowhere; add 'restore: {{server: ...}}', or use redact"
+        yield document.problem((*path, "action"), "never-restored", message, is_warning=True)
 
 
 def _spares_requests(match: model.MatchSpec | None) -> bool:
@@ -160,9 +155,10 @@ def _spares_requests(match: model.MatchSpec | None) -> bool:
 
 
 def _may_carry(method: str) -> bool:
-    """Notifications of resources carry a URI, but who writes ``notifications/*`` beside a tool means something else."""
-    if not is_glob(method) or method.startswith("notifications/resources/"):
-        return method in _CARRIERS or method.startswith("notifications/resources/")
+    """Notifications of resources carry a URI, but ``notifications/*`` beside a tool means something else."""
+    names_subject = is_notification(method) and bool(method_of(method).subject)
+    if not is_glob(method) or names_subject:
+        return method in _CARRIERS or names_subject
     return any(fnmatch.fnmatchcase(carrier, method) for carrier in _CARRIERS)
 
 
@@ -176,27 +172,27 @@ def _untested(source: Source) -> Iterator[Problem]:
             continue
         is_enforced = True
         if rule.id not in expected:
-            said = f"'{rule.id}' is enforced but no test expects it; add a test whose expect.rules names it"
-            yield document.problem(("rules", index), "untested", said)
+            message = f"'{rule.id}' is enforced but no test expects it; add a test whose expect.rules names it"
+            yield document.problem(("rules", index), "untested", message)
     if is_enforced and not any(case.expect.verdict == "allow" for case in file.tests):
-        said = f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one with verdict: allow"
-        yield document.problem(("policy",), "untested", said)
+        message = f"'{file.policy}' is enforced but no test shows an ordinary call that passes; add one with verdict: allow"
+        yield document.problem(("policy",), "untested", message)
 
 
-def _test(source: Source, case: model.Case, path: Path) -> Iterator[Problem]:
+def _test(source: Source, case: case_model.Case, path: Path) -> Iterator[Problem]:
     document, file = source.document, source.file
     entries = [*file.access.allow, *file.access.deny] if file.access else []
     known = [rule.id for rule in file.rules] + [entry.id for entry in entries] + [fields.DEFAULT_ENTRY]
     for name, ids in (("rules", case.expect.rules), ("would", case.expect.would)):
         for index, rule in enumerate(ids or ()):
             if rule not in known:
-                said = f"'{rule}' is no rule of this file{suggest(rule, known)}"
-                yield document.problem((*path, "expect", name, index), "unknown-rule", said)
+                message = f"'{rule}' is not a rule of this file{suggest(rule, known)}"
+                yield document.problem((*path, "expect", name, index), "unknown-rule", message)
     for fake in sorted(fakes.unknown_in(case.model_dump())):
-        yield document.problem(path, "unknown-fake", f"${{fake:{fake[:40]}}} stands for nothing{suggest(fake, fakes.NAMES)}")
+        yield document.problem(path, "unknown-fake", f"${{fake:{fake[:40]}}} is no known fake{suggest(fake, fakes.NAMES)}")
     if case.expect.message is not None:
         try:
             re2.compile(case.expect.message)
         except re2.error:
-            said = "this is not a regular expression (RE2); mend it, or write \\ before signs that mean themselves"
-            yield document.problem((*path, "expect", "message"), "bad-regex", said)
+            message = "this is not a regular expression (RE2); fix it, or write \\ before literal special characters"
+            yield document.problem((*path, "expect", "message"), "bad-regex", message)

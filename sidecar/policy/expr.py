@@ -14,7 +14,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from sidecar.events import Direction
-from sidecar.policy.expr_errors import place, said
+from sidecar.policy.expr_errors import describe_errors, place
 from sidecar.policy.facts import SESSION_NAMES, Facts, Unjudged
 
 _T: Final = cel.Type
@@ -74,7 +74,7 @@ class Expression:
     program: Any
 
     @property
-    def is_of_the_caller(self) -> bool:
+    def needs_only_caller(self) -> bool:
         """Whether it can be decided before a call is made, from who asks for which tool and when."""
         return not _OF_THE_CALL.intersection(self.needs)
 
@@ -139,9 +139,9 @@ class Scope:
         try:
             program = env.compile(text)
         except RuntimeError as error:
-            return None, said(str(error), names, _IN_ANSWERS)
+            return None, describe_errors(str(error), names, _IN_ANSWERS)
         except TypeError:
-            return None, ("column 1: this text is not valid Unicode; write it anew",)
+            return None, ("column 1: this text is not valid Unicode; rewrite it",)
         if program.return_type() != _T.BOOL:
             given = program.return_type().name().lower()
             return None, (f"column 1: this gives {given}, not true or false; compare it with something",)

@@ -1,4 +1,4 @@
-"""What the CEL compiler says about an expression, in sentences that tell a policy's author what to write instead."""
+"""The errors of the CEL compiler as sentences that say what to write instead."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def place(line: int, column: int) -> str:
     return f"column {column}" if line == 1 else f"line {line}, column {column}"
 
 
-def said(text: str, names: Sequence[str], only_in_answers: Sequence[str]) -> tuple[str, ...]:
+def describe_errors(text: str, names: Sequence[str], only_in_answers: Sequence[str]) -> tuple[str, ...]:
     """One sentence for each mistake the compiler names in ``text``, each with its place in the expression.
 
     ``names`` are the variables that exist, ``only_in_answers`` those that exist once there is a result.
@@ -43,7 +43,7 @@ def said(text: str, names: Sequence[str], only_in_answers: Sequence[str]) -> tup
     if not sentences:
         is_deep = "recursion limit" in text
         sentences.append(
-            "column 1: " + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; write it anew")
+            "column 1: " + ("this is nested too deeply; split the rule" if is_deep else "this is not CEL; rewrite it")
         )
     return tuple(sentences)
 
@@ -61,18 +61,18 @@ def _sentence(what: str, names: Sequence[str], only_in_answers: Sequence[str]) -
             return f"'{word}' is not CEL; write '{_INSTEAD[word]}'"
         if word == "<EOF>":
             return "something is missing at the end; complete the expression"
-        return f"did not expect '{word}' here; mend the expression" if word else "this is not CEL; mend the expression"
-    return f"{what}; mend the expression"
+        return f"did not expect '{word}' here; fix the expression" if word else "this is not CEL; fix the expression"
+    return f"{what}; fix the expression"
 
 
 def _unknown(name: str, names: Sequence[str], only_in_answers: Sequence[str]) -> str:
     if any(name == other or name.startswith(other + ".") for other in _NOT_YET):
-        return f"'{name}' is not supported yet; leave it out"
+        return f"'{name}' is not supported yet; remove it"
     is_of_an_answer = name.partition(".")[0] in _ANSWERED
     if is_of_an_answer and not set(only_in_answers) & set(names):
         return f"'{name}' does not exist yet in a request; set match.direction: response"
     members = sorted(each for each in names if each.startswith(name + "."))
     if members:
-        return f"'{name}' alone is nothing; write one of {', '.join(members)}"
+        return f"'{name}' alone has no value; write one of {', '.join(members)}"
     known = [*names, *_FUNCTIONS] if "." not in name else names
     return f"unknown name '{name}'{suggest(name, known)}"

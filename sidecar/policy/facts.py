@@ -1,4 +1,4 @@
-"""What an expression may ask about one message, each answer found out once and only when asked."""
+"""What an expression may read of one message, each value computed once and only when it is needed."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -47,14 +47,14 @@ def _is_to_server(facts: Facts) -> bool:
 
 def _call_text(facts: Facts) -> str:
     """All texts of the call: of what travels to the server, or in an answer of the arguments it answers."""
-    return _own_text(facts) if _is_to_server(facts) else "\n".join(walk(facts.message.args).texts)
+    return _payload_text(facts) if _is_to_server(facts) else "\n".join(walk(facts.message.args).texts)
 
 
 def _call_bytes(facts: Facts) -> int:
     return facts.message.size if _is_to_server(facts) else len(_json(facts.message.args))
 
 
-def _own_text(facts: Facts) -> str:
+def _payload_text(facts: Facts) -> str:
     """All texts of what this message carries. ``inputResponses``, typed by a person, stand beside arguments."""
     payload, base = facts.message.payload, base_of(facts.message)
     carried = [_at(payload, base)]
@@ -64,7 +64,7 @@ def _own_text(facts: Facts) -> str:
 
 
 def _result_text(facts: Facts) -> str:
-    return "" if _is_to_server(facts) else _own_text(facts)
+    return "" if _is_to_server(facts) else _payload_text(facts)
 
 
 def _is_error(facts: Facts) -> bool:
@@ -88,7 +88,7 @@ def _definition(facts: Facts) -> Definition:
     """What ``definition.*`` reads.
 
     Raises:
-        Unjudged: it was not kept, so that nothing can be said of it any more.
+        Unjudged: it was not kept, so it cannot be judged any more.
     """
     definition = facts.message.definition or Definition()
     if "expr" in definition.unknown:

@@ -115,7 +115,7 @@ NAMES: Final = (*_MAKERS, NUMBER)
 
 
 def fake(name: str, number: int = 1) -> str:
-    """The fake text called ``name``; ``number`` tells several of a kind apart."""
+    """The fake text called ``name``; ``number`` distinguishes several of a kind."""
     if (name, number) == ("email", 1):
         return f"{_PEOPLE[0]}@example.org"
     return _MAKERS[name](random.Random(f"{name}#{number}"))
@@ -133,7 +133,7 @@ def expand(value: Any) -> Any:
 
 
 def unknown_in(value: Any) -> set[str]:
-    """The names after ``${fake:`` in ``value`` that stand for nothing."""
+    """The names after ``${fake:`` in ``value`` that are unknown."""
     if isinstance(value, str):
         return {name for name in _FAKE.findall(value) if not _is_known(name)}
     if isinstance(value, dict):

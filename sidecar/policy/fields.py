@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,12 +18,12 @@ DEFAULT_ENTRY: Final = "access.default"
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}\Z")
-_OWN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z")
+_CUSTOM_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z")
 _REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z|file:.+\Z", re.DOTALL)
 _TAKEN: Final = frozenset(
     ("secrets", "pii", "injection", "definition", "access", "rate", "expr", "match", "error", "sidecar", "volume", "baseline")
 )
-"""Kinds and families of kinds of findings that are not made by an own detector."""
+"""Kinds and families of kinds of findings that no custom detector makes."""
 _BETWEEN: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])\Z")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)\Z")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -33,22 +33,22 @@ _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
 
 def minutes(between: str) -> tuple[int, int]:
-    """Start and end of ``HH:MM-HH:MM`` in minutes of the day; raises ValueError where it is none."""
+    """Start and end of ``HH:MM-HH:MM`` in minutes of the day; raises ValueError for anything else."""
     found = _BETWEEN.match(between)
     start, end = (int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])) if found else (0, 0)
     if start == end or start >= 1440 or end > 1440:
-        raise ValueError(f"{between[:40]!r} is no stretch of the day; write for example '08:00-18:00' or '22:00-06:00'")
+        raise ValueError(f"{between[:40]!r} is not a time range; write for example '08:00-18:00' or '22:00-06:00'")
     return start, end
 
 
 def seconds(duration: str) -> int:
-    """``30s``, ``1m``, ``2h`` or ``1d`` in seconds; raises ValueError where it is none or too long."""
+    """``30s``, ``1m``, ``2h`` or ``1d`` in seconds; raises ValueError for anything else, and when it is too long."""
     found = _DURATION.match(duration)
     if found is None:
-        raise ValueError(f"{duration[:40]!r} is no duration; write for example 30s, 1m or 2h")
+        raise ValueError(f"{duration[:40]!r} is not a duration; write for example 30s, 1m or 2h")
     length = int(found[1]) * _UNITS[found[2]]
     if length > RATE_OVER_S_MAX:
-        raise ValueError(f"{duration!r} is longer than windows are kept; {RATE_OVER_S_MAX // 3600}h at most")
+        raise ValueError(f"{duration!r} is longer than the longest window, {RATE_OVER_S_MAX // 3600}h")
     return length
 
 
@@ -70,36 +70,36 @@ def _word(text: str) -> str:
     return text
 
 
-def _own_name(text: str) -> str:
-    if not _OWN_NAME.match(text):
+def _custom_name(text: str) -> str:
+    if not _CUSTOM_NAME.match(text):
         raise ValueError(f"{text[:60]!r} cannot name a detector; use letters, digits, '-' and '_', for example staff-number")
     if text.lower() in _TAKEN:
-        raise ValueError(f"{text!r} is what built-in findings are called; take another name, for example our-{text.lower()}")
+        raise ValueError(f"{text!r} is reserved for built-in findings; choose another name, for example our-{text.lower()}")
     return text
 
 
 def _kind(text: str) -> str:
-    if not _OWN_NAME.match(text):
+    if not _CUSTOM_NAME.match(text):
         raise ValueError(f"{text[:60]!r} cannot name a family of kinds; use letters, digits, '-' and '_', for example personal")
     return text
 
 
 def _sum(text: str) -> str:
     if text not in CHECKSUMS:
-        raise ValueError(f"{text[:40]!r} is none of {', '.join(CHECKSUMS)}{suggest(text, CHECKSUMS)}")
+        raise ValueError(f"{text[:40]!r} is not one of {', '.join(CHECKSUMS)}{suggest(text, CHECKSUMS)}")
     return text
 
 
 def _term(text: str) -> str:
     if len(text) > TERM_CHARS_MAX or not any(sign.isalnum() for sign in text):
-        raise ValueError(f"a word has a letter or digit and at most {TERM_CHARS_MAX} characters; use 'regex' for signs")
+        raise ValueError(f"a word has a letter or digit and at most {TERM_CHARS_MAX} characters; use 'regex' for symbols")
     return text
 
 
 def _reference(text: str) -> str:
     if not _REFERENCE.match(text):
         # What stands here may be the key itself, which is not repeated.
-        raise ValueError("this names no key; write env:NAME of a variable, or file:PATH, and never the key itself")
+        raise ValueError("this is no reference to a key; write env:NAME of a variable, or file:PATH, and never the key itself")
     return text
 
 
@@ -132,7 +132,7 @@ def _moment(text: str) -> str:
     except ValueError:
         zone = None
     if zone is None:
-        raise ValueError(f"{text[:40]!r} is no moment; write for example 2026-11-23T09:00:00+00:00")
+        raise ValueError(f"{text[:40]!r} is not a date and time with its zone; write for example 2026-11-23T09:00:00+00:00")
     return text
 
 
@@ -159,10 +159,9 @@ def _listed(value: Any) -> Any:
 Id = Annotated[str, AfterValidator(_id)]
 Glob = Annotated[str, AfterValidator(_glob)]
 Globs = Annotated[list[Glob], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-Told = Annotated[str, AfterValidator(_message)]
+RefusalText = Annotated[str, AfterValidator(_message)]
 Line = Annotated[str, Field(max_length=300)]
-Per = Literal["session", "tool", "server", "user", "method"]
-OwnName = Annotated[str, AfterValidator(_own_name)]
+CustomName = Annotated[str, AfterValidator(_custom_name)]
 Kind = Annotated[str, AfterValidator(_kind)]
 Sum = Annotated[str, AfterValidator(_sum)]
 Term = Annotated[str, AfterValidator(_term)]

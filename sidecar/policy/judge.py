@@ -4,17 +4,18 @@ Order never matters, and adding a rule never makes a verdict milder.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar import limits
-from sidecar.events import ACTIONS, SEVERITIES, Action, Definition, Finding, Message, Mode, Scan, Severity, Span, Verdict
+from sidecar.events import ACTIONS, SEVERITIES, Action, Finding, Message, Mode, Scan, Severity, Span, Verdict
 from sidecar.policy.access import AccessResult, ask, is_listed
+from sidecar.policy.conditions.protocol import HOLDS, Evidence, Subject
 from sidecar.policy.facts import Facts, Unjudged
-from sidecar.policy.policy_set import PolicySet, Rule, Section, Window
+from sidecar.policy.policy_set import PolicySet, Rule, Section
 from sidecar.policy.result_copies import TooMany, in_other_copy, of_one_kind
-from sidecar.policy.spans import CANNOT_REDACT, FindingBuilder, is_blind, resolve_overlaps, sought, split_redactable
+from sidecar.policy.spans import CANNOT_REDACT, FindingBuilder, resolve_overlaps, split_redactable
 from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
@@ -23,14 +24,6 @@ _ACTION_RANK: Final = {action: rank for rank, action in enumerate(ACTIONS)} | {"
 _SEVERITY_RANK: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _PLACEHOLDER: Final = re.compile(r"\{(rule|tool|server|kinds)\}")
 _TOOL_CHARS_MAX: Final = 100
-_PARTS: Final[Mapping[str, Callable[[Message], str]]] = {
-    "session": lambda message: message.session,
-    "tool": lambda message: message.tool,
-    "server": lambda message: message.server,
-    "user": lambda message: message.caller.user,
-    "method": lambda message: message.method,
-}
-"""What ``rate.per`` can name. A user who is not verified is one user together with all others who are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,159 +56,127 @@ def judge(
     ``error``, with the consequence that its ``on_error`` names.
     """
     if cap == "off":
-        return policies.nothing
+        return policies.empty_verdict
     is_call = message.direction == "request" and message.kind in ("request", "notification")
     if is_call:
         state.add_call(message.session, message.server)
-    facts = Facts(message, now, *state.session(message.session))
-    told = FindingBuilder(scan, fingerprint)
-    outcomes = _access(policies, facts) if is_call and policies.sections else []
-    is_blank = not scan.spans and not scan.skipped
+    is_complete = not scan.skipped
+    is_empty = is_complete and not scan.spans
     is_defined = message.definition is not None
-    for rule in policies.of_definitions if is_defined else policies.applicable(message.direction, message.method):
-        if is_blank and rule.detect is not None and rule.rate is None:
+    rules = policies.of_definitions if is_defined else policies.applicable(message.direction, message.method, is_empty=is_empty)
+    has_access = is_call and bool(policies.sections)
+    if not rules and not has_access:
+        return policies.empty_verdict
+    facts = Facts(message, now, *state.session(message.session))
+    outcomes = _access(policies, facts) if has_access else []
+    subject = Subject(facts, scan, state)
+    builder = FindingBuilder(scan, fingerprint)
+    kinds = {span.kind for span in scan.spans}
+    for rule in rules:
+        # Most rules look for values that most messages do not have: those are not even matched.
+        if is_empty:
+            if rule.needs_values:
+                continue
+        elif is_complete and rule.first_kinds and rule.first_kinds.isdisjoint(kinds):
             continue
-        outcome = _judge_rule(rule, facts, scan, state, told)
+        outcome = _judge_rule(rule, subject, builder)
         if outcome is not None:
             outcomes.append(outcome)
-    return _verdict(policies, outcomes, cap) if outcomes else policies.nothing
+    return _verdict(policies, outcomes, cap) if outcomes else policies.empty_verdict
 
 
 def _access(policies: PolicySet, facts: Facts) -> list[_RuleOutcome]:
-    remarks = ask(policies.enforced, facts)
-    outcomes = [_refusal(each, each.section.mode, facts.message) for each in remarks]
-    if policies.has_monitored_access and not any(each.is_denial for each in remarks):
-        known = {each.rule for each in remarks}
+    results = ask(policies.enforced, facts)
+    outcomes = [_refusal(each, each.section.mode, facts.message) for each in results]
+    if policies.has_monitored_access and not any(each.is_denial for each in results):
+        known = {each.rule for each in results}
         intended = (each for each in ask(policies.intended, facts) if each.rule not in known)
         outcomes.extend(_refusal(each, "monitor", facts.message) for each in intended)
     return outcomes
 
 
-def _refusal(remark: AccessResult, mode: Mode, message: Message) -> _RuleOutcome:
-    section: Section = remark.section
-    action: Action = "block" if remark.is_denial else "alert"
-    what = "Access denied" if remark.is_denial else "An entry of access could not be judged"
+def _refusal(result: AccessResult, mode: Mode, message: Message) -> _RuleOutcome:
+    section: Section = result.section
+    action: Action = "block" if result.is_denial else "alert"
+    what = "Access denied" if result.is_denial else "An entry of access could not be judged"
     finding = Finding(
-        rule=remark.rule,
+        rule=result.rule,
         policy=section.policy,
         severity=section.severity,
         mode=mode,
         action=action,
-        kind="error" if remark.failure else "access",
-        preview=remark.failure,
+        kind="error" if result.failure else "access",
+        preview=result.failure,
         title=what,
     )
-    told = section.message or "You may not use this here."
-    return _RuleOutcome(remark.rule, section.severity, mode, action, _filled(told, remark.rule, message, "access"), (finding,))
+    text = _filled(section.message or "You may not use this here.", result.rule, message, "access")
+    return _RuleOutcome(result.rule, section.severity, mode, action, text, (finding,))
 
 
-def _judge_rule(rule: Rule, facts: Facts, scan: Scan, state: State, told: FindingBuilder) -> _RuleOutcome | None:
+def _judge_rule(rule: Rule, subject: Subject, builder: FindingBuilder) -> _RuleOutcome | None:
     """What ``rule`` comes to, or nothing when it does not hold. Whatever goes wrong is an outcome too."""
+    message = subject.facts.message
     try:
-        spans = _holds(rule, facts, scan, state)
-        return None if spans is None else _held(rule, facts.message, scan, spans, told)
+        evidence = _hold(rule, subject)
+        return None if evidence is None else _outcome(rule, message, subject.scan, evidence, builder)
     except Unjudged as error:
-        return _failed(rule, facts.message, str(error))
+        return _failed(rule, message, str(error))
     except Exception as error:
-        return _failed(rule, facts.message, type(error).__name__)
+        return _failed(rule, message, type(error).__name__)
 
 
-def _holds(rule: Rule, facts: Facts, scan: Scan, state: State) -> Sequence[Span] | None:
-    """The spans it holds for (none, for a rule without detectors), or ``None`` when it does not hold.
-
-    The rate comes first: it counts every call that the rule is meant for, whatever else the rule asks.
+def _hold(rule: Rule, subject: Subject) -> Evidence | None:
+    """Why it holds, all its conditions together, or ``None`` when it does not hold.
 
     Raises:
-        Unjudged: its expression failed, or it would hold if something stood in the part that was not looked at.
+        Unjudged: a condition failed, or it would hold if something stood in the part that was not looked at.
     """
+    facts = subject.facts
     message, now = facts.message, facts.now
     if not rule.match.fits(message, now) or (rule.unless is not None and rule.unless.fits(message, now)):
         return None
-    if rule.rate is not None and not _is_too_often(rule.id, rule.rate, facts, state):
-        return None
-    if rule.signs and not _is_one_of(rule.signs, message.definition):
-        return None
-    spans: Sequence[Span] = ()
-    if rule.detect is not None:
-        spans = sought(rule.detect, message, scan)
-        if not spans and not is_blind(rule.detect, scan):
+    whole, is_certain = HOLDS, True
+    for condition in rule.conditions:
+        evidence = condition.hold(subject)
+        if evidence is None:
             return None
-    if rule.expr is not None and not rule.expr.holds(facts):
-        return None
-    if rule.detect is not None and not spans:
-        raise Unjudged(_unseen(scan))
-    return spans
+        if evidence is not HOLDS:
+            is_certain = is_certain and bool(evidence.spans or not evidence.unseen)
+            whole = evidence if whole is HOLDS else whole.joined(evidence)
+    if not is_certain:
+        raise Unjudged(whole.unseen)
+    return whole
 
 
-def _is_one_of(signs: Sequence[str], definition: Definition | None) -> bool:
-    """Whether a definition is ``changed``, ``new`` or what else is asked for.
-
-    Raises:
-        Unjudged: it is none of them as far as is known, but not all is known.
-    """
-    if definition is None:
-        return False
-    if any(sign in definition.signs for sign in signs):
-        return True
-    if not definition.unknown.isdisjoint(signs):
-        raise Unjudged("the definition is too long or too deep to be looked at")
-    return False
-
-
-def _unseen(scan: Scan) -> str:
-    return f"not all of the message was looked at ({', '.join(scan.skipped)})"
-
-
-def _is_too_often(rule_id: str, rate: Window, facts: Facts, state: State) -> bool:
-    """Count this call. Answers to a server's requests are no calls."""
-    message = facts.message
-    if message.direction == "request" and message.kind in ("result", "error"):
-        return False
-    key = (rule_id, *(_PARTS[each](message) for each in rate.per))
-    return state.is_above(key, facts.now, rate.over_s, rate.above)
-
-
-def _held(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder) -> _RuleOutcome:
-    if message.definition is not None:
-        return _of_definition(rule, message.definition, message, scan, spans, told)
-    if rule.detect is None:
-        finding = _finding(rule, rule.action, rule.kind)
-        return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, rule.kind), (finding,))
-    if rule.action in ("redact", "tokenize"):
-        return _redacting(rule, message, scan, spans, told)
-    findings = tuple(told.findings(rule, rule.action, spans))
-    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, _message(rule, message, _kinds(spans)), findings)
-
-
-def _of_definition(
-    rule: Rule, definition: Definition, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder
-) -> _RuleOutcome:
-    """One finding for each sign the rule asks for, beside those for the spans it seeks."""
-    signs = [sign for sign in rule.signs if sign in definition.signs]
-    kinds = {f"definition.{sign}": definition.signs[sign] for sign in signs} or ({} if spans else {rule.kind: ""})
+def _outcome(rule: Rule, message: Message, scan: Scan, evidence: Evidence, builder: FindingBuilder) -> _RuleOutcome:
+    """One finding for each kind that the conditions name, beside those for the values; one in any case."""
+    spans, kinds = evidence.spans, evidence.kinds
+    if not spans and not kinds:
+        kinds = {rule.finding_kind: ""}
     most = limits.FINDING_PREVIEW_CHARS_MAX
-    own = tuple(_finding(rule, rule.action, kind, said[:most]) for kind, said in kinds.items())
-    if rule.action == "redact":
-        outcome = _redacting(rule, message, scan, spans, told)
-        return replace(outcome, findings=(*own, *outcome.findings))
-    findings = (*own, *told.findings(rule, rule.action, spans))
+    named = [_finding(rule, rule.action, kind, preview[:most]) for kind, preview in kinds.items()] if kinds else ()
+    if rule.action in ("redact", "tokenize"):
+        outcome = _redacting(rule, message, scan, evidence, builder)
+        return replace(outcome, findings=(*named, *outcome.findings)) if named else outcome
+    findings = (*named, *builder.findings(rule, rule.action, spans))
     text = _message(rule, message, ", ".join(kinds) or _kinds(spans))
     return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.action, text, findings)
 
 
-def _redacting(rule: Rule, message: Message, scan: Scan, spans: Sequence[Span], told: FindingBuilder) -> _RuleOutcome:
+def _redacting(rule: Rule, message: Message, scan: Scan, evidence: Evidence, builder: FindingBuilder) -> _RuleOutcome:
     """Replace what can be; block where something cannot, or where the detectors stopped before the last value."""
+    spans = evidence.spans
     has_time, copies = True, list(spans)
     try:
         copies += in_other_copy(message, spans)
     except TooMany:
         has_time = False
     redactable, rest = split_redactable(copies)
-    findings = (*told.findings(rule, rule.action, redactable), *told.findings(rule, "block", rest))
-    is_cut = is_blind(rule.detect, scan)
+    findings = (*builder.findings(rule, rule.action, redactable), *builder.findings(rule, "block", rest))
+    is_cut = bool(evidence.unseen)
     action: Action = "block" if rest or (is_cut and "spans" in scan.skipped) or not has_time else rule.action
     if is_cut:
-        findings = (*findings, _finding(rule, rule.on_error, "error", _unseen(scan)))
+        findings = (*findings, _finding(rule, rule.on_error, "error", evidence.unseen))
         action = "block" if rule.on_error == "block" else action
     text = _message(rule, message, _kinds(spans), action) + (f" ({CANNOT_REDACT})" if rest or not has_time else "")
     alike = of_one_kind(redactable)
@@ -229,8 +190,8 @@ def _kinds(spans: Iterable[Span]) -> str:
 
 def _failed(rule: Rule, message: Message, why: str) -> _RuleOutcome:
     finding = _finding(rule, rule.on_error, "error", why)
-    told = "This could not be judged, so it was stopped to be safe."
-    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.on_error, _filled(told, rule.id, message, "error"), (finding,))
+    text = _filled("This could not be judged, so it was stopped to be safe.", rule.id, message, "error")
+    return _RuleOutcome(rule.id, rule.severity, rule.mode, rule.on_error, text, (finding,))
 
 
 def _finding(rule: Rule, action: Action, kind: str, preview: str = "") -> Finding:
@@ -252,7 +213,7 @@ def _filled(text: str, rule: str, message: Message, kinds: str) -> str:
 
 
 def _verdict(policies: PolicySet, outcomes: Iterable[_RuleOutcome], cap: Mode) -> Verdict:
-    """The strictest enforced action; among equals the higher severity, then the id, decides whose message is told."""
+    """The strictest enforced action; among equals the higher severity, then the id, decides whose message is shown."""
     outcomes = sorted(outcomes, key=lambda each: each.rule)
     findings: list[Finding] = []
     enforced: list[_RuleOutcome] = []

@@ -15,10 +15,12 @@ from sidecar.errors import PolicyError, Problem
 from sidecar.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from sidecar.policy.build import Built, Source, build
 from sidecar.policy.check import check_file, check_together
-from sidecar.policy.custom_detectors import ABSENT, check_own, declared, list_file, own_kinds
-from sidecar.policy.model import FORMAT_VERSION, ExactSpec, File
+from sidecar.policy.conditions import CONDITIONS
+from sidecar.policy.conditions.protocol import Conditions
+from sidecar.policy.custom_detectors import ABSENT, check_custom, custom_kinds, declared_kinds, list_file
+from sidecar.policy.model import FORMAT_VERSION, ExactSpec, file_model
 from sidecar.policy.policy_set import PolicySet
-from sidecar.policy.unsupported import supported
+from sidecar.policy.unsupported import strip_unsupported
 from sidecar.settings import shipped
 
 __all__ = ["Folders", "PolicySet", "as_paths", "check_policies", "load_policies", "load_texts", "starter_is_off"]
@@ -58,7 +60,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 def load_policies(folders: Folders, kinds: Collection[str], servers: Collection[str] = ()) -> PolicySet:
     """The policies of ``folders`` as one set: every ``*.yaml`` and ``*.yml`` in them, not in folders below, not hidden ones.
 
-    ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, others are warned of.
+    ``kinds`` are the detectors there are. ``servers`` are the configured names; when given, other names are warnings.
 
     Raises:
         PolicyError: a folder cannot be read or holds no policy, or a file is wrong; all problems are named.
@@ -83,13 +85,20 @@ def load_policies(folders: Folders, kinds: Collection[str], servers: Collection[
     return policies
 
 
-def load_texts(texts: Sequence[tuple[str, str]], kinds: Collection[str], place: str = "policies") -> PolicySet:
+def load_texts(
+    texts: Sequence[tuple[str, str]],
+    kinds: Collection[str],
+    place: str = "policies",
+    conditions: Conditions = CONDITIONS,
+) -> PolicySet:
     """The same from names and texts, without a file: what a draft in an editor comes to.
+
+    ``conditions`` are those that ``when`` can have.
 
     Raises:
         PolicyError: something is wrong in a text; all problems are named.
     """
-    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), (), ABSENT)
+    policies, problems = _set_of([(name, name, text) for name, text in texts], place, kinds, (), (), ABSENT, conditions)
     if policies is None:
         raise PolicyError(tuple(each for each in problems if not each.is_warning))
     return policies
@@ -115,7 +124,7 @@ def check_policies(
 
 
 def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, ...]]:
-    """Shown name, own name and text of each file. Hidden names are not read: a ConfigMap keeps its versions there."""
+    """Shown name, file name and text of each file. Hidden names are not read: a ConfigMap keeps its versions there."""
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except FileNotFoundError:
@@ -129,9 +138,11 @@ def _texts_in(folder: Path) -> tuple[list[tuple[str, str, str]], tuple[Problem, 
         ) from None
     paths = [each for each in entries if each.suffix.lower() in _SUFFIXES and not each.is_dir()]
     if not paths:
-        raise _refusal(folder, "no-policies", "holds no policy (*.yaml); add one, or copy those that come with the program")
+        raise _refusal(folder, "no-policies", "holds no policy file (*.yaml); add one, or copy the shipped ones")
     if len(paths) > POLICY_FILES_MAX:
-        raise _refusal(folder, "too-many", f"holds {len(paths)} files, {POLICY_FILES_MAX} at most; name the folder of policies")
+        raise _refusal(
+            folder, "too-many", f"holds {len(paths)} files, at most {POLICY_FILES_MAX} are read; name the policy folder"
+        )
     warnings = tuple(_ignored(each) for each in entries if each.is_dir() and _has_policies(each))
     problems: list[Problem] = []
     texts = []
@@ -153,8 +164,8 @@ def _has_policies(folder: Path) -> bool:
 
 
 def _ignored(folder: Path) -> Problem:
-    said = "policies in folders below are not read; move them up, or name this folder with 'policies:'"
-    return Problem(str(folder), 0, 0, "ignored", said, is_warning=True)
+    message = "policies in subfolders are not read; move them up, or name this folder with 'policies:'"
+    return Problem(str(folder), 0, 0, "ignored", message, is_warning=True)
 
 
 def _text(path: Path) -> str:
@@ -162,19 +173,19 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             raw = stream.read(POLICY_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise _refusal(path, "no-file", "there is no such file; correct the name") from None
+        raise _refusal(path, "no-file", "there is no such file; fix the name") from None
     except OSError as error:
         raise _refusal(path, "unreadable", f"cannot be read: {error.strerror or type(error).__name__}; fix that") from None
     if len(raw) > POLICY_FILE_BYTES_MAX:
-        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or take it out of the folder")
+        raise _refusal(path, "too-large", f"is over {POLICY_FILE_BYTES_MAX} bytes; split it, or remove it from the folder")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise _refusal(path, "unreadable", "is not UTF-8 text; save it as UTF-8") from None
 
 
-def _refusal(path: Path, code: str, said: str) -> PolicyError:
-    return PolicyError((Problem(str(path), 0, 0, code, said),))
+def _refusal(path: Path, code: str, message: str) -> PolicyError:
+    return PolicyError((Problem(str(path), 0, 0, code, message),))
 
 
 def _set_of(
@@ -184,41 +195,42 @@ def _set_of(
     servers: Collection[str],
     found: Iterable[Problem],
     tolerated: Collection[str] = (),
+    conditions: Conditions = CONDITIONS,
 ) -> tuple[PolicySet | None, tuple[Problem, ...]]:
-    """One set of ``(shown name, own name, text)``, and every problem in order; no set when there is an error.
+    """One set of ``(shown name, file name, text)``, and every problem in order; no set when there is an error.
 
-    Of problems whose code is ``tolerated`` is only warned.
+    A problem whose code is ``tolerated`` is only a warning.
     """
     problems = list(found)
     sources: list[Source] = []
     named: dict[str, str] = {}
     for shown, _, text in files:
-        source, wrong = parse(shown, text)
+        source, wrong = parse(shown, text, conditions)
         problems.extend(wrong)
         if source is not None:
             sources.append(source)
-        named |= declared((source.document if source else Document(shown, text)).value)
-    own: list[CustomKind] = []
+        named |= declared_kinds((source.document if source else Document(shown, text)).value)
+    custom: list[CustomKind] = []
     built: list[Built] = []
     for source in sources:
-        own.extend(own_kinds(source, problems))
+        custom.extend(custom_kinds(source, problems))
         part = build(source, kinds, named)
         problems.extend((*part.problems, *check_file(source, servers)))
         built.append(part)
     if len(sources) == len(files):
         problems.extend(check_together(sources, place))
-        problems.extend(check_own(sources, {kind for part in built for kind in part.sought}))
+        problems.extend(check_custom(sources, {kind for part in built for kind in part.kinds}))
     problems = sorted({replace(each, is_warning=each.is_warning or each.code in tolerated) for each in problems})
     if not all(each.is_warning for each in problems):
         return None, tuple(problems)
     policies = PolicySet(
-        version=_version([*((name, text) for _, name, text in files), *_lists(own)]),
+        version=_version([*((name, text) for _, name, text in files), *_lists(custom)]),
         files=tuple((name, text) for _, name, text in files),
         rules=tuple(sorted((rule for part in built for rule in part.rules), key=lambda rule: rule.id)),
         sections=tuple(sorted((part.section for part in built if part.section), key=lambda section: section.policy)),
         tests=tuple(test for part in built for test in part.tests),
         warnings=tuple(problems),
-        own=CustomKinds(own),
+        custom=CustomKinds(custom),
         lists=tuple(list_file(each, exact) for each in sources for exact in _exact(each)),
     )
     return policies, tuple(problems)
@@ -228,9 +240,9 @@ def _exact(source: Source) -> list[ExactSpec]:
     return [each.exact for each in source.file.detectors.values() if each.exact is not None]
 
 
-def _lists(own: Iterable[CustomKind]) -> Iterator[tuple[str, str]]:
+def _lists(custom: Iterable[CustomKind]) -> Iterator[tuple[str, str]]:
     """What lists hold, as part of what judges."""
-    return ((each.kind, each.table.header.sha256) for each in own if each.table is not None)
+    return ((each.kind, each.table.header.sha256) for each in custom if each.table is not None)
 
 
 def _version(files: Sequence[tuple[str, str]]) -> str:
@@ -241,21 +253,22 @@ def _version(files: Sequence[tuple[str, str]]) -> str:
     return digest.hexdigest()[:12]
 
 
-def parse(name: str, text: str) -> tuple[Source | None, list[Problem]]:
+def parse(name: str, text: str, conditions: Conditions = CONDITIONS) -> tuple[Source | None, list[Problem]]:
     """One file as its model, or what is wrong with its form."""
     document = Document(name, text)
     if document.problems:
         return None, document.problems
     if not isinstance(document.value, dict):
-        what = "is empty" if document.value is None else "is no policy"
+        what = "is empty" if document.value is None else "is not a policy"
         return None, [document.problem((), "wrong-type", f"the file {what}; begin with 'version: 1' and 'policy: NAME'")]
     version = document.value.get("version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        said = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
-        return None, [document.problem(("version",), "newer-version", said)]
-    value, problems = supported(document)
+        message = f"version {version} of the format needs a newer sidecar; this one reads {FORMAT_VERSION}"
+        return None, [document.problem(("version",), "newer-version", message)]
+    value, problems = strip_unsupported(document, [each.name for each in conditions])
+    model = file_model(conditions)
     try:
-        file = File.model_validate(value)
+        file = model.model_validate(value)
     except ValidationError as error:
-        return None, sorted({*problems, *model_problems(document, error, File)})
+        return None, sorted({*problems, *model_problems(document, error, model)})
     return (None, problems) if problems else (Source(document, file), [])

@@ -1,44 +1,37 @@
 """The policy file, format version 1, as pydantic models: what may be written, and nothing else."""
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from sidecar.events import Direction, Mode, Severity
-from sidecar.inventory import LISTED
-from sidecar.limits import CUSTOM_REGEX_CHARS_MAX, CUSTOM_WORDS_MAX, NEAR_CHARS_MAX, RATE_WINDOW_ENTRIES_MAX, TEST_STEPS_MAX
+from sidecar.limits import CUSTOM_REGEX_CHARS_MAX, CUSTOM_WORDS_MAX, NEAR_CHARS_MAX
+from sidecar.policy.base_model import PolicyModel
+from sidecar.policy.case_model import Case
+from sidecar.policy.conditions.protocol import Condition, Conditions
 from sidecar.policy.fields import (
     Between,
-    Duration,
+    CustomName,
     Expr,
     Globs,
     Id,
     Kind,
     Line,
     Listed,
-    Moment,
-    OwnName,
-    Per,
     Reference,
+    RefusalText,
     Sum,
     Term,
-    Told,
-    Where,
     Word,
     Zone,
-    names_definition,
 )
 
 FORMAT_VERSION: Final = 1
 
-Profile = Literal["strict", "default"]
 
-
-class _PolicyModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class HoursSpec(_PolicyModel):
+class HoursSpec(PolicyModel):
     """Some hours of some days."""
 
     days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
@@ -48,7 +41,7 @@ class HoursSpec(_PolicyModel):
     zone: Zone = "UTC"
 
 
-class MatchSpec(_PolicyModel):
+class MatchSpec(PolicyModel):
     """All given fields must fit; a value is a glob or a list of globs."""
 
     server: Globs | None = None
@@ -61,13 +54,13 @@ class MatchSpec(_PolicyModel):
     hours: HoursSpec | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "MatchSpec":
+    def _is_not_empty(self) -> "MatchSpec":
         if not self.model_fields_set:
-            raise ValueError("this is empty; give it a field such as 'server:' or 'tool:', or take it out")
+            raise ValueError("this is empty; give it a field such as 'server:' or 'tool:', or remove it")
         return self
 
 
-class AccessEntrySpec(_PolicyModel):
+class AccessEntrySpec(PolicyModel):
     """One entry of ``access.allow`` or ``access.deny``."""
 
     id: Id
@@ -75,39 +68,23 @@ class AccessEntrySpec(_PolicyModel):
     expr: Expr | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "AccessEntrySpec":
+    def _is_not_empty(self) -> "AccessEntrySpec":
         if self.match is None and self.expr is None:
-            raise ValueError("an entry needs 'match' or 'expr'; what holds for everyone is 'access.default'")
+            raise ValueError("an entry needs 'match' or 'expr'; for everyone, set 'access.default'")
         return self
 
 
-class AccessSpec(_PolicyModel):
+class AccessSpec(PolicyModel):
     """Who may call what; the only place with allow."""
 
     default: Literal["allow", "deny"] | None = None
     hide: bool = True
-    message: Told = ""
-    allow: list[AccessEntrySpec] = []
-    deny: list[AccessEntrySpec] = []
+    message: RefusalText = ""
+    allow: list[AccessEntrySpec] = Field(default_factory=list)
+    deny: list[AccessEntrySpec] = Field(default_factory=list)
 
 
-class DetectSpec(_PolicyModel):
-    """At least ``count`` findings of these detectors, optionally of different values, optionally below a path.
-
-    ``profile: strict`` also counts credentials that look as if they were written for documentation (``…EXAMPLE``, an
-    alphabet, one character over and over), ``default`` does not. Without it, a rule is strict about what leaves for a
-    server and uses the default profile for what comes back.
-    """
-
-    any: Globs
-    profile: Profile | None = None
-    confidence: float = Field(default=0.0, ge=0, le=1)
-    count: int = Field(default=1, ge=1)
-    distinct: bool = False
-    where: Where | None = None
-
-
-class ExactSpec(_PolicyModel):
+class ExactSpec(PolicyModel):
     """A list of values that ``sidecar exact build`` made of a column of a CSV file; ``key``: ``env:NAME`` or ``file:PATH``."""
 
     file: str = Field(min_length=1, max_length=1000)
@@ -115,10 +92,10 @@ class ExactSpec(_PolicyModel):
     key: Reference
 
 
-class CustomDetectorSpec(_PolicyModel):
-    """An own kind of data: ``regex`` (RE2), ``keywords`` (whole words in any case) or an ``exact`` list.
+class CustomDetectorSpec(PolicyModel):
+    """A custom kind of data: ``regex`` (RE2), ``keywords`` (whole words in any case) or an ``exact`` list.
 
-    ``kind`` is a family: rules that name it seek this one too. One of the words ``near`` must stand ``within`` that many
+    ``kind`` is a family: rules that name it look for this one too. One of the words ``near`` must be ``within`` that many
     characters of a value; ``checksum`` names the check digits it must have.
     """
 
@@ -138,39 +115,32 @@ class CustomDetectorSpec(_PolicyModel):
             found = f"found {' and '.join(given)}" if given else "found none"
             raise ValueError(f"a detector has one of 'regex', 'keywords' and 'exact', {found}; write one detector for each")
         if self.within is not None and self.near is None:
-            raise ValueError("'within' says how far words of 'near' may stand; add 'near', or take it out")
+            raise ValueError("'within' is the distance to words of 'near'; add 'near', or remove it")
         if self.checksum is not None and self.keywords is not None:
-            raise ValueError("keywords have no check digits; take 'checksum' out")
+            raise ValueError("keywords have no check digits; remove 'checksum'")
         return self
 
 
-class RateSpec(_PolicyModel):
-    """More than ``above`` calls in a sliding window ``over``, this one included."""
+class WhenSpec(PolicyModel):
+    """All given conditions must hold. ``file_model`` makes it a field for each condition of a table."""
 
-    per: Annotated[list[Per], Field(min_length=1), Listed]
-    over: Duration
-    above: int = Field(ge=1, lt=RATE_WINDOW_ENTRIES_MAX)
+    conditions: ClassVar[Conditions] = ()
 
-
-Sign = Literal["changed", "new", "hidden-text", "shadows"]
-
-
-class WhenSpec(_PolicyModel):
-    """All given conditions must hold."""
-
-    detect: DetectSpec | None = None
-    definition: Annotated[list[Sign], Field(min_length=1), Listed] | None = None
-    expr: Expr | None = None
-    rate: RateSpec | None = None
+    def given(self) -> Iterator[tuple[type[Condition[Any]], Any]]:
+        """The conditions that are written here, each with its spec, in the order of the table."""
+        for condition in self.conditions:
+            if (spec := getattr(self, condition.name)) is not None:
+                yield condition, spec
 
     @model_validator(mode="after")
-    def _says_something(self) -> "WhenSpec":
+    def _is_not_empty(self) -> "WhenSpec":
         if not self.model_fields_set:
-            raise ValueError("this is empty; give it 'detect', 'expr', 'rate' or 'definition', or take it out")
+            *names, last = [f"'{each.name}'" for each in self.conditions]
+            raise ValueError(f"this is empty; give it {', '.join(names)} or {last}, or remove it")
         return self
 
 
-class RuleSpec(_PolicyModel):
+class RuleSpec(PolicyModel):
     """What is looked for in calls, and what then happens. A rule only makes a verdict stricter.
 
     ``restore`` goes with ``action: tokenize``: the requests in which its tokens turn back into the values.
@@ -185,124 +155,34 @@ class RuleSpec(_PolicyModel):
     when: WhenSpec | None = None
     action: Literal["log", "alert", "redact", "tokenize", "block"]
     restore: MatchSpec | None = None
-    message: Told = ""
+    message: RefusalText = ""
     on_error: Literal["block", "allow"] | None = None
-    refs: list[str] = []
+    refs: list[str] = Field(default_factory=list)
+
+    @property
+    def given(self) -> tuple[tuple[type[Condition[Any]], Any], ...]:
+        """The conditions of ``when``, each with its spec."""
+        return tuple(self.when.given()) if self.when is not None else ()
 
     @property
     def is_of_definitions(self) -> bool:
         """Whether it is about each tool or prompt that a list defines, rather than about messages."""
-        when = self.when
-        return when is not None and (when.definition is not None or (when.expr is not None and names_definition(when.expr)))
+        return any(condition.is_about_definitions(spec) for condition, spec in self.given)
 
     @model_validator(mode="after")
     def _is_whole(self) -> "RuleSpec":
-        if self.action in ("redact", "tokenize") and (self.when is None or self.when.detect is None):
+        if self.action in ("redact", "tokenize") and not any(condition.finds_values for condition, _ in self.given):
             raise ValueError(f"action {self.action} needs 'when.detect': there is nothing to {self.action} otherwise")
         if self.action == "tokenize" and self.is_of_definitions:
-            raise ValueError("a definition has no session in which a token turns back; use 'action: redact'")
+            raise ValueError("a definition has no session in which a token is restored; use 'action: redact'")
         if self.restore is not None and self.action != "tokenize":
-            raise ValueError("'restore' says where tokens turn back, so it needs 'action: tokenize'; take it out")
+            raise ValueError("'restore' names where tokens are restored, so it needs 'action: tokenize'; remove it")
         if self.match is None and self.when is None:
             raise ValueError("a rule needs 'match' or 'when'; without either it would hold for every message")
         return self
 
 
-class CaseDefinition(_PolicyModel):
-    """The definition of a listed tool in a test. Without ``previous_digest`` it is the accepted one.
-
-    ``new``: the tool appeared after its server's first lists. ``shadows``: the other servers whose tool has its name.
-    """
-
-    digest: Annotated[str, Field(min_length=1)] = "unchanged"
-    previous_digest: str | None = None
-    description: str = ""
-    read_only: bool = False
-    destructive: bool = False
-    new: bool = False
-    shadows: Annotated[list[str], Listed] = []
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> "CaseDefinition":
-        if self.new and self.previous_digest:
-            raise ValueError("what is new has no 'previous_digest'; take one of the two out")
-        return self
-
-
-class CaseCall(_PolicyModel):
-    """One call of a test: a message as a client sends it, and with ``result`` what the server answers.
-
-    With ``definition`` it is one entry of the list that the server answers, and ``tool`` is its name.
-
-    ``direction: response`` turns it round: a request or notification of the server, whose parameters are ``args``.
-    ``repeat`` makes the same call that often; calls come 10 ms after one another unless ``at`` says when.
-    """
-
-    server: str
-    tool: str = ""
-    method: str = Field(default="tools/call", min_length=1)
-    direction: Direction = "request"
-    user: str = ""
-    groups: list[str] = []
-    client: str = ""
-    session: str = "session"
-    at: Moment | None = None
-    args: dict[str, Any] = {}
-    result: Any = None
-    is_error: bool = False
-    definition: CaseDefinition | None = None
-    repeat: int = Field(default=1, ge=1)
-
-    @model_validator(mode="after")
-    def _is_listed(self) -> "CaseCall":
-        if self.definition is not None and self.method not in LISTED:
-            raise ValueError(f"a definition stands in a list; add 'method: {' or '.join(sorted(LISTED, reverse=True))}'")
-        if self.definition is not None and not self.tool:
-            raise ValueError("a definition has a name; add 'tool: NAME'")
-        return self
-
-
-class CaseExpect(_PolicyModel):
-    """What the last step of a test comes to."""
-
-    verdict: Literal["allow", "log", "alert", "redact", "tokenize", "block"]
-    rules: list[str] | None = None
-    would: list[str] | None = None
-    sent: Any = None
-    returned: Any = None
-    message: str | None = None
-
-
-class CaseGiven(_PolicyModel):
-    """What a test takes for granted: the values of ``exact`` lists, by detector. Lists not named hold nothing in a test."""
-
-    exact: dict[str, list[str]] = {}
-
-
-class Case(_PolicyModel):
-    """A call, or several in a row, and what must come of the last."""
-
-    name: Line
-    given: CaseGiven = CaseGiven()
-    call: CaseCall | None = None
-    steps: list[CaseCall] = []
-    expect: CaseExpect
-
-    @property
-    def all_steps(self) -> list[CaseCall]:
-        """The calls in their order, whether one was written or several."""
-        return self.steps if self.call is None else [self.call]
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "Case":
-        if (self.call is None) == (not self.steps):
-            raise ValueError("a test needs either 'call' or 'steps'")
-        if sum(step.repeat for step in self.all_steps) > TEST_STEPS_MAX:
-            raise ValueError(f"a test has {TEST_STEPS_MAX} calls at most")
-        return self
-
-
-class File(_PolicyModel):
+class File(PolicyModel):
     """A whole policy file. ``mode`` and ``severity`` are what its rules have unless they say otherwise."""
 
     version: Literal[1]
@@ -311,8 +191,18 @@ class File(_PolicyModel):
     description: str = ""
     mode: Mode = "monitor"
     severity: Severity = "medium"
-    lists: dict[Word, list[str]] = {}
-    detectors: dict[OwnName, CustomDetectorSpec] = {}
+    lists: dict[Word, list[str]] = Field(default_factory=dict)
+    detectors: dict[CustomName, CustomDetectorSpec] = Field(default_factory=dict)
     access: AccessSpec | None = None
-    rules: list[RuleSpec] = []
-    tests: list[Case] = []
+    rules: list[RuleSpec] = Field(default_factory=list)
+    tests: list[Case] = Field(default_factory=list)
+
+
+@cache
+def file_model(conditions: Conditions) -> type[File]:
+    """``File`` with a field of ``when`` for each of ``conditions``."""
+    fields: dict[str, Any] = {each.name: (each.spec | None, None) for each in conditions}
+    when: Any = create_model("WhenSpec", __base__=WhenSpec, **fields)
+    when.conditions = conditions
+    rule = create_model("RuleSpec", __base__=RuleSpec, when=(when | None, None))
+    return create_model("File", __base__=File, rules=(list[rule], Field(default_factory=list)))  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""``${token:pii.email}`` in tests of policies: tokens by name, since nobody can write down what a key will make of a value.
+"""``${token:pii.email}`` in tests of policies: tokens by name, since their text depends on a key.
 
 The name is the kind of the value, with ``#2`` for the second value of that kind to which an earlier or the same step gave a
 token. In what a step sends it stands for that token; in what it should come to, for the token that came.
@@ -11,7 +11,7 @@ from typing import Any, Final
 from sidecar.events import Message, Verdict
 from sidecar.policy.policy_set import PolicySet
 from sidecar.policy.replacements import Replacements
-from sidecar.policy.restore import turned_back
+from sidecar.policy.restore import restore_tokens
 from sidecar.policy.tokens import TokenForm, TokenSpan, numbers
 from sidecar.policy.vault import FoundToken, Restored, Vault
 
@@ -46,7 +46,7 @@ class NamedTokens:
 
     def restored(self, policies: PolicySet, message: Message, standing: Collection[FoundToken], now: float) -> Restored:
         """What the tokens in a step turn back into."""
-        return turned_back(self.vault, policies, message, standing, now)
+        return restore_tokens(self.vault, policies, message, standing, now)
 
     def filled(self, value: Any) -> Any:
         """A copy with every name replaced by its token.

@@ -20,7 +20,7 @@ class Nested:
     def __init__(self) -> None:
         self._strings: dict[str, list[tuple[int, int]] | None] = {}
 
-    def plain(self, text: str, start: int, end: int) -> str:
+    def unescape(self, text: str, start: int, end: int) -> str:
         """``text[start:end]`` as it is without the escapes of the JSON it stands in."""
         value = text[start:end]
         if "\\" in value:
@@ -28,7 +28,7 @@ class Nested:
                 value = json.loads(f'"{value}"')
         return value
 
-    def escaped(self, value: str, text: str, start: int, end: int) -> str:
+    def escape(self, value: str, text: str, start: int, end: int) -> str:
         """A value as it has to be written in place of ``text[start:end]``."""
         if _quoted(value) != value:
             for _ in range(self._depth(text, start, end)):

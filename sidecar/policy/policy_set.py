@@ -1,42 +1,21 @@
 """Policies as they judge: frozen values, with every glob, path and expression compiled. No pydantic past this point."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sidecar.detect.custom import NO_CUSTOM_KINDS, CustomKinds
 from sidecar.errors import Problem
 from sidecar.events import Action, Direction, Mode, Severity, Verdict
 from sidecar.methods import METHODS
+from sidecar.policy.case_model import Case
+from sidecar.policy.conditions.protocol import Condition
 from sidecar.policy.expr import Expression
 from sidecar.policy.match import Match
-from sidecar.policy.model import Case, Profile
-from sidecar.policy.where import Where
 
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("request", "response")
-
-
-@dataclass(frozen=True, slots=True)
-class Seek:
-    """``when.detect``: at least ``count`` spans of these kinds below a path. Without ``profile`` the direction decides."""
-
-    kinds: frozenset[str]
-    confidence: float
-    count: int
-    is_distinct: bool
-    where: Where | None
-    profile: Profile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """``when.rate``: more than ``above`` calls in ``over_s`` seconds, for each combination of ``per``."""
-
-    per: tuple[str, ...]
-    over_s: int
-    above: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +32,34 @@ class Rule:
     on_error: Action
     match: Match
     unless: Match | None = None
-    detect: Seek | None = None
-    expr: Expression | None = None
-    rate: Window | None = None
     restore: Match | None = None
-    signs: tuple[str, ...] = ()
-    """``when.definition``: it holds for a definition that is one of these."""
+    conditions: tuple[Condition[Any], ...] = ()
+    """All of them must hold; in the order in which they are evaluated."""
     is_of_definitions: bool = False
+    finding_kind: str = field(init=False)
+    """The kind of its finding when nothing that it found has one."""
+    finds_values: bool = field(init=False)
+    """Whether it holds only for values that detectors found."""
+    needs_values: bool = field(init=False)
+    """Whether it need not be asked about a message in which detectors saw everything and found nothing."""
+    first_kinds: frozenset[str] = field(init=False)
+    """The kinds that its first condition looks for: where detectors saw everything and found none of them, it does not hold."""
 
-    @property
-    def kind(self) -> str:
-        """The kind of its finding when no detector names one."""
-        return "rate" if self.rate is not None else "expr" if self.expr is not None else "match"
+    def __post_init__(self) -> None:
+        conditions = self.conditions
+        finds_values = any(each.finds_values for each in conditions)
+        derived = {
+            "finding_kind": next((each.finding_kind for each in conditions if each.finding_kind), "match"),
+            "finds_values": finds_values,
+            "needs_values": finds_values and not any(each.counts_calls for each in conditions),
+            "first_kinds": conditions[0].required_kinds() if conditions else frozenset(),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def condition[Kind: Condition[Any]](self, kind: type[Kind]) -> Kind | None:
+        """Its condition of this class, if it has one."""
+        return next((each for each in self.conditions if isinstance(each, kind)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class AccessEntries:
-    """The entries of several sections together, in an order of their own: the cheap ones first, then by id."""
+    """The entries of several sections together, the cheap ones first, then by id."""
 
     deny: tuple[tuple[AccessEntry, Section], ...] = ()
     allow: tuple[tuple[AccessEntry, Section], ...] = ()
@@ -116,7 +111,7 @@ class PolicySet:
     """All policies in force, as one immutable value: a call keeps the set it began with.
 
     ``version`` is 12 hex digits over names and texts of ``files`` and what lists hold; ``warnings`` is what is odd but valid.
-    ``own`` is looked for in every message that this set judges; ``lists`` are the files that its lists are in.
+    ``custom`` kinds are looked for in every message that this set judges; ``lists`` are the files that its lists are in.
     """
 
     version: str
@@ -125,23 +120,23 @@ class PolicySet:
     sections: tuple[Section, ...]
     tests: tuple[PlacedCase, ...]
     warnings: tuple[Problem, ...] = ()
-    own: CustomKinds = NO_CUSTOM_KINDS
+    custom: CustomKinds = NO_CUSTOM_KINDS
     lists: tuple[Path, ...] = ()
 
     @cached_property
-    def nothing(self) -> Verdict:
+    def empty_verdict(self) -> Verdict:
         """The verdict on a message in which nothing was found."""
         return Verdict(policy_version=self.version)
 
     @cached_property
     def enforced(self) -> AccessEntries:
         """Access as it is enforced."""
-        return _gate(tuple(each for each in self.sections if each.mode == "enforce"))
+        return _entries_of(tuple(each for each in self.sections if each.mode == "enforce"))
 
     @cached_property
     def intended(self) -> AccessEntries:
         """Access as it would be if every section that is only monitored were enforced too."""
-        return _gate(self.sections)
+        return _entries_of(self.sections)
 
     @cached_property
     def has_monitored_access(self) -> bool:
@@ -160,9 +155,9 @@ class PolicySet:
 
     @cached_property
     def withholding(self) -> "PolicySet":
-        """Of those the ones that take a definition out of lists, as far as it can be told again when it is used."""
+        """Of those the ones that withhold a definition from lists, as far as that can be decided again when it is used."""
         rules = (each for each in self.of_definitions if each.mode == "enforce" and each.action == "block")
-        return replace(self, rules=tuple(each for each in rules if each.detect is None), sections=(), tests=())
+        return replace(self, rules=tuple(each for each in rules if not each.finds_values), sections=(), tests=())
 
     @cached_property
     def _of_messages(self) -> tuple[Rule, ...]:
@@ -176,15 +171,22 @@ class PolicySet:
             for method in METHODS
         }
 
-    def applicable(self, direction: Direction, method: str) -> tuple[Rule, ...]:
-        """The rules that may fit a message of this direction and method."""
-        return self._tables.get((direction, method), self._of_messages)
+    @cached_property
+    def _tables_of_empty(self) -> Mapping[tuple[Direction, str], tuple[Rule, ...]]:
+        return {key: tuple(rule for rule in rules if not rule.needs_values) for key, rules in self._tables.items()}
+
+    def applicable(self, direction: Direction, method: str, *, is_empty: bool = False) -> tuple[Rule, ...]:
+        """The rules that may hold for a message of this direction and method.
+
+        ``is_empty``: detectors looked at all of it, and found nothing.
+        """
+        return (self._tables_of_empty if is_empty else self._tables).get((direction, method), self._of_messages)
 
     @cached_property
     def _ids(self) -> Mapping[tuple[Direction, str], tuple[str, ...]]:
         return {key: tuple(sorted(rule.id for rule in rules)) for key, rules in self._tables.items()}
 
-    def asked(self, direction: Direction, method: str) -> tuple[str, ...]:
+    def rule_ids(self, direction: Direction, method: str) -> tuple[str, ...]:
         """The ids of the ``applicable`` rules, in order."""
         known = self._ids.get((direction, method))
         return tuple(sorted(rule.id for rule in self._of_messages)) if known is None else known
@@ -199,7 +201,7 @@ class PolicySet:
         )
 
 
-def _gate(sections: tuple[Section, ...]) -> AccessEntries:
+def _entries_of(sections: tuple[Section, ...]) -> AccessEntries:
     def in_order(pairs: list[tuple[AccessEntry, Section]]) -> tuple[tuple[AccessEntry, Section], ...]:
         return tuple(sorted(pairs, key=lambda pair: (pair[0].expr is not None, pair[0].id)))
 

@@ -23,7 +23,7 @@ def check_report(problems: Sequence[Problem], format: Format) -> str:
 
 
 def test_report(results: Sequence[Result], format: Format) -> str:
-    """Every failed test with what was expected and what came, never a value; and how many passed."""
+    """Every failed test with what was expected, what came and why, never a value; and how many passed."""
     failed = [each for each in results if not each.has_passed]
     if format == "json":
         shown = [{**asdict(each), "passed": each.has_passed} for each in results]
@@ -31,7 +31,7 @@ def test_report(results: Sequence[Result], format: Format) -> str:
     lines = []
     for each in failed:
         lines.append(f"{each.file}:{each.line}:{each.column}: failed: {each.policy}: {each.name}")
-        lines.extend(f"    {difference}" for difference in each.differences)
+        lines.extend(f"    {line}" for line in (*each.differences, *each.reasons))
     return "\n".join([*lines, f"{_count(len(results), 'test')}, {len(results) - len(failed)} passed, {len(failed)} failed"])
 
 

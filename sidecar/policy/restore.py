@@ -10,16 +10,16 @@ from sidecar.policy.policy_set import PolicySet, Rule
 from sidecar.policy.vault import FoundToken, Restored, StoredValue, Vault
 
 
-def may_turn_back(policies: PolicySet, rules: Collection[str], servers: Collection[str], message: Message, now: float) -> bool:
+def may_restore(policies: PolicySet, rules: Collection[str], servers: Collection[str], message: Message, now: float) -> bool:
     """Whether all of ``rules`` let a value go where ``message`` goes; ``servers`` are those that gave it in answers.
 
     A rule that is no longer there, or asks for something else now, lets nothing go.
     """
     known = [rule for rule in policies.rules if rule.id in rules and rule.action == "tokenize"]
-    return len(known) == len(set(rules)) > 0 and all(_lets(rule, servers, message, now) for rule in known)
+    return len(known) == len(set(rules)) > 0 and all(_allows(rule, servers, message, now) for rule in known)
 
 
-def _lets(rule: Rule, servers: Collection[str], message: Message, now: float) -> bool:
+def _allows(rule: Rule, servers: Collection[str], message: Message, now: float) -> bool:
     """What the rule says with ``restore``; else what it says of requests anyway.
 
     A rule about requests hides a value that the client knows, and lets it go wherever it does not apply. Of what a server
@@ -34,11 +34,13 @@ def _lets(rule: Rule, servers: Collection[str], message: Message, now: float) ->
     return message.server in servers if rule.match.direction == "response" else is_spared
 
 
-def turned_back(vault: Vault, policies: PolicySet, message: Message, standing: Collection[FoundToken], now: float) -> Restored:
+def restore_tokens(
+    vault: Vault, policies: PolicySet, message: Message, standing: Collection[FoundToken], now: float
+) -> Restored:
     """What the tokens that stand in a request turn back into under these policies."""
 
     def may(kept: StoredValue) -> bool:
-        return may_turn_back(policies, kept.rules, kept.servers, message, now)
+        return may_restore(policies, kept.rules, kept.servers, message, now)
 
     return vault.restored(message.session, standing, may, now)
 

@@ -20,7 +20,7 @@ class TooMany(ValueError):
 
 
 def in_other_copy(message: Message, spans: Sequence[Span]) -> list[Span]:
-    """Where the values of ``spans`` stand in the copy in which nobody found them.
+    """Where the values of ``spans`` stand in the copy in which no detector found them.
 
     Raises:
         TooMany: see there; the copies may not pass.

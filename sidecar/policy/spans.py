@@ -1,4 +1,4 @@
-"""Spans to findings and redactions: which of them a rule seeks, what may be told of them, and what can be replaced."""
+"""Spans to findings and redactions: what a finding says of them, and what can be replaced."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,38 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.detect import preview
-from sidecar.events import Action, Finding, Message, Scan, Span, path_text
+from sidecar.events import Action, Finding, Scan, Span, path_text
 from sidecar.limits import FINDINGS_PER_RULE_MAX
-from sidecar.policy.policy_set import Rule, Seek
-from sidecar.policy.where import base_of
+from sidecar.policy.policy_set import Rule
 
 Tokens = tuple[tuple[Span, tuple[str, ...]], ...]
 
 CANNOT_REDACT: Final = "cannot-redact: a value stands where no text can take its place"
-
-
-def sought(seek: Seek, message: Message, scan: Scan) -> Sequence[Span]:
-    """The spans that ``when.detect`` asks for; none when there are fewer than it asks for.
-
-    A rule that names no profile is strict about what leaves, and spares what documentation writes in what comes back.
-    """
-    kinds, least = seek.kinds, seek.confidence
-    is_strict = seek.profile == "strict" or (seek.profile is None and message.direction == "request")
-    spans = [
-        span
-        for span in scan.spans
-        if span.kind in kinds and span.confidence >= least and (is_strict or not span.is_strict_only)
-    ]
-    if spans and seek.where is not None:
-        base = base_of(message)
-        spans = [span for span in spans if seek.where.covers(span.leaf.path, base)]
-    seen = len({(span.kind, span.value) for span in spans}) if seek.is_distinct else len(spans)
-    return spans if seen >= seek.count else ()
-
-
-def is_blind(seek: Seek | None, scan: Scan) -> bool:
-    """Whether the detectors left out a part of the message in which a value that is sought may stand."""
-    return bool(scan.skipped) and (seek is None or not scan.kinds_cut or not seek.kinds.isdisjoint(scan.kinds_cut))
 
 
 def split_redactable(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
@@ -71,7 +46,7 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
 def resolve_overlaps(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[Span]]) -> tuple[tuple[Span, ...], Tokens]:
     """All that is replaced, without overlap, and which of it becomes a token: where the two meet, redacting wins.
 
-    ``tokenized`` is what each rule found; a token comes with the rules that asked for it.
+    ``tokenized`` is what each rule found; a token comes with the rules that rules_of for it.
     """
     redacted = list(redacted)
     stretches = merged([*redacted, *(span for spans in tokenized.values() for span in spans)])
@@ -81,12 +56,12 @@ def resolve_overlaps(redacted: Iterable[Span], tokenized: Mapping[str, Sequence[
         return bisect_right(starts, (_place(span), span.start)) - 1
 
     taken = {around(span) for span in redacted}
-    asked: dict[int, set[str]] = {}
+    rules_of: dict[int, set[str]] = {}
     for rule, spans in tokenized.items():
         for index in map(around, spans):
             if index not in taken:
-                asked.setdefault(index, set()).add(rule)
-    return stretches, tuple((stretches[index], tuple(sorted(rules))) for index, rules in sorted(asked.items()))
+                rules_of.setdefault(index, set()).add(rule)
+    return stretches, tuple((stretches[index], tuple(sorted(rules))) for index, rules in sorted(rules_of.items()))
 
 
 def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
@@ -95,7 +70,7 @@ def _place(span: Span) -> tuple[tuple[bool, str | int], ...]:
 
 
 class FindingBuilder:
-    """What may be told of the values in one message: no value, but its kind, place, masked form and fingerprint."""
+    """What findings say of the values in one message: no value, but its kind, place, masked form and fingerprint."""
 
     __slots__ = ("_fingerprint", "_hidden", "_known", "_scan")
 

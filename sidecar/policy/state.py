@@ -1,24 +1,22 @@
-"""What judging remembers between messages: sliding windows of calls, and what each session has done. All bounded."""
+"""What judging remembers between messages: what each session has done, and what conditions keep. All bounded."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from typing import Any
 
-from sidecar.limits import RATE_ENTRIES_MAX, RATE_WINDOWS_MAX, SESSIONS_MAX
-
-Key = tuple[str, ...]
+from sidecar.limits import SESSIONS_MAX
 
 
 class State:
-    """Windows and session facts. Not thread-safe: one event loop judges, and it judges one message at a time.
+    """Session facts and memories. Not thread-safe: one event loop judges, and it judges one message at a time.
 
-    ``forgotten`` counts windows and sessions dropped because a bound was reached; a dropped one starts from nothing.
+    ``forgotten`` counts sessions dropped because a bound was reached; a dropped one starts from nothing.
     """
 
-    __slots__ = ("_entries", "_sessions", "_windows", "forgotten")
+    __slots__ = ("_memories", "_sessions", "forgotten")
 
     def __init__(self) -> None:
         self.forgotten = 0
-        self._entries = 0
-        self._windows: OrderedDict[Key, deque[float]] = OrderedDict()
+        self._memories: dict[type[Any], Any] = {}
         self._sessions: OrderedDict[str, tuple[int, tuple[str, ...]]] = OrderedDict()
 
     def add_call(self, session: str, server: str) -> None:
@@ -36,24 +34,9 @@ class State:
         """How many calls ``session`` has made, and to which servers, in the order of the first call to each."""
         return self._sessions.get(session, (0, ()))
 
-    def is_above(self, key: Key, now: float, over_s: int, above: int) -> bool:
-        """Count a call at ``now`` (unix seconds) in the window ``key``: are more than ``above`` in the last ``over_s``?
-
-        Exact: the ``above + 1`` newest moments decide, so no more are kept.
-        """
-        window = self._windows.get(key)
-        if window is None:
-            window = self._windows[key] = deque(maxlen=above + 1)
-        elif window.maxlen != above + 1:
-            self._entries -= len(window)
-            window = self._windows[key] = deque(window, maxlen=above + 1)
-            self._entries += len(window)
-        self._windows.move_to_end(key)
-        if len(window) <= above:
-            self._entries += 1
-        window.append(now)
-        while self._windows and (len(self._windows) > RATE_WINDOWS_MAX or self._entries > RATE_ENTRIES_MAX):
-            _, oldest = self._windows.popitem(last=False)
-            self._entries -= len(oldest)
-            self.forgotten += 1
-        return len(window) > above and window[0] > now - over_s
+    def memory[Memory](self, kind: type[Memory]) -> Memory:
+        """What one condition remembers; ``kind()`` makes it when it is first asked for, and bounds it."""
+        found = self._memories.get(kind)
+        if found is None:
+            found = self._memories[kind] = kind()
+        return found

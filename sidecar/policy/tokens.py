@@ -1,4 +1,4 @@
-"""The form of a token: what stands in place of a value and turns back into it, and how one is told from any other text.
+"""The form of a token: what stands in place of a value and turns back into it, and how one is recognised.
 
 ``tkn-email-<20 letters and digits>``: the kind for whoever reads it, 70 bits of a keyed hash of session and value, and 30 bits
 by which this installation knows its own. It holds nothing that JSON, XML, CSV or an address would escape, so that it survives
@@ -73,9 +73,9 @@ class TokenForm:
             at = head.start()
             found = _ADDRESS.match(text, at - len(_SCHEME)) if at >= len(_SCHEME) else None
             found = found or _TOKEN.match(text, at)
-            said = found[1].lower() if found is not None else ""
-            if found is not None and said[_ID_CHARS:] == self._check(said[:_ID_CHARS]):
-                yield TokenSpan(found.start(), found.end(), said[:_ID_CHARS])
+            id_and_check = found[1].lower() if found is not None else ""
+            if found is not None and id_and_check[_ID_CHARS:] == self._check(id_and_check[:_ID_CHARS]):
+                yield TokenSpan(found.start(), found.end(), id_and_check[:_ID_CHARS])
 
     def _check(self, token_id: str) -> str:
         return self._hash(b"token-check\0", token_id)[:_CHECK_CHARS]

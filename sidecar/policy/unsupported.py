@@ -1,6 +1,6 @@
 """Parts of the file format that this version does not build: refused by name, so that none is ever silently ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sidecar.document import Document
@@ -14,9 +14,12 @@ _GIVEN: Final = frozenset({"baseline", "seen", "volume"})
 _INSTEAD: Final = {"require_approval": "block", "quarantine": "block"}
 
 
-def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's value without what is not supported yet, so that the rest can be checked; and where that stands."""
-    strip = _Strip(document)
+def strip_unsupported(document: Document, conditions: Collection[str]) -> tuple[dict[str, Any], list[Problem]]:
+    """The file's value without what is not supported yet, so that the rest can be checked; and where that stands.
+
+    ``conditions`` are the fields of ``when`` that are supported.
+    """
+    strip = _Strip(document, _WHEN.difference(conditions))
     value = strip.fields(document.value, (), _FILE)
     value["rules"] = strip.each(value.get("rules"), ("rules",), strip.rule)
     value["tests"] = strip.each(value.get("tests"), ("tests",), strip.case)
@@ -26,14 +29,15 @@ def supported(document: Document) -> tuple[dict[str, Any], list[Problem]]:
 class _Strip:
     """One pass over one document, collecting what it takes out."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, conditions: frozenset[str]) -> None:
         self.problems: list[Problem] = []
         self._document = document
+        self._conditions = conditions
 
     def fields(self, value: Mapping[str, Any], path: Path, unsupported: frozenset[str]) -> dict[str, Any]:
         """A copy of a mapping without these fields."""
         for name in sorted(unsupported & value.keys()):
-            self._note((*path, name), f"'{name}' is not supported yet; take it out", at_key=True)
+            self._note((*path, name), f"'{name}' is not supported yet; remove it", at_key=True)
         return {key: each for key, each in value.items() if key not in unsupported}
 
     def each(self, value: Any, path: Path, strip: Any) -> Any:
@@ -43,12 +47,12 @@ class _Strip:
         return [strip(each, (*path, index)) if isinstance(each, dict) else each for index, each in enumerate(value)]
 
     def rule(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
-        """A rule. What is left of one without action or condition gets a stand-in: one complaint about it is enough."""
+        """A rule. What is left of one without action or condition gets a stand-in: one problem for it is enough."""
         rule = self.fields(value, path, _RULE)
         is_cut = rule.keys() != value.keys()
         self._value(rule, "action", path)
         if isinstance(rule.get("when"), dict):
-            when = self.fields(rule["when"], (*path, "when"), _WHEN)
+            when = self.fields(rule["when"], (*path, "when"), self._conditions)
             is_cut = is_cut or when.keys() != rule["when"].keys()
             if isinstance(when.get("detect"), dict):
                 when["detect"] = self.fields(when["detect"], (*path, "when", "detect"), frozenset({"across"}))

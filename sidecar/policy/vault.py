@@ -105,7 +105,7 @@ class Vault:
         nested = Nested()
         for span, rules in verdict.tokens if verdict.action != "block" else ():
             leaf = span.leaf
-            value = nested.plain(leaf.text, span.start, span.end)
+            value = nested.unescape(leaf.text, span.start, span.end)
             if not leaf.is_text or (message.kind == "result" and nested.is_bare(leaf.text, span.start, span.end)):
                 number = self._form.number(message.session, value)
                 if self._keep(str(number), StoredValue(value, span.kind, now), message, rules):
@@ -124,14 +124,14 @@ class Vault:
                     others[leaf.path] = other_forms(core)
         return Replacements(texts, others)
 
-    def looked_at(self, scan: Callable[[Texts], Scan], message: Message) -> tuple[Scan, list[FoundToken]]:
+    def scan_message(self, scan: Callable[[Texts], Scan], message: Message) -> tuple[Scan, list[FoundToken]]:
         """What the detectors see in a message beside our tokens, which say nothing, and the tokens."""
         texts = walk(message.payload)
-        standing = self.standing(texts, message.session)
+        standing = self.find_tokens(texts, message.session)
         seen = scan(texts)
         return (_without_tokens(seen, standing) if standing and seen.spans else seen), standing
 
-    def standing(self, texts: Texts, session: str) -> list[FoundToken]:
+    def find_tokens(self, texts: Texts, session: str) -> list[FoundToken]:
         """The tokens of this installation that stand in the texts of a message of ``session``."""
         has_numbers = session in self._with_numbers
         data = texts.joined()
@@ -166,7 +166,7 @@ class Vault:
             else:
                 span = Span("token", leaf, place.start, place.end, 1.0)
                 value = self._opened(session, kept.value, may, now)
-                texts[stretch_of(span)] = nested.escaped(value, leaf.text, place.start, place.end)
+                texts[stretch_of(span)] = nested.escape(value, leaf.text, place.start, place.end)
                 spans.append(span)
         return Restored(tuple(spans), texts, whole, left, unknown)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.events import Message, Path
+from sidecar.methods import method_of
 
 _STEP: Final = re.compile(
     r"""\.(?P<name>[A-Za-z0-9_-]+|\*)
@@ -56,4 +57,5 @@ def base_of(message: Message) -> Path:
         return ("result",)
     if message.kind == "error":
         return ("error",)
-    return ("params", "arguments") if message.method in ("tools/call", "prompts/get") else ("params",)
+    arguments = method_of(message.method).arguments
+    return ("params", arguments) if arguments else ("params",)

@@ -5,6 +5,7 @@ from typing import Final
 
 from sidecar.events import ACTIONS, SEVERITIES
 from sidecar.limits import KIB, MIB
+from sidecar.methods import method_of
 
 VERDICTS: Final = tuple(ACTIONS)
 """From mildest to strictest."""
@@ -37,4 +38,4 @@ def call_name(method: str, tool: str) -> str:
     """What was called: the tool of a tool call, else the method and what it names."""
     if not tool:
         return method
-    return tool if method == "tools/call" else f"{method} {tool}"
+    return tool if method_of(method).is_tool_call else f"{method} {tool}"

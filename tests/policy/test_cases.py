@@ -149,6 +149,40 @@ def test_a_failing_test_says_what_was_expected_and_what_came(engine: Engine, tes
     assert "hidden" not in repr(said)
 
 
+@pytest.mark.parametrize(
+    ("test", "reasons"),
+    [
+        (
+            "call: {server: x, result: {a: 1}}, expect: {verdict: allow, rules: [out, cut], would: [often]}",
+            [
+                "cut does not hold for the request: match: another direction",
+                "cut does not hold for the response: detect: found no value of these kinds",
+                "often does not hold for the request: rate: 1 call in 60 s with the same session; at most 3 allowed",
+                "often does not hold for the response: match: another direction",
+                "out does not hold for the request: detect: found no value of these kinds",
+                "out does not hold for the response: match: another direction",
+            ],
+        ),
+        (
+            'call: {server: x, args: {a: "${fake:aws_key}"}}, expect: {verdict: allow}',
+            ["out holds for the request: detect: found 1 secrets.aws-key"],
+        ),
+        (
+            "call: {server: x, result: {a: 1}, is_error: true}, expect: {verdict: allow, would: []}",
+            [
+                "failing does not hold for the request: match: another direction",
+                "failing holds for the response: expr: the expression is true",
+            ],
+        ),
+        ('call: {server: x, args: {a: "${fake:aws_key}"}}, expect: {verdict: block, message: sorry}', []),
+        ("call: {server: noted}, expect: {verdict: allow, rules: [noted]}", []),
+    ],
+)
+def test_a_failing_test_says_why_its_rules_held_or_did_not(engine: Engine, test: str, reasons: list[str]) -> None:
+    """Who wrote the rule sees which part of it did not fit, or what it was that held, and nothing where all is as expected."""
+    assert list(run(engine, test)[0].reasons) == reasons
+
+
 def test_no_value_is_ever_told(engine: Engine) -> None:
     """A test that fails over a made-up credential does not print it."""
     for result in run(
@@ -193,7 +227,7 @@ def test_a_broken_detector_fails_the_test_and_not_the_program(engine: Engine) ->
 
     policies = load_texts([("p.yaml", RULES)], engine.kinds)
     results = cases.run(policies, Broken(), redact_value)  # type: ignore[arg-type]
-    assert {each.differences for each in results} == {("the test itself failed (RuntimeError); mend its call",)}
+    assert {each.differences for each in results} == {("the test itself failed (RuntimeError); fix its call",)}
 
 
 EXPECTED_KINDS = {

@@ -31,23 +31,26 @@ def problems(*texts: str) -> list[str]:
     ("written", "told"),
     [
         ("  a.b: {regex: x}", "4:3: error[invalid]: detectors.a.b: 'a.b' cannot name a detector"),
-        ("  pii: {regex: x}", "4:3: error[invalid]: detectors.pii: 'pii' is what built-in findings are called"),
+        ("  pii: {regex: x}", "4:3: error[invalid]: detectors.pii: 'pii' is reserved for built-in findings"),
         ("  a: {}", "4:6: error[invalid]: detectors.a: a detector has one of 'regex', 'keywords' and 'exact', found none"),
         ("  a: {regex: x, keywords: [y]}", "4:6: error[invalid]: detectors.a: a detector has one of"),
         ("  a: {regx: x}", "4:7: error[unknown-field]: detectors.a.regx: 'regx' is not a field here; did you mean 'regex'?"),
-        ("  a: {regex: x, within: 9}", "4:6: error[invalid]: detectors.a: 'within' says how far"),
-        ("  a: {regex: x, checksum: lun}", "error[invalid]: detectors.a.checksum: 'lun' is none of luhn,"),
+        ("  a: {regex: x, within: 9}", "4:6: error[invalid]: detectors.a: 'within' is the distance to words of 'near'"),
+        ("  a: {regex: x, checksum: lun}", "error[invalid]: detectors.a.checksum: 'lun' is not one of luhn,"),
         ("  a: {keywords: ['+']}", "4:18: error[invalid]: detectors.a.keywords.0: a word has a letter or digit"),
         ("  a: {regex: x, confidence: 2}", "error[wrong-type]: detectors.a.confidence: found 2,"),
-        ("  a: {regex: 'k(?=:)'}", "4:14: error[bad-regex]: detectors.a.regex: character 2: '(?=': RE2 looks neither"),
-        (r"  a: {regex: '(a)\1'}", r"4:14: error[bad-regex]: detectors.a.regex: character 4: '\1': RE2 does not refer back"),
-        ("  a: {regex: 'a++'}", "error[bad-regex]: detectors.a.regex: character 2: '++': RE2 never goes back"),
-        (r"  a: {regex: '\Aabc'}", "error[bad-regex]: detectors.a.regex: character 1: '\\A': a message has no one edge"),
-        ("  a: {regex: 'b*'}", "error[bad-regex]: detectors.a.regex: it also matches where nothing stands"),
+        ("  a: {regex: 'k(?=:)'}", "4:14: error[bad-regex]: detectors.a.regex: character 2: '(?=': RE2 has no look-around"),
+        (r"  a: {regex: '(a)\1'}", r"4:14: error[bad-regex]: detectors.a.regex: character 4: '\1': RE2 has no backreferences"),
+        ("  a: {regex: 'a++'}", "error[bad-regex]: detectors.a.regex: character 2: '++': RE2 does not backtrack"),
+        (r"  a: {regex: '\Aabc'}", "error[bad-regex]: detectors.a.regex: character 1: '\\A': a message has many texts"),
+        ("  a: {regex: 'b*'}", "error[bad-regex]: detectors.a.regex: it also matches empty text"),
         ("  a: {regex: '[z-a]'}", "error[bad-regex]: detectors.a.regex: character 2: RE2 says invalid character class range"),
         ("  a: {regex: '(ab'}", "error[bad-regex]: detectors.a.regex: "),
         ("  a: {regex: '(?:(?:a{1,100}){1,10}\\pL{1,900}){1,1}'}", "error[bad-regex]: detectors.a.regex: "),
-        ("  a: {exact: {file: f, column: c, key: a-key-itself}}", "detectors.a.exact.key: this names no key; write env:NAME"),
+        (
+            "  a: {exact: {file: f, column: c, key: a-key-itself}}",
+            "detectors.a.exact.key: this is no reference to a key; write env:NAME",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_what_to_write(written: str, told: str) -> None:
@@ -62,7 +65,7 @@ def test_names_are_checked_over_all_files() -> None:
     first = HEAD + "  codes: {regex: 'OC-1'}\n  unused: {regex: xyz}\n"
     second = "version: 1\npolicy: q\nrules:\n  - {id: r, title: t, when: {detect: {any: [codes]}}, action: log}\n"
     said = problems(first, second)
-    assert len(said) == 1 and said[0].startswith("0.yaml:5:3: warning[unused-detector]: no rule asks for 'unused'")
+    assert len(said) == 1 and said[0].startswith("0.yaml:5:3: warning[unused-detector]: no rule uses 'unused'")
     (clash,) = [each for each in problems(first, second + "detectors:\n  codes: {regex: x}\n") if "error" in each]
     assert clash.startswith("1.yaml:6:3: error[duplicate-detector]: 'codes' is already defined at 0.yaml:4;")
     (unknown,) = problems(second)
@@ -79,7 +82,7 @@ def test_a_broken_file_does_not_make_rules_of_another_look_wrong() -> None:
 def test_a_pattern_that_cannot_be_looked_for_with_the_others_is_warned_of() -> None:
     """It works, and its author learns that it costs more."""
     (said,) = problems(HEAD + r"  a: {regex: '[\S,]x{3}'}" + RULES)
-    assert said.startswith("0.yaml:4:14: warning[slow-regex]: detectors.a.regex: this pattern cannot share the one pass")
+    assert said.startswith("0.yaml:4:14: warning[slow-regex]: detectors.a.regex: this pattern cannot run in the shared pass")
 
 
 TESTED = (
@@ -135,9 +138,9 @@ def test_a_test_that_expects_another_thing_fails(engine: Engine) -> None:
     [
         (
             "{exact: {customer: [Grace Hopper]}}",
-            "error[unknown-detector]: 'customer' is no 'exact' detector; did you mean 'cust",
+            "error[unknown-detector]: 'customer' is not an 'exact' detector; did you mean 'cust",
         ),
-        ("{exact: {customers: [Bo]}}", "error[no-value]: no list holds such a value"),
+        ("{exact: {customers: [Bo]}}", "error[no-value]: a list cannot hold this value"),
         ("{exact: {customers: {a: b}}}", "error[wrong-type]: tests.0.given.exact.customers: found a mapping"),
         ("{exakt: {}}", "error[unknown-field]: tests.0.given.exakt: 'exakt' is not a field here; did you mean 'exact'?"),
     ],

@@ -181,9 +181,9 @@ def test_names_inside_texts_are_not_lost() -> None:
 
 def test_what_depends_on_arguments_is_known() -> None:
     """Whether a tool may be listed is decided without arguments, by expressions that need none."""
-    assert compiled("user == 'ada' && now.getHours() > 8 && call.tool == 'x'").is_of_the_caller
+    assert compiled("user == 'ada' && now.getHours() > 8 && call.tool == 'x'").needs_only_caller
     for text in ("has(call.args.x)", "call.text == ''", "call.bytes > 1", "session.calls > 1"):
-        assert not compiled(text).is_of_the_caller
+        assert not compiled(text).needs_only_caller
 
 
 ALPHABET = st.sampled_from(

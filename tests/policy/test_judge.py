@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sidecar.events import ACTIONS, Caller, Leaf, Message, Mode, Path, Scan, Span, Verdict
 from sidecar.limits import FINDINGS_PER_RULE_MAX
 from sidecar.policy import fakes
-from sidecar.policy import judge as judging
+from sidecar.policy.conditions.detect import DetectCondition
 from sidecar.policy.judge import judge
 from sidecar.policy.load import PolicySet, load_texts
 from sidecar.policy.state import State
@@ -100,7 +100,7 @@ def test_nothing_found_is_the_same_verdict_each_time() -> None:
     policies = rules(BLOCK, REDACT)
     verdict = judged(policies, call())
     assert verdict == Verdict(policy_version=policies.version)
-    assert verdict is policies.nothing
+    assert verdict is policies.empty_verdict
 
 
 def test_where_redact_and_tokenize_meet_nothing_turns_back() -> None:
@@ -372,7 +372,7 @@ def test_one_rule_that_breaks_leaves_the_others_judged(monkeypatch: pytest.Monke
         raise KeyError(KEY)
 
     policies = rules(BLOCK + ", on_error: allow", "id: z, title: t, match: {server: mail}, action: block")
-    monkeypatch.setattr(judging, "sought", broken)
+    monkeypatch.setattr(DetectCondition, "find", broken)
     verdict = judged(policies, call(), span())
     assert [(each.rule, each.kind, each.action, each.preview) for each in verdict.findings] == [
         ("out", "error", "alert", "KeyError"),

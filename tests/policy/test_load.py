@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import PolicyError
 from sidecar.limits import POLICY_FILE_BYTES_MAX
+from sidecar.policy.conditions.detect import DetectCondition
 from sidecar.policy.load import check_policies, load_policies, load_texts, starter_is_off
 from sidecar.settings import shipped
 
@@ -79,7 +80,7 @@ def test_redact_without_detectors_is_refused() -> None:
             "true && result.bytes > 5",
             "column 15: 'result.bytes' does not exist yet in a request; set match.direction: response",
         ),
-        ("session.labels.size() > 0", "column 8: 'session.labels' is not supported yet; leave it out"),
+        ("session.labels.size() > 0", "column 8: 'session.labels' is not supported yet; remove it"),
         (
             "call.bytes > 'x'",
             "column 12: '>' does not take (int, string); convert one side, for example with double(...) or string(...)",
@@ -90,7 +91,7 @@ def test_redact_without_detectors_is_refused() -> None:
         ("call.tool ==", "column 13: something is missing at the end; complete the expression"),
         (
             "call == 'a'",
-            "column 1: 'call' alone is nothing; write one of call.args, call.bytes, call.method, call.server",
+            "column 1: 'call' alone has no value; write one of call.args, call.bytes, call.method, call.server",
         ),
         ("'x' in lists.insde", "column 13: unknown name 'lists.insde'; did you mean 'lists.inside'?"),
         ("call.tool.startWith('x')", "column 20: unknown name 'startWith'; did you mean 'startsWith'?"),
@@ -146,8 +147,9 @@ def test_detectors_are_named_whole_by_prefix_or_by_glob(names: str) -> None:
         [("b.yaml", HEAD + f"rules:\n  - {{id: a, title: t, when: {{detect: {{any: {names}}}}}, action: log}}\n")],
         KINDS,
     )
-    assert policies.rules[0].detect is not None
-    assert "secrets.aws-key" in policies.rules[0].detect.kinds
+    detect = policies.rules[0].condition(DetectCondition)
+    assert detect is not None
+    assert "secrets.aws-key" in detect.kinds
 
 
 @pytest.mark.parametrize("method", ["notifications/*", "tools/list", "[ping, initialize]"])
@@ -272,15 +274,15 @@ def test_a_rule_that_only_labels_gets_one_complaint() -> None:
             "rules: [{id: a, title: t, match: {server: x}, action: log, message: '{rul} x'}]",
             "{rul} is not a placeholder; did you mean 'rule'?",
         ),
-        ("rules: [{id: a, title: t, match: {hours: {between: 9-17}}, action: log}]", "'9-17' is no stretch of the day"),
+        ("rules: [{id: a, title: t, match: {hours: {between: 9-17}}, action: log}]", "'9-17' is not a time range"),
         ("rules: [{id: a, title: t, match: {hours: {zone: Paris}}, action: log}]", "'Paris' is not a time zone"),
         (
             "rules: [{id: a, title: t, when: {rate: {per: tool, over: 2w, above: 1}}, action: log}]",
-            "'2w' is no duration",
+            "'2w' is not a duration",
         ),
         (
             "rules: [{id: a, title: t, when: {rate: {per: tool, over: 2d, above: 1}}, action: log}]",
-            "longer than windows are kept",
+            "longer than the longest window",
         ),
         (
             "rules: [{id: a, title: t, when: {rate: {per: client, over: 1m, above: 1}}, action: log}]",
@@ -294,10 +296,10 @@ def test_a_rule_that_only_labels_gets_one_complaint() -> None:
         ("rules: [{id: a, title: t, when: {detect: {any: []}}, action: log}]", "rules.0.when.detect.any"),
         ("lists: {a-b: [x]}", "'a-b' cannot be written as lists.NAME"),
         ("tests: [{name: n, expect: {verdict: allow}}]", "a test needs either 'call' or 'steps'"),
-        ("tests: [{name: n, call: {server: x, at: noon}, expect: {verdict: allow}}]", "'noon' is no moment"),
+        ("tests: [{name: n, call: {server: x, at: noon}, expect: {verdict: allow}}]", "'noon' is not a date and time"),
         (
             "tests: [{name: n, call: {server: x}, expect: {verdict: allow, rules: [aa]}}]",
-            "'aa' is no rule of this file",
+            "'aa' is not a rule of this file",
         ),
         (
             "tests: [{name: n, call: {server: x, args: {a: '${fake:aws_kee}'}}, expect: {verdict: allow}}]",
@@ -306,7 +308,7 @@ def test_a_rule_that_only_labels_gets_one_complaint() -> None:
         ("tests: [{name: n, call: {server: x}, expect: {verdict: allow, message: '('}}]", "error[bad-regex]"),
         (
             "tests: [{name: n, call: {server: x, repeat: 1001}, expect: {verdict: allow}}]",
-            "a test has 1000 calls at most",
+            "a test has at most 1000 calls",
         ),
         ("access: {deny: [{id: a}]}", "an entry needs 'match' or 'expr'"),
     ],
@@ -434,7 +436,7 @@ def test_only_policies_at_the_top_are_read_and_the_others_named(tmp_path: Path) 
     assert [name for name, _ in policies.files] == ["a.yaml"]
     assert [str(each) for each in policies.warnings] == [
         (
-            f"{tmp_path / 'team'}: warning[ignored]: policies in folders below are not read; move them up, or name "
+            f"{tmp_path / 'team'}: warning[ignored]: policies in subfolders are not read; move them up, or name "
             f"this folder with 'policies:'"
         )
     ]
@@ -547,9 +549,9 @@ def test_a_rule_about_people_warns_while_nobody_is_known(tmp_path: Path) -> None
         ("when: {definition: []}", "rules.0.when.definition"),
         (
             "match: {direction: request}, when: {definition: changed}",
-            "4:42: error[never-matches]: definitions stand in answers",
+            "4:42: error[never-matches]: definitions come in responses",
         ),
-        ("match: {method: tools/call}, when: {definition: new}", "4:39: error[never-matches]: no definition stands in"),
+        ("match: {method: tools/call}, when: {definition: new}", "4:39: error[never-matches]: no definition comes in"),
         ("when: {definition: new, rate: {per: tool, over: 1m, above: 3}}", "error[never-matches]: 'rate' counts calls"),
         ("when: {expr: 'definition.destructive'}", "'definition.destructive' does not exist yet in a request"),
         (
@@ -568,10 +570,10 @@ def test_mistakes_in_rules_about_definitions_are_named(rule: str, expected: str)
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ("{server: x, tool: t, definition: {}}", "a definition stands in a list; add 'method: tools/list or prompts/list'"),
+        ("{server: x, tool: t, definition: {}}", "a definition comes in a list; add 'method: tools/list or prompts/list'"),
         ("{server: x, method: tools/list, definition: {}}", "a definition has a name; add 'tool: NAME'"),
         ("{server: x, tool: t, method: tools/list, definition: {digst: a}}", "did you mean 'digest'?"),
-        ("{server: x, tool: t, method: tools/list, definition: {new: true, previous_digest: a}}", "take one of the two out"),
+        ("{server: x, tool: t, method: tools/list, definition: {new: true, previous_digest: a}}", "remove one of the two"),
     ],
 )
 def test_mistakes_in_tests_of_definitions_are_named(call: str, expected: str) -> None:

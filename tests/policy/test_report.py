@@ -14,7 +14,11 @@ PROBLEMS = (
 )
 RESULTS = (
     Result("a.yaml", 9, 5, "p", "passes", ()),
-    Result("a.yaml", 12, 5, "p", "fails", ("verdict: expected block, got allow", "rules: expected a, got none")),
+    Result(
+        *("a.yaml", 12, 5, "p", "fails"),
+        differences=("verdict: expected block, got allow", "rules: expected a, got none"),
+        reasons=("a does not hold for the request: expr: the expression is false",),
+    ),
 )
 
 
@@ -40,11 +44,12 @@ def test_problems_as_json() -> None:
 
 
 def test_failed_tests_are_told_in_full() -> None:
-    """Failures with their place and differences, then the count."""
+    """Failures with their place, differences and reasons, then the count."""
     assert report_of(RESULTS, "text").splitlines() == [
         "a.yaml:12:5: failed: p: fails",
         "    verdict: expected block, got allow",
         "    rules: expected a, got none",
+        "    a does not hold for the request: expr: the expression is false",
         "2 tests, 1 passed, 1 failed",
     ]
     assert report_of(RESULTS[:1], "text") == "1 test, 1 passed, 0 failed"

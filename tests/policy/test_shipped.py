@@ -11,6 +11,9 @@ from sidecar.detect import SIGNALS, Engine, walk
 from sidecar.events import Message, Verdict
 from sidecar.policy import cases, fakes
 from sidecar.policy.check import check_file
+from sidecar.policy.conditions.definition import DefinitionCondition
+from sidecar.policy.conditions.detect import DetectCondition
+from sidecar.policy.conditions.expression import ExpressionCondition
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet, load_policies, parse
 from sidecar.policy.state import State
@@ -61,9 +64,10 @@ def test_every_rule_is_expected_by_a_test(shipped: PolicySet) -> None:
 def test_no_call_is_stopped_because_of_words_alone(shipped: PolicySet) -> None:
     """Signals of injection never block by themselves, nor is anything taken out, which could end in a block."""
     for rule in shipped.rules:
-        is_signal = rule.detect is not None and any(kind.startswith(SIGNALS) for kind in rule.detect.kinds)
-        is_signal |= "hidden-text" in rule.signs
-        if is_signal and rule.mode == "enforce" and rule.expr is None:
+        detect, definition = rule.condition(DetectCondition), rule.condition(DefinitionCondition)
+        is_signal = detect is not None and any(kind.startswith(SIGNALS) for kind in detect.kinds)
+        is_signal |= definition is not None and "hidden-text" in definition.signs
+        if is_signal and rule.mode == "enforce" and rule.condition(ExpressionCondition) is None:
             assert {rule.action, rule.on_error} <= {"allow", "log", "alert"}, rule.id
 
 

@@ -135,7 +135,7 @@ def test_a_wrong_test_is_told_without_a_value(engine: Engine) -> None:
     )
     assert one == ("sent: at $.x: expected a text of 17 characters, got a text of 18 characters",)
     assert other == ("verdict: expected redact, got tokenize",)
-    assert none == ("${token:pii.email#2} stands for no token that an earlier step of this test made",)
+    assert none == ("${token:pii.email#2} names no token that an earlier step of this test made",)
 
 
 def complaints(rule: str) -> list[str]:

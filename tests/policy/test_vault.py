@@ -42,7 +42,7 @@ def tokenized(vault: Vault, payload: Any, found: list[Span], message: Message = 
 
 def back(vault: Vault, payload: Any, session: str = "s1", now: float = NOW, *, may: bool = True) -> tuple[Any, Restored]:
     """A payload that comes back, with its tokens turned back."""
-    restored = vault.restored(session, vault.standing(walk(payload), session), lambda kept: may, now)
+    restored = vault.restored(session, vault.find_tokens(walk(payload), session), lambda kept: may, now)
     return redact_value(payload, restored.spans, restored.value, restored.numbers), restored
 
 
@@ -94,7 +94,7 @@ def test_bytes_and_parsed_form_turn_back_alike() -> None:
     payload = {"text": "write to a@b.example", "n": 1e3}
     hidden = tokenized(vault, payload, spans(payload, "a@b.example"))
     raw = json.dumps(hidden, indent=1).replace("tkn-", "\\u0074kn-").encode()
-    restored = vault.restored("s1", vault.standing(walk(hidden), "s1"), lambda kept: True, NOW)
+    restored = vault.restored("s1", vault.find_tokens(walk(hidden), "s1"), lambda kept: True, NOW)
     said = redact_bytes(raw, restored.spans, restored.value, restored.numbers)
     assert said == json.dumps(payload, indent=1).encode()
 
