@@ -15,7 +15,7 @@ _THREADS = 24
 
 
 def run(port: int, mode: str, waves: list[list[dict[str, Any]]], is_unusual: bool = False) -> dict[str, Any]:
-    """Call every shape over a connection of its own; an unusual head is one that only the sidecar's first carrier takes."""
+    """Call every shape over a connection of its own; an unusual head is one that only mitmproxy's transport takes."""
     shapes = [each for wave in waves for each in wave]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda each: call(port, request(mode, each["name"], is_unusual), each["timeout_s"]), shapes)
