@@ -90,7 +90,7 @@ def run_atheris(target: Callable[[bytes], None], seeds: Sequence[bytes], options
 
 def report(data: bytes, error: Exception, options: argparse.Namespace) -> None:
     """Keep the input, say where it broke, and end unless all breaks are wanted."""
-    from sidecar.transports.http_policy import place_of
+    from sidecar.errors import place_of
 
     said = f"{type(error).__name__}: {error} ({place_of(error)})"
     file = options.found / f"{options.target}-{zlib.crc32(place_of(error).encode()):08x}"

@@ -53,3 +53,11 @@ class PolicyError(SidecarError):
 
 class StoreError(SidecarError):
     """The store cannot be opened, reached or written."""
+
+
+def place_of(error: BaseException) -> str:
+    """What kind of error it was and where it was raised (``KeyError in Reader.read:12``); nothing of the data."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{type(error).__name__} in {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else type(error).__name__

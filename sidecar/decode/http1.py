@@ -21,9 +21,6 @@ _ONCE: Final = frozenset(
     ("host", "content-length", "content-type", "content-encoding", "connection", "origin", "authorization")
 )
 
-HOP_BY_HOP: Final = frozenset(("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"))
-"""Headers that concern one connection and are never passed on (RFC 9110 §7.6.1)."""
-
 Fields = list[tuple[str, str]]
 
 
@@ -41,8 +38,6 @@ class Head:
     headers: dict[str, str]
     size: int
     body_bytes: int
-    is_last: bool
-    """Whether the client wants the connection closed after the response."""
 
 
 def request_head(data: bytes | bytearray) -> Head | None:
@@ -73,7 +68,7 @@ def request_head(data: bytes | bytearray) -> Head | None:
     connection = headers.get("connection", "keep-alive").lower()
     if connection not in ("keep-alive", "close") or len(length) > 12 or int(length) > limits.REQUEST_BYTES_MAX:
         raise Unusual
-    return Head(line[1], line[2], fields, headers, end + len(_END), int(length), connection == "close")
+    return Head(line[1], line[2], fields, headers, end + len(_END), int(length))
 
 
 def is_sound(status: int, reason: str, fields: Fields) -> bool:

@@ -1,20 +1,15 @@
 """What a client sent, read strictly: the JSON of a body, and whether it holds messages that all peers take for the same."""
 
-import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc
 from sidecar.decode.anomalies import TEXTS
+from sidecar.decode.charsets import is_ascii_like, is_utf8, named_charsets
 from sidecar.decode.encodings import decoded
 from sidecar.methods import method_of
 from sidecar.outcomes import Anomaly
-
-_CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^;"\s]*)')
-_ASCII_LIKE: Final = frozenset(("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252"))
-"""Charsets in which JSON begins with the same bytes, so that a body that does not is none."""
-_UTF8: Final = re.compile(r'[^;]+;\s*charset="?(utf-8|utf8|us-ascii)"?\s*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ def read_body(body: bytes, content_type: str, encoding: str, *, parsing: Literal
     Raises:
         NotAMessage: it cannot be read, or two parsers could read it differently and it is to be refused for that.
     """
-    if encoding == "identity" and ("charset" not in content_type or _UTF8.fullmatch(content_type)):
+    if encoding == "identity" and is_utf8(content_type):
         try:
             return RequestBody(_message_in(jsonrpc.read_strictly(body)), body)
         except jsonrpc.NotAMessage:
@@ -50,10 +45,10 @@ def _settle(body: bytes, content_type: str, encoding: str, parsing: str) -> Requ
     except ValueError:
         raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "encoded", TEXTS["encoded"]) from None
     is_json = not content_type or "json" in content_type or jsonrpc.looks_like_json(plain)
-    charsets = _CHARSET.findall(content_type)
-    if content_type.count("charset") != len(charsets) or len(charsets) > 1:
+    charsets = named_charsets(content_type)
+    if charsets is None:
         raise jsonrpc.NotAMessage(jsonrpc.PARSE_ERROR, "charset", TEXTS["charset"])
-    if not is_json and _ASCII_LIKE.issuperset(charsets):
+    if not is_json and all(map(is_ascii_like, charsets)):
         return RequestBody(None, body)
     settled = anomalies.settle(plain, *charsets)
     if encoding == "identity" and not settled.anomalies:

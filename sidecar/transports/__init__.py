@@ -1,1 +1,1 @@
-"""Bytes in and bytes out. A folder for each way; what every HTTP way shares stands beside them."""
+"""Bytes in and bytes out. A folder for each transport; what the HTTP transports share stands beside them."""

@@ -1,6 +1,7 @@
-"""What every HTTP carrier does with an exchange on its way: who may enter, what a head may carry, and how a fault refuses.
+"""What every HTTP transport does with an exchange: who may enter, what a head may carry, and how a fault refuses.
 
-A carrier moves bytes; everything it must decide about them is here, once, so that it cannot matter which carrier it was.
+A transport moves bytes; everything it must decide about them is here, once, so that it cannot matter which transport it was.
+The rules that are about connections and not about judging are in ``connection_rules``.
 """
 
 import logging
@@ -8,31 +9,32 @@ import os
 import re
 from collections.abc import Callable, Collection
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from sidecar import limits
+from sidecar.decode.charsets import is_utf8
 from sidecar.decode.encodings import NotInItsCoding, decoded, undo
-from sidecar.decode.http1 import HOP_BY_HOP, Fields
+from sidecar.decode.http1 import Fields
 from sidecar.decode.jsonrpc import INVALID_REQUEST, Reason, Refusal, parsed_bytes
 from sidecar.decode.sse import EventTooLong, Splitter
+from sidecar.errors import place_of
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.replies import unreadable
 from sidecar.settings import Server
 from sidecar.state.exchange import EVENT_STREAM, Exchange, Reply
+from sidecar.transports.connection_rules import HOP_BY_HOP, rewrite_redirect
 from sidecar.transports.origin_check import OriginCheck, TargetOriginCheck
 from sidecar.transports.routing import FOR_THE_PROXY, ServerRouting
 
 log = logging.getLogger("sidecar.proxy")
 
-DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
+_DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
+PROTOCOL_ERROR: Final = "protocol error (its response is not valid HTTP)"
 _ONLY_ONCE: Final = ("content-type", "content-encoding", "mcp-session-id", "mcp-protocol-version", "mcp-method")
-_UTF8: Final = re.compile(r'\s*charset="?(utf-8|utf8|us-ascii)"?\s*', re.IGNORECASE)
-_PORTS: Final = {"http": 80, "https": 443}
-_TO_CLIENT: Final = HOP_BY_HOP | {"content-length"}
 
 
 class HttpPolicy:
-    """The way of exchanges between a carrier and the waist."""
+    """Hands the exchanges of a transport to the pipeline, and says what its heads may carry."""
 
     def __init__(self, pipeline: Pipeline, servers: Collection[Server]) -> None:
         self.pipeline = pipeline
@@ -46,39 +48,36 @@ class HttpPolicy:
         """How many calls wait for their answer. Silent listening streams are never over, so they do not count."""
         return sum(len(exchange.open_calls()) for exchange in self._open.values())
 
-    def enter(self, exchange: Exchange, fields: Fields, local_address: str) -> None:
+    def judge_request(self, exchange: Exchange, fields: Fields, local_address: str) -> None:
         """A request is whole: judge it. Sets ``exchange.reply`` when it must not be passed on; never raises."""
         self._open[id(exchange)] = exchange
         try:
-            exchange.reply = self._turned_away(exchange, fields, local_address)
+            exchange.reply = self._check_entry(exchange, fields, local_address)
             if exchange.reply is None:
                 exchange.reply = self.pipeline.request(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
 
-    def to_server(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
+    def build_request_fields(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
         """The request's head as the server should see it; a body that is changed takes its digests with it."""
-        drop = HOP_BY_HOP | DIGESTS | {"content-encoding"} if is_changed else HOP_BY_HOP
-        said = {
-            "accept-encoding": "identity",
-            "content-length": str(len(exchange.request.body)),
-            **exchange.request.set_headers,
-        }
-        if exchange.request.method == "OPTIONS":
+        request = exchange.request
+        drop = HOP_BY_HOP | _DIGESTS | {"content-encoding"} if is_changed else HOP_BY_HOP
+        said = {"accept-encoding": "identity", "content-length": str(len(request.body)), **request.set_headers}
+        if request.method == "OPTIONS":
             # A preflight is a browser's question about headers; what it answers is in headers too.
             del said["accept-encoding"]
-        if exchange.request.is_forwarded:
+        if request.is_forwarded:
             drop |= FOR_THE_PROXY
         elif not exchange.server.keep_host:
             said["host"] = self._authorities[exchange.server.name]
         kept = [(name, said.get(name.lower(), value)) for name, value in fields if name.lower() not in drop]
-        if "accept-encoding" not in exchange.request.headers and "accept-encoding" in said:
+        if "accept-encoding" not in request.headers and "accept-encoding" in said:
             kept.append(("accept-encoding", "identity"))
-        if "content-length" not in exchange.request.headers and (exchange.request.body or exchange.request.method == "POST"):
+        if "content-length" not in request.headers and (request.body or request.method == "POST"):
             kept.append(("content-length", said["content-length"]))
         return kept
 
-    def began(self, exchange: Exchange) -> str:
+    def start_response(self, exchange: Exchange) -> str:
         """The response's head is in ``exchange``: why the server is given up for it, or an empty text."""
         exchange.response.headers_at = self.pipeline.services.timer()
         if exchange.response.status < 200:
@@ -91,9 +90,9 @@ class HttpPolicy:
                 return str(error)
         return ""
 
-    def whole(self, exchange: Exchange, raw: bytes) -> bool:
+    def judge_response(self, exchange: Exchange, raw: bytes) -> bool:
         """The response's body is whole: judge it. Whether it was replaced; ``exchange.reply`` may be set; never raises."""
-        self.over(exchange)
+        self.forget(exchange)
         try:
             exchange.response.body = raw
             if raw and exchange.is_mcp and (plain := decoded(raw, _encoding(exchange))) is not raw:
@@ -104,56 +103,62 @@ class HttpPolicy:
             exchange.response.failure = exchange.response.failure or f"its response cannot be read: {error}"
         try:
             if exchange.response.failure:
-                exchange.reply = self.pipeline.fail(
-                    exchange, exchange.response.failure, 504 if exchange.response.is_timed_out else 502
-                )
+                exchange.reply = self._fail(exchange, exchange.response.failure)
             else:
                 exchange.reply = self.pipeline.response(exchange)
         except Exception as error:
             self.refuse_after(error, exchange)
         return exchange.response.is_changed
 
-    def to_client(self, exchange: Exchange, fields: Fields, is_changed: bool) -> Fields:
-        """The response's head as the client should see it, without what frames its body."""
-        drop = _TO_CLIENT | DIGESTS | {"content-encoding"} if is_changed or exchange.response.is_event_stream else _TO_CLIENT
+    def build_response_fields(self, exchange: Exchange, fields: Fields, is_changed: bool, size: int | None) -> Fields:
+        """The response's head as the client should see it.
+
+        ``size`` is the length of the body; None where there is no body, or one that the transport itself puts into chunks.
+        """
+        is_rewritten = is_changed or exchange.response.is_event_stream
+        drop = HOP_BY_HOP | _DIGESTS | {"content-encoding"} if is_rewritten else HOP_BY_HOP
         kept = []
         for name, value in fields:
             low = name.lower()
             if low in drop:
                 continue
             if low == "location":
-                value = here(exchange, value)
+                value = rewrite_redirect(exchange, value)
             elif low == "content-type":
-                value = in_utf8(exchange, value)
+                value = correct_charset(exchange, value)
+            elif low == "content-length":
+                if size is None:
+                    continue
+                value, size = str(size), None
             kept.append((name, value))
+        if size is not None:
+            kept.append(("content-length", str(size)))
         return kept
 
-    def stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
+    def open_stream(self, exchange: Exchange, inject: Callable[[bytes], None]) -> "EventStream":
         """The reader of the exchange's event stream. ``inject`` sends whole events of ours between two of the server's."""
         exchange.stream.inject = inject
         self.pipeline.open_stream(exchange)
         return EventStream(self, exchange)
 
-    def failed(self, exchange: Exchange, reason: str) -> None:
+    def fail(self, exchange: Exchange, reason: str) -> None:
         """No usable response came: sets the answer; never raises."""
-        self.over(exchange)
+        self.forget(exchange)
         try:
-            exchange.reply = self.pipeline.fail(
-                exchange, exchange.response.failure or reason, 504 if exchange.response.is_timed_out else 502
-            )
+            exchange.reply = self._fail(exchange, exchange.response.failure or reason)
         except Exception as error:
             self.refuse_after(error, exchange)
 
-    def closed(self, exchange: Exchange, reason: str) -> bytes:
+    def close(self, exchange: Exchange, reason: str) -> bytes:
         """The exchange broke off (``client``: the client left); what an open event stream should still be sent."""
-        self.over(exchange)
+        self.forget(exchange)
         try:
             return self.pipeline.close(exchange, reason)
         except Exception as error:
             self.refuse_after(error, exchange)
             return b""
 
-    def over(self, exchange: Exchange) -> None:
+    def forget(self, exchange: Exchange) -> None:
         """Nothing more is to come of an exchange."""
         self._open.pop(id(exchange), None)
 
@@ -163,7 +168,10 @@ class HttpPolicy:
         log.error("a message was refused because judging it failed: %s", where)
         exchange.reply = self.pipeline.fail_internally(exchange, where)
 
-    def _turned_away(self, exchange: Exchange, fields: Fields, local_address: str) -> Reply | None:
+    def _fail(self, exchange: Exchange, reason: str) -> Reply:
+        return self.pipeline.fail(exchange, reason, 504 if exchange.response.is_timed_out else 502)
+
+    def _check_entry(self, exchange: Exchange, fields: Fields, local_address: str) -> Reply | None:
         """The answer to a request that may not enter at all."""
         headers = exchange.request.headers
         origin_checks = self._target_origin_checks if exchange.request.is_forwarded else self._origin_checks
@@ -180,20 +188,19 @@ class HttpPolicy:
         return None
 
 
-def in_utf8(exchange: Exchange, content_type: str) -> str:
+def correct_charset(exchange: Exchange, content_type: str) -> str:
     """The type of a response as clients should take it: what was judged is UTF-8, and some decode by whatever is said here.
 
     Event streams and JSON are UTF-8 in any case (WHATWG HTML §9.2.5; RFC 8259 §8.1).
     """
-    media_type, _, parameters = content_type.partition(";")
-    is_plain = "charset" not in parameters.lower() or _UTF8.fullmatch(parameters) is not None
+    media_type = content_type.partition(";")[0].strip()
     if exchange.response.is_event_stream:
-        return content_type if is_plain and media_type.strip().lower() == EVENT_STREAM else EVENT_STREAM
-    return content_type if is_plain or not exchange.is_mcp or "json" not in media_type.lower() else media_type.strip()
+        return content_type if is_utf8(content_type) and media_type.lower() == EVENT_STREAM else EVENT_STREAM
+    return content_type if is_utf8(content_type) or not exchange.is_mcp or "json" not in media_type.lower() else media_type
 
 
 class EventStream:
-    """An event stream on its way: chunks of any size in, whole judged events out; never raises."""
+    """An open event stream: chunks of any size in, whole judged events out; never raises."""
 
     def __init__(self, http_policy: HttpPolicy, exchange: Exchange) -> None:
         self._http_policy = http_policy
@@ -228,13 +235,13 @@ class EventStream:
             return b""
         # An event without its end is none to a client, so it is not passed on; the end of a line that was cut is.
         rest = self._splitter.rest()
-        return (b"" if rest.strip() or reason else rest) + self._http_policy.closed(self._exchange, reason)
+        return (b"" if rest.strip() or reason else rest) + self._http_policy.close(self._exchange, reason)
 
     def _broken(self, reason: str) -> bytes:
         self.is_broken = True
         self._exchange.stream.is_resumable = False
         self._exchange.response.failure = reason
-        return self._http_policy.closed(self._exchange, reason)
+        return self._http_policy.close(self._exchange, reason)
 
 
 def _encoding(exchange: Exchange) -> str:
@@ -244,30 +251,6 @@ def _encoding(exchange: Exchange) -> str:
 def _check_weight(body: bytes) -> None:
     if parsed_bytes(body) > limits.RESPONSE_PARSED_BYTES_MAX:
         raise ValueError("it has more members than can be judged")
-
-
-def here(exchange: Exchange, location: str) -> str:
-    """Where a redirect leads. One to the server's own address, however it is written, would lead past the sidecar.
-
-    A server behind a TLS terminator names itself by ``http``, so that is its own address too.
-    """
-    try:
-        there, upstream = urlsplit(location), urlsplit(exchange.server.upstream)
-        ports = (there.port or _PORTS.get(there.scheme or upstream.scheme), upstream.port or _PORTS[upstream.scheme])
-    except ValueError:
-        return location
-    is_server = there.netloc and there.hostname == upstream.hostname and (ports[0] == ports[1] or ports == (80, 443))
-    if exchange.request.is_forwarded or not is_server:
-        return location
-    return urlunsplit(("http", exchange.request.headers.get("host") or exchange.server.listen, *there[2:]))
-
-
-def place_of(error: BaseException) -> str:
-    """What kind of error it was and where, and nothing of the data it was about."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else type(error).__name__
 
 
 def refusal(text: str, reason: Reason = "refused") -> Refusal:
@@ -285,5 +268,5 @@ def plain_reason(reason: str) -> str:
     if "closed connection" in text:
         return "it closed the connection in the middle of its answer"
     if text.startswith(("HTTP/1 protocol error", "Received")) or "protocol error" in text:
-        return "it does not speak HTTP as it should"
+        return PROTOCOL_ERROR
     return text.partition(":")[0][:120]

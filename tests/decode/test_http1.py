@@ -1,4 +1,4 @@
-"""Heads the plain carrier takes: each is read as a full HTTP implementation reads it, and nothing else is taken."""
+"""Heads the plain transport takes: each is read as a full HTTP implementation reads it, and nothing else is taken."""
 
 import pytest
 from hypothesis import example, given
@@ -15,7 +15,7 @@ def test_an_ordinary_head() -> None:
     """Method, path, headers and sizes are as the client wrote them."""
     head = request_head(ORDINARY + b"true")
     assert head is not None
-    assert (head.method, head.path, head.body_bytes, head.is_last) == ("POST", "/mcp", 4, False)
+    assert (head.method, head.path, head.body_bytes) == ("POST", "/mcp", 4)
     assert head.size == len(ORDINARY)
     assert head.headers == {"host": "a:1", "content-type": "application/json", "content-length": "4"}
     assert head_bytes("POST /mcp HTTP/1.1", head.fields) == ORDINARY

@@ -207,7 +207,7 @@ class TwoPeers(RuleBasedStateMachine):
         session = self.sessions[which % 2]
         exchange = WIRE.exchange("DELETE", session)
         exchange.response.status, exchange.response.headers = 200, {}
-        WIRE.http_policy.whole(exchange, b"")
+        WIRE.http_policy.judge_response(exchange, b"")
         for call in self.calls:
             if call.session == session and call.is_waiting and call.is_open:
                 self.end(call, "no_response")
@@ -269,7 +269,7 @@ class TwoPeers(RuleBasedStateMachine):
         flow = self.silent()[which % len(self.silent())]
         self.flows.remove(flow)
         assert flow.call is not None
-        WIRE.http_policy.failed(flow.exchange, "it closed the connection")
+        WIRE.http_policy.fail(flow.exchange, "it closed the connection")
         assert flow.exchange.reply is not None
         if flow.call.is_open:
             assert json.loads(flow.exchange.reply.body)["id"] == flow.call.rpc_id

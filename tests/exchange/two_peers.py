@@ -101,30 +101,30 @@ class Wire:
         headers |= {"mcp-session-id": session} if session != MODERN else {"mcp-protocol-version": MODERN}
         headers |= {name.replace("_", "-"): value for name, value in more.items()}
         exchange = Exchange(self.play.server, Request(method, "/mcp", headers, body, "10.0.0.9", self.play.now, self.play.now))
-        self.http_policy.enter(exchange, list(headers.items()), "127.0.0.1")
+        self.http_policy.judge_request(exchange, list(headers.items()), "127.0.0.1")
         if exchange.reply is None and method == "POST":
             self.received.append(exchange.request.body)
         if exchange.reply is not None:
-            self.http_policy.over(exchange)
+            self.http_policy.forget(exchange)
         return exchange
 
     def accepted(self, exchange: Exchange) -> None:
         """The server takes a notification or an answer: 202, empty."""
         exchange.response.status, exchange.response.headers = 202, {}
-        self.http_policy.whole(exchange, b"")
+        self.http_policy.judge_response(exchange, b"")
         assert exchange.reply is None and exchange.response.body == b""
 
     def whole(self, flow: Flow, body: bytes) -> bytes:
         """The server answers with one JSON body; what the client gets."""
         flow.exchange.response.status, flow.exchange.response.headers = 200, {"content-type": "application/json"}
-        self.http_policy.whole(flow.exchange, body)
+        self.http_policy.judge_response(flow.exchange, body)
         assert flow.exchange.reply is None
         return flow.exchange.response.body
 
     def open_stream(self, flow: Flow) -> None:
         """The server begins an event stream."""
         flow.exchange.response.status, flow.exchange.response.headers = 200, {"content-type": "text/event-stream"}
-        flow.reader = self.http_policy.stream(flow.exchange, lambda data: None)
+        flow.reader = self.http_policy.open_stream(flow.exchange, lambda data: None)
 
     def send(self, flow: Flow, raw: bytes, expected: bytes | None, cuts: list[int]) -> None:
         """The server sends one event, cut anywhere; ``expected`` is the event the client must read, None for no message."""
@@ -149,7 +149,7 @@ class Wire:
         """A stream ends, or the exchange before it had one; what the client still gets."""
         if flow.reader is not None and reason != "client":
             return flow.reader.end(reason)
-        return self.http_policy.closed(flow.exchange, reason)
+        return self.http_policy.close(flow.exchange, reason)
 
 
 def spelt(rpc_id: Any) -> str:

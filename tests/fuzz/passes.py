@@ -40,7 +40,7 @@ class Passes:
                 for member in value if isinstance(value, list) else (value,):
                     if _is_message(member):
                         self._require_clean(member)
-        self._http_policy.closed(exchange, "")
+        self._http_policy.close(exchange, "")
         self._require_recorded()
 
     def answer(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ class Passes:
         exchange = self._asked(choice)
         exchange.response.status = _STATUS[choice // len(_METHODS) % len(_STATUS)]
         exchange.response.headers = {"content-type": "application/json"}
-        self._http_policy.whole(exchange, body)
+        self._http_policy.judge_response(exchange, body)
         sent = exchange.response.body if exchange.reply is None else exchange.reply.body
         for value in peers.structures(sent):
             for member in value if isinstance(value, list) else (value,):
@@ -64,7 +64,7 @@ class Passes:
         exchange = self._asked(choice)
         exchange.response.status = 200
         exchange.response.headers = {"content-type": "text/event-stream"}
-        stream = self._http_policy.stream(exchange, lambda data: None)
+        stream = self._http_policy.open_stream(exchange, lambda data: None)
         size = (len(body) + 1, 1, 7, 60)[choice % 4]
         sent = b"".join([stream.feed(body[at : at + size]) for at in range(0, len(body), size)])
         sent += stream.end("")
@@ -82,7 +82,7 @@ class Passes:
         headers = {"content-type": content_type, "mcp-session-id": "s"}
         exchange = Exchange(play.server, Request("POST", "/mcp", headers, body, "10.0.0.9", play.now, play.now))
         exchange.request.headers = {**headers, "host": "127.0.0.1:9001"}
-        self._http_policy.enter(exchange, list(exchange.request.headers.items()), "127.0.0.1")
+        self._http_policy.judge_request(exchange, list(exchange.request.headers.items()), "127.0.0.1")
         return exchange
 
     def _asked(self, choice: int) -> Exchange:

@@ -1,6 +1,6 @@
 """Real sockets under any network: however bytes are cut, broken off or mangled, clients read a whole answer or an error.
 
-Everything holds with either carrier.
+Everything holds with either transport.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from tests.fuzz.mutate import mutated
 from tests.fuzz.peers import events
 from tests.play import Play
-from tests.transports.mitm.test_flows import Upstream, carrier, listening, request
+from tests.transports.mitm.test_flows import Upstream, listening, request, transport
 
-__all__ = ["carrier"]
+__all__ = ["transport"]
 
 WAIT_S = 10
 SPELT = b'{ "jsonrpc":"2.0" , "id":5,"method":"tools/list", "params":{"n":1.50,"t":"\\u00e9 \xc3\xa9"}}'
@@ -142,8 +142,8 @@ def framed(body: bytes, media_type: str, framing: str, sizes: list[int]) -> byte
 
 
 @pytest.fixture
-def floor(tmp_path: Path, carrier: str) -> Iterator[Floor]:
-    """The listener with either carrier."""
+def floor(tmp_path: Path, transport: str) -> Iterator[Floor]:
+    """The listener with either transport."""
     made = Floor(tmp_path)
     yield made
     made.close()

@@ -15,7 +15,7 @@ _THREADS = 24
 
 
 def run(port: int, mode: str, waves: list[list[dict[str, Any]]], is_unusual: bool = False) -> dict[str, Any]:
-    """Call every shape over a connection of its own; an unusual head is one that only the sidecar's first carrier takes."""
+    """Call every shape over a connection of its own; an unusual head is one that only mitmproxy's transport takes."""
     shapes = [each for wave in waves for each in wave]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda each: call(port, request(mode, each["name"], is_unusual), each["timeout_s"]), shapes)
@@ -59,11 +59,9 @@ def read(data: bytes) -> dict[str, Any]:
     data = _final(data)
     head, _, rest = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    fields = sorted(
-        f"{name.lower()}: {value.strip()}"
-        for name, _, value in (line.partition(":") for line in lines)
-        if name.lower() not in _CONNECTION
-    )
+    pairs = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    named = {each.strip().lower() for name, value in pairs if name == "connection" for each in value.split(",")}
+    fields = sorted(f"{name}: {value}" for name, value in pairs if name not in _CONNECTION | named)
     body = dechunked(rest) if b"transfer-encoding: chunked" in head.lower() else rest
     shown = body.decode("utf-8", "backslashreplace") if len(body) < 2000 else hashlib.sha256(body).hexdigest()
     return {"status": first.split(" ")[1:2], "fields": fields, "bytes": len(body), "body": shown}

@@ -19,9 +19,9 @@ from sidecar.state.exchange import Exchange
 from sidecar.transports.http_policy import HttpPolicy
 from tests.exchange.test_pipeline import call, result
 from tests.play import SECRETS, Play, aws_key
-from tests.transports.mitm.test_flows import Upstream, carrier, chunk_of, head_of, listening
+from tests.transports.mitm.test_flows import Upstream, chunk_of, head_of, listening, transport
 
-__all__ = ["carrier"]
+__all__ = ["transport"]
 
 BODY = json.dumps(call()).encode()
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"n":1.00,"t":"%s"}}'
@@ -183,7 +183,7 @@ def stream_of(play: Play) -> tuple[Exchange, Callable[[bytes], bytes], Callable[
     exchange = play.post(call())
     exchange.response.status = 200
     exchange.response.headers = {"content-type": "text/event-stream"}
-    stream = HttpPolicy(play.pipeline, [play.server]).stream(exchange, lambda _: None)
+    stream = HttpPolicy(play.pipeline, [play.server]).open_stream(exchange, lambda _: None)
     return exchange, stream.feed, stream.end
 
 

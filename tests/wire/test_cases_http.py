@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.play import Play, aws_key
-from tests.transports.mitm.test_flows import Upstream, carrier, head_of
+from tests.transports.mitm.test_flows import Upstream, head_of, transport
 from tests.wire.test_cases_bytes import ANSWER, BODY, answered, played, response, send, whole
 
-__all__ = ["carrier"]
+__all__ = ["transport"]
 
 CHALLENGES = 'www-authenticate: Bearer a="1", Basic b\r\nwww-authenticate: DPoP\r\n'
 NOTE = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'

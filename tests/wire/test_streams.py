@@ -71,7 +71,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], EventStream
     def open_one() -> EventStream:
         exchange = play.post({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "t", "arguments": {}}})
         exchange.response.status, exchange.response.headers = 200, {"content-type": "text/event-stream"}
-        return http_policy.stream(exchange, lambda _: None)
+        return http_policy.open_stream(exchange, lambda _: None)
 
     return open_one
 

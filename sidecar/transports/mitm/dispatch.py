@@ -1,4 +1,4 @@
-"""The ways traffic takes through a listener that sees many hosts: into a server's judgement, past it, or nowhere."""
+"""Decides what becomes of traffic at a listener that sees many hosts: judged for a server, passed on unseen, or refused."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from mitmproxy.proxy.layers import ClientTLSLayer, ServerTLSLayer
 from sidecar.addresses import is_loopback, plain_host
 from sidecar.settings import Server
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
-from sidecar.transports.mitm.protocol_detection import RequireProtocol
+from sidecar.transports.mitm.protocol_detection import ProtocolDetection, RequireProtocol
 from sidecar.transports.routing import FORWARDED, OTHER, REFUSED, SERVER, OtherHosts, ServerRouting, other_host
 
 
@@ -36,7 +36,7 @@ class Dispatcher:
         return ""
 
     def route_absolute(self, flow: HTTPFlow) -> None:
-        """The way of a plain request that names its host in the request line."""
+        """Route a plain request that names its host in the request line."""
         request = flow.request
         host, port = request.data.host, request.data.port
         if not host:
@@ -55,7 +55,7 @@ class Dispatcher:
             flow.metadata[OTHER] = other_host(host, port)
 
     def route_redirected(self, flow: HTTPFlow) -> None:
-        """The way of a plain request that was redirected here: its ``Host`` says whose it is, else where it was going."""
+        """Route a plain request that was redirected here: its ``Host`` says whose it is, else where it was going."""
         address, port = (flow.server_conn.address or ("", 0))[:2]
         try:
             host = url.parse_authority(flow.request.host_header or "", check=True)[0]
@@ -88,3 +88,11 @@ class Dispatcher:
             return outer
 
         return RequireProtocol(context, server, tls if server.is_tls else plain)
+
+
+class DispatchedLayer(ProtocolDetection):
+    """The first layer of a connection at a listener for many hosts."""
+
+    def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
+        super().__init__(context)
+        self._dispatcher = dispatcher

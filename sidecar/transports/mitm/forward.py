@@ -8,15 +8,15 @@ from typing import Final
 from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import RegularMode
 
 from sidecar import limits
-from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.mitm.dispatch import DispatchedLayer, Dispatcher
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
-from sidecar.transports.mitm.listener import Listener, this_master
-from sidecar.transports.mitm.protocol_detection import ProtocolDetection, Tunnel
+from sidecar.transports.mitm.listener import ManyHostsListener
+from sidecar.transports.mitm.protocol_detection import Tunnel
 
 _CONNECT: Final = b"CONNECT "
 _CONNECTED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -31,22 +31,11 @@ def forward_spec(address: str) -> str:
     return f"{SidecarForwardMode.type_name}@{address}"
 
 
-class ForwardListener(Listener[SidecarForwardMode]):
-    """The socket of the forward mode."""
-
-    def make_top_layer(self, context: Context) -> Layer:
-        """The client's first line decides."""
-        dispatcher = this_master().dispatcher
-        assert dispatcher is not None
-        return ForwardLayer(context, dispatcher)
-
-
-class ForwardLayer(ProtocolDetection):
+class ForwardLayer(DispatchedLayer):
     """Reads the head of a CONNECT and becomes the tunnel it asks for; anything else becomes HTTP to any host."""
 
     def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
-        super().__init__(context)
-        self._dispatcher = dispatcher
+        super().__init__(context, dispatcher)
         self._head = bytearray()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
@@ -91,3 +80,9 @@ class ForwardLayer(ProtocolDetection):
         head = f"HTTP/1.1 {status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\n"
         yield commands.SendData(self.context.client, head.encode() + b"connection: close\r\n\r\n" + body)
         yield from self.end()
+
+
+class ForwardListener(ManyHostsListener[SidecarForwardMode]):
+    """The socket of the forward mode."""
+
+    first_layer = ForwardLayer

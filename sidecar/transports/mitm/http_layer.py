@@ -86,9 +86,9 @@ class SidecarHttpLayer(HttpLayer):
         """A connection for a request: a kept one, unless the server is closing it; what is sent into that one is lost."""
         for connection in [*self.connections]:
             if reuse and event.connection_spec_matches(connection) and connection.connected:
-                asked = CheckReusable(connection)
-                yield asked
-                reuse = asked.is_kept
+                check = CheckReusable(connection)
+                yield check
+                reuse = check.is_kept
         yield from super().get_connection(event, reuse=reuse)
 
     def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
@@ -132,7 +132,7 @@ class SidecarStream(HttpStream):
         self._route = route
 
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:
-        """The first that happens with a request, so its way is chosen here: bounds already depend on it.
+        """The first that happens with a request, so it is routed here: bounds already depend on that.
 
         A response with a head that could be read in two ways is answered for, instead of by a page that quotes it.
         """
@@ -187,7 +187,7 @@ class SidecarStream(HttpStream):
         return True
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """The server failed: answer for it. The client failed: mitmproxy's way is right."""
+        """The server failed: answer for it. The client failed: mitmproxy does the right thing."""
         is_streaming = self.server_state == self.state_stream_response_body
         can_answer = is_streaming or self.server_state in (
             self.state_wait_for_response_headers,

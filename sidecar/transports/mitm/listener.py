@@ -1,16 +1,15 @@
 """mitmproxy as a listener of ours: a proxy mode, its server and its connection handler, added by subclass registration.
 
-mitmproxy's HTTP layers and hooks are used unchanged. What is ours is the way hooks are called: straight from a table, in the
+mitmproxy's HTTP layers and hooks are used unchanged. What is ours is how hooks are called: straight from a table, in the
 event that causes them, without a task or a lock round trip, and all bytes of one event leave in one write.
 """
 
 import asyncio
 import logging
-import select
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace, TracebackType
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -30,9 +29,11 @@ from mitmproxy.utils import asyncio_utils
 
 from sidecar import limits
 from sidecar.addresses import host_port
+from sidecar.errors import place_of
 from sidecar.settings import Server
 from sidecar.transports.http_policy import HttpPolicy
-from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.idle_probe import IdleProbe
+from sidecar.transports.mitm.dispatch import DispatchedLayer, Dispatcher
 from sidecar.transports.mitm.http_layer import CheckReusable, SidecarHttpLayer
 from sidecar.transports.mitm.tls import SidecarTls
 from sidecar.transports.plain.downstream import PlainListener
@@ -53,7 +54,7 @@ class SidecarMode(ReverseMode):
 class SidecarMaster(Master):
     """mitmproxy's master with our listeners; ``hooks`` receives every hook by name, and no addon sees one.
 
-    Connections to servers over plain HTTP begin at the carrier in ``plain``, on the same ``http_policy``.
+    Connections to servers over plain HTTP begin in ``transports.plain``, on the same ``http_policy``.
     ``specs`` are further listeners, for many hosts each; they share ``dispatcher``.
     """
 
@@ -68,7 +69,7 @@ class SidecarMaster(Master):
     ) -> None:
         super().__init__(Options())
         self.http_policy = http_policy
-        self.fronts: list[PlainListener] = []
+        self.plain_listeners: list[PlainListener] = []
         self.proxyserver = Proxyserver()
         self.addons.add(self.proxyserver)
         self.addons.add(tls)
@@ -104,8 +105,8 @@ class SidecarMaster(Master):
 
     def cut_connections(self) -> None:
         """Close every connection of every client."""
-        for front in self.fronts:
-            front.cut()
+        for listener in self.plain_listeners:
+            listener.cut()
         for handler in [*self.proxyserver.connections.values()]:
             if handler.client in handler.transports:
                 handler.close_connection(handler.client)
@@ -113,11 +114,11 @@ class SidecarMaster(Master):
     @property
     def is_idle(self) -> bool:
         """Whether no client is connected."""
-        return not self.proxyserver.connections and not any(front.connections for front in self.fronts)
+        return not self.proxyserver.connections and not any(listener.connections for listener in self.plain_listeners)
 
 
 def this_master() -> SidecarMaster:
-    """The one master of this process; mitmproxy itself hands it around in this way."""
+    """The one master of this process; mitmproxy itself hands it around like this."""
     return cast(SidecarMaster, ctx.master)
 
 
@@ -154,6 +155,18 @@ class Listener[M: ProxyMode](AsyncioServerInstance[M]):
         return True
 
 
+class ManyHostsListener[M: ProxyMode](Listener[M]):
+    """A socket for many hosts: ``first_layer`` reads the first bytes of a connection and asks the dispatcher whose it is."""
+
+    first_layer: ClassVar[type[DispatchedLayer]]
+
+    def make_top_layer(self, context: Context) -> Layer:
+        """What the client sends first decides."""
+        dispatcher = this_master().dispatcher
+        assert dispatcher is not None
+        return self.first_layer(context, dispatcher)
+
+
 class SidecarListener(Listener[SidecarMode]):
     """The socket of one server."""
 
@@ -173,15 +186,15 @@ class SidecarListener(Listener[SidecarMode]):
         return tls
 
     async def listen(self, host: str, port: int) -> list[Any]:
-        """Begin with the plain carrier where the server speaks plain HTTP."""
+        """Begin with the plain transport where the server speaks plain HTTP."""
         if self.mode.scheme != "http":
             return await super().listen(host, port)
         master = this_master()
         server = master.servers_by_spec[self.mode.full_spec]
-        front = PlainListener(master.http_policy, server, self.handle_stream)
-        master.fronts.append(front)
+        listener = PlainListener(master.http_policy, server, self.handle_stream)
+        master.plain_listeners.append(listener)
         loop = asyncio.get_running_loop()
-        return [await loop.create_server(front, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
+        return [await loop.create_server(listener, server.host, server.port, backlog=_ACCEPT_BACKLOG)]
 
 
 class SidecarHandler(LiveConnectionHandler):
@@ -218,7 +231,7 @@ class SidecarHandler(LiveConnectionHandler):
                 for command in self.layer.handle_event(self._waiting.popleft()):
                     self._carry_out(command)
         except Exception as error:
-            self._crash(error)
+            self._close_after_error(error)
         finally:
             self._is_advancing = False
             self._flush()
@@ -260,9 +273,7 @@ class SidecarHandler(LiveConnectionHandler):
         writer = transport.writer if transport is not None else None
         if not isinstance(writer, asyncio.StreamWriter) or writer.is_closing():
             return False
-        arrived = select.poll()
-        arrived.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
-        return not arrived.poll(0)
+        return IdleProbe(writer.transport).is_quiet()
 
     def _open(self, command: commands.OpenConnection) -> None:
         connection = command.connection
@@ -287,7 +298,7 @@ class SidecarHandler(LiveConnectionHandler):
             return function(data)
         except Exception as error:
             # Whoever let an exception out of a hook may not have judged: never let the flow go on.
-            self._crash(error)
+            self._close_after_error(error)
             if isinstance(data, Flow) and data.killable:
                 data.kill()
             return None
@@ -304,13 +315,9 @@ class SidecarHandler(LiveConnectionHandler):
                 transport.writer.write(b"".join(chunks))
         self._outgoing.clear()
 
-    def _crash(self, error: Exception) -> None:
+    def _close_after_error(self, error: Exception) -> None:
         """Say where it happened, never with which data, and drop the connection rather than guess its state."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "?"
-        log.error("a connection failed inside the sidecar and was closed: %s in %s", type(error).__name__, place)
+        log.error("a connection failed inside the sidecar and was closed: %s", place_of(error))
         if self.client in self.transports:
             self.close_connection(self.client)
 

@@ -17,9 +17,9 @@ from sidecar.transports.routing import FOR_THE_PROXY, OTHER, REFUSED, other_host
 
 
 class Passthrough:
-    """The hooks of flows that belong to no server, put in front of those of the carrier."""
+    """The hooks of flows that belong to no server, put in front of those of the HTTP transport."""
 
-    def __init__(self, dispatcher: Dispatcher, carrier: Hooks) -> None:
+    def __init__(self, dispatcher: Dispatcher, judged: Hooks) -> None:
         self._other_hosts = dispatcher.other_hosts
         self._routing = dispatcher.routing
         own: dict[str, Callable[[HTTPFlow], None]] = {
@@ -30,8 +30,8 @@ class Passthrough:
             "error": self.error,
         }
         self.hooks: Hooks = {
-            **carrier,
-            **{name: _either(mine, carrier[name]) for name, mine in own.items()},
+            **judged,
+            **{name: _either(mine, judged[name]) for name, mine in own.items()},
             "tcp_message": self.tcp_message,
             "server_connect": self.server_connect,
         }

@@ -72,7 +72,7 @@ class ServerSide(Http1Client):
 def adopt(layer: Layer | None) -> None:
     """Have a new connection to a server, found below its TLS if it has some, read by ``ServerSide``.
 
-    mitmproxy makes it by the name of its own class and offers no other way; it has read nothing yet.
+    mitmproxy makes it by the name of its own class, and that cannot be set; it has read nothing yet.
     """
     while layer is not None and type(layer) is not Http1Client:
         layer = getattr(layer, "child_layer", None)

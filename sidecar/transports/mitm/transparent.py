@@ -10,16 +10,16 @@ from typing import Any
 from mitmproxy import platform
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from sidecar import limits
 from sidecar.settings import Server
-from sidecar.transports.mitm.dispatch import Dispatcher
+from sidecar.transports.mitm.dispatch import DispatchedLayer, Dispatcher
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
-from sidecar.transports.mitm.listener import Listener, this_master
-from sidecar.transports.mitm.protocol_detection import TLS_HANDSHAKE, ProtocolDetection, Tunnel
+from sidecar.transports.mitm.listener import ManyHostsListener
+from sidecar.transports.mitm.protocol_detection import TLS_HANDSHAKE, Tunnel
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -33,35 +33,11 @@ def transparent_spec(address: str) -> str:
     return f"{SidecarTransparentMode.type_name}@{address}"
 
 
-class TransparentListener(Listener[SidecarTransparentMode]):
-    """The socket of the transparent mode."""
-
-    def make_top_layer(self, context: Context) -> Layer:
-        """The client's first bytes decide."""
-        dispatcher = this_master().dispatcher
-        assert dispatcher is not None
-        return TransparentLayer(context, dispatcher)
-
-    def accepts(self, context: Context, writer: Any) -> bool:
-        """Take only what was redirected: a connection to the listener itself would be sent to itself for ever."""
-        try:
-            assert platform.original_addr is not None
-            destination = platform.original_addr(writer.get_extra_info("socket"))
-        except OSError:
-            destination = None
-        if destination is None or destination == tuple(context.client.sockname[:2]):
-            log.warning("transparent: a connection came that no rule redirected; it was closed")
-            return False
-        context.server.address = destination
-        return True
-
-
-class TransparentLayer(ProtocolDetection):
+class TransparentLayer(DispatchedLayer):
     """Waits for as many bytes as it takes to tell whose a connection is."""
 
     def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
-        super().__init__(context)
-        self._dispatcher = dispatcher
+        super().__init__(context, dispatcher)
         assert context.server.address
         self._host, self._port = context.server.address[:2]
         self._received = bytearray()
@@ -120,3 +96,22 @@ class TransparentLayer(ProtocolDetection):
             yield from self.end()
             return
         yield from self.become(Tunnel(self.context, self._dispatcher.other_hosts), bytes(self._received))
+
+
+class TransparentListener(ManyHostsListener[SidecarTransparentMode]):
+    """The socket of the transparent mode."""
+
+    first_layer = TransparentLayer
+
+    def accepts(self, context: Context, writer: Any) -> bool:
+        """Take only what was redirected: a connection to the listener itself would be sent to itself for ever."""
+        try:
+            assert platform.original_addr is not None
+            destination = platform.original_addr(writer.get_extra_info("socket"))
+        except OSError:
+            destination = None
+        if destination is None or destination == tuple(context.client.sockname[:2]):
+            log.warning("transparent: a connection came that no rule redirected; it was closed")
+            return False
+        context.server.address = destination
+        return True

@@ -1,21 +1,21 @@
 """One connection to a server, kept for the requests of one client connection; llhttp reads what comes back."""
 
 import asyncio
-import select
 from typing import Any, Protocol
 
 import httptools
 
 from sidecar import limits
 from sidecar.decode.http1 import Fields, by_name, is_sound
-
-_NONSENSE = "it does not speak HTTP as it should"
+from sidecar.transports.connection_rules import without_named
+from sidecar.transports.http_policy import PROTOCOL_ERROR
+from sidecar.transports.idle_probe import IdleProbe
 
 
 class ResponseHandler(Protocol):
     """Whoever waits for the responses."""
 
-    def response_began(self, status: int, reason: str, headers: dict[str, str]) -> None:
+    def response_started(self, status: int, reason: str, headers: dict[str, str]) -> None:
         """The head of a response has arrived."""
 
     def response_data(self, data: bytes) -> None:
@@ -29,7 +29,7 @@ class ResponseHandler(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Asks one request at a time; ``fields`` are the response's, in the spelling of the server."""
+    """Sends one request at a time; ``fields`` are the response's, in the spelling of the server."""
 
     def __init__(self, handler: ResponseHandler) -> None:
         self._handler = handler
@@ -40,16 +40,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._has_more = self._keeps_alive = self._is_interim = False
         self._head_bytes = self._status = 0
         self._chunks: list[bytes] = []
-        self._arrived = select.poll()
+        self._probe: IdleProbe | None = None
         self.fields: Fields = []
         self.is_usable = False
         """Whether it is connected and waits for no response."""
 
     def is_kept(self) -> bool:
-        """Whether another request may be sent; not when bytes or an end have arrived that the event loop has yet to tell of."""
-        return self.is_usable and not self._arrived.poll(0)
+        """Whether another request may be sent."""
+        return self.is_usable and self._probe is not None and self._probe.is_quiet()
 
-    def ask(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Send one request, head and body."""
         self._parser = httptools.HttpResponseParser(self)
         # Some servers end lines with LF alone and clients read that; what goes on is written anew, so nobody can be misled.
@@ -60,9 +60,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason = ""
         self._transport.write(data)
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Close the connection; nothing is told any more."""
-        self._handler = _NOBODY
+        self._handler = _NO_HANDLER
         self.is_usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -80,14 +80,14 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The server is there."""
         self._transport = transport
-        self._arrived.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._probe = IdleProbe(transport)
         self.is_usable = True
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the server."""
         if self._is_done or self._parser is None:
             # It speaks without having been asked, so what follows could be taken for the answer to another request.
-            self.leave()
+            self.close()
             return
         had_head = self._has_head
         self._head_bytes += 0 if had_head else len(data)
@@ -95,14 +95,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._has_head:
-                self._fail(_NONSENSE)
+                self._fail(PROTOCOL_ERROR)
                 return
             if not self._is_done and self._status >= 200:
                 self._tell(had_head)
-                self._fail(_NONSENSE)
+                self._fail(PROTOCOL_ERROR)
                 return
         if not self._has_head and self._head_bytes > limits.HEADER_BYTES_MAX:
-            self._fail(_NONSENSE)
+            self._fail(PROTOCOL_ERROR)
             return
         self._tell(had_head)
 
@@ -158,16 +158,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_done = not self._is_interim
 
     def _tell(self, had_head: bool) -> None:
-        """Tell the asker what one read has brought."""
+        """Tell the handler what one read has brought."""
         handler = self._handler
         if self._has_head and not had_head:
             headers = by_name(self.fields)
             coding = headers.get("transfer-encoding", "").lower()
             if coding not in ("", "chunked") or not is_sound(self._status, self._reason, self.fields):
-                self._fail(_NONSENSE)
+                self._fail(PROTOCOL_ERROR)
                 return
+            if "connection" in headers and (kept := without_named(self.fields, headers["connection"])) is not self.fields:
+                self.fields, headers = kept, by_name(kept)
             self._ends_with_connection = not coding and "content-length" not in headers
-            handler.response_began(self._status, self._reason, headers)
+            handler.response_started(self._status, self._reason, headers)
         if self._chunks and self._handler is handler:
             chunks, self._chunks = self._chunks, []
             handler.response_data(chunks[0] if len(chunks) == 1 else b"".join(chunks))
@@ -179,12 +181,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, reason: str) -> None:
         handler = self._handler
-        self.leave()
+        self.close()
         handler.server_failed(reason)
 
 
-class _Nobody:
-    def response_began(self, status: int, reason: str, headers: dict[str, str]) -> None: ...
+class _NoHandler:
+    def response_started(self, status: int, reason: str, headers: dict[str, str]) -> None: ...
 
     def response_data(self, data: bytes) -> None: ...
 
@@ -193,4 +195,4 @@ class _Nobody:
     def server_failed(self, reason: str) -> None: ...
 
 
-_NOBODY = _Nobody()
+_NO_HANDLER = _NoHandler()

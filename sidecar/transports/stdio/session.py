@@ -1,4 +1,4 @@
-"""The second carrier: lines of one server over stdio as exchanges, whatever its wrap process asks about them.
+"""The stdio transport: lines of one server as exchanges, whatever its wrap process asks about them.
 
 Every line of the client is an exchange of its own; what it opens is answered on one listening exchange that lasts as long as
 the wrap process, as on the transport of 2024-11-05. A failure of ours refuses; nothing is passed on unjudged.
@@ -13,6 +13,7 @@ import orjson
 
 from sidecar import limits
 from sidecar.decode import jsonrpc, lines, lossless
+from sidecar.errors import place_of
 from sidecar.events import Caller
 from sidecar.exchange import replies
 from sidecar.exchange.pipeline import Pipeline
@@ -225,10 +226,7 @@ class StdioSession:
 
 def _said_of(error: Exception) -> str:
     """Where a fault of ours is, never with which data; it is logged."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else "?"
+    where = place_of(error)
     log.error("a line was refused because judging it failed: %s", where)
     return where
 

@@ -147,7 +147,10 @@ def test_its_form_and_mistakes_are_told_with_their_place() -> None:
     """A wrong field, a wrong value and a rule that cannot hold are named where they stand, by the condition itself."""
     wrong = RULE.replace("spare: [list]", "spar: [list]")
     assert complaints(wrong) == [
-        "p.yaml:5:76: error[unknown-field]: rules.0.when.first_seen.spar: 'spar' is not a field here; did you mean 'spare'? (known here: spare)"
+        (
+            "p.yaml:5:76: error[unknown-field]: rules.0.when.first_seen.spar: 'spar' is not a field here; "
+            "did you mean 'spare'? (known here: spare)"
+        )
     ]
     assert complaints(RULE.replace("[list]", "[list, '']")) == ["p.yaml:5:90: error[unknown-tool]: '' is no tool"]
     response = RULE.replace("{server: crm}", "{direction: response}")

@@ -1,6 +1,6 @@
 """The listener itself, in this process and on real sockets: faults of ours refuse, streams flow event by event.
 
-Everything holds with either carrier below it.
+Everything holds with either transport below it.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ more_head = ""
 
 
 @pytest.fixture(autouse=True, params=["plain", "mitmproxy"])
-def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which carrier moves the bytes: ``TE`` is good HTTP that the plain one leaves to the other."""
+def transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which transport moves the bytes: ``TE`` is good HTTP that the plain one leaves to mitmproxy's."""
     global more_head
     more_head = "" if request.param == "plain" else "te: trailers\r\n"
     yield request.param
@@ -69,8 +69,8 @@ async def listening(tmp_path: Path) -> AsyncIterator[tuple[Play, Upstream, int]]
     address = f"http://127.0.0.1:{behind.sockets[0].getsockname()[1]}"
     play.server = Server(name="crm", listen=f"127.0.0.1:{port}", upstream=address)
     http_policy = HttpPolicy(play.pipeline, [play.server])
-    carrier = MitmTransport(http_policy)
-    master = carrier.master = SidecarMaster((play.server,), carrier.hooks, http_policy, SidecarTls(None, {}))
+    mitm = MitmTransport(http_policy)
+    master = mitm.master = SidecarMaster((play.server,), mitm.hooks, http_policy, SidecarTls(None, {}))
     assert await master.start_listeners() == []
     assert master.options.tcp_timeout == limits.IDLE_CONNECTION_S
     try:
@@ -304,7 +304,7 @@ def test_a_head_strict_clients_would_not_read_is_an_error(tmp_path: Path, said: 
             assert b" 502 " in await head_of(reader)
             error = json.loads(await asyncio.wait_for(reader.read(1000), 30))
             assert error["id"] == 3
-            assert "does not speak HTTP as it should" in error["error"]["message"]
+            assert "its response is not valid HTTP" in error["error"]["message"]
             assert play.calls[0]["status"] == "upstream_error"
             writer.close()
 

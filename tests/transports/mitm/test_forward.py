@@ -58,11 +58,11 @@ async def listening(
     crm.port, other.port = (each.sockets[0].getsockname()[1] for each in sockets)
     play.server = Server(name="crm", upstream=make(crm.port))
     http_policy = HttpPolicy(play.pipeline, [play.server])
-    carrier = MitmTransport(http_policy)
+    mitm = MitmTransport(http_policy)
     other_hosts = OtherHosts(lambda *row: play.pipeline.services.ledger.health(*row, play.now))
     dispatcher = Dispatcher(http_policy.routing, other_hosts, own=[("127.0.0.1", port)], passes_others=passes_others)
-    hooks, specs = Passthrough(dispatcher, carrier.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
-    master = carrier.master = SidecarMaster((play.server,), hooks, http_policy, SidecarTls(None, {}), dispatcher, specs)
+    hooks, specs = Passthrough(dispatcher, mitm.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
+    master = mitm.master = SidecarMaster((play.server,), hooks, http_policy, SidecarTls(None, {}), dispatcher, specs)
     assert await master.start_listeners() == []
     try:
         yield play, crm, other, port
