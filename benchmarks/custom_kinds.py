@@ -21,7 +21,7 @@ from sidecar.detect.custom import (
     prepare_regex,
     prepare_words,
 )
-from sidecar.exact import build
+from sidecar.exact_lists import build
 
 KEY = key_of("a key for measuring only")
 ROWS = 1_000_000

@@ -116,7 +116,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     kinds = add("kinds", "list the kinds of data that are detected, or describe one")
     kinds.set_defaults(run=_kinds)
     if wanted == "kinds":
-        from sidecar.review import kinds as kinds_command
+        from sidecar.review import kind_pages as kinds_command
 
         kinds_command.add_arguments(kinds)
 
@@ -139,7 +139,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     )
     build.set_defaults(run=_build)
     if wanted == "exact":
-        from sidecar import exact as exact_lists
+        from sidecar import exact_lists as exact_lists
 
         exact_lists.add_arguments(build)
 
@@ -290,9 +290,9 @@ def _tools(args: argparse.Namespace) -> int:
 
 
 def _kinds(args: argparse.Namespace) -> int:
-    from sidecar.review import kinds
+    from sidecar.review import kind_pages
 
-    return kinds.run(args)
+    return kind_pages.run(args)
 
 
 def _install(args: argparse.Namespace) -> int:
@@ -308,9 +308,9 @@ def _ca(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from sidecar import exact
+    from sidecar import exact_lists
 
-    return exact.run(args)
+    return exact_lists.run(args)
 
 
 def _push(args: argparse.Namespace) -> int:

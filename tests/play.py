@@ -1,4 +1,4 @@
-"""Drives the waist without a socket: exchanges in, bytes and records out, with the real decoder, detectors and policies."""
+"""Drives the pipeline without a socket: exchanges in, bytes and records out, with the real decoder, detectors and policies."""
 
 import json
 import warnings

@@ -19,7 +19,7 @@ ORDER = [
     ["notify"],
     ["review", "grafana", "install"],
     ["record"],
-    ["act", "exact"],
+    ["act", "exact_lists"],
     ["policy"],
     ["inventory"],
     ["detect"],

@@ -12,8 +12,8 @@ from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.record.call_row import WrittenRow
-from sidecar.record.ids import microseconds
 from sidecar.record.ledger import Ledger
+from sidecar.record.row_ids import microseconds
 from sidecar.sessions.continuations import Continuations
 from sidecar.sessions.correlation import Correlation
 from sidecar.sessions.identity import Session, Sessions

@@ -20,7 +20,7 @@ from grafana_api.grafana_face import GrafanaFace
 from sidecar.addresses import is_loopback
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.grafana.board import load_board
-from sidecar.grafana.build import PLUGIN, SOURCE_UID, Json, board_files, dashboard
+from sidecar.grafana.build_boards import PLUGIN, SOURCE_UID, Json, board_files, dashboard
 from sidecar.limits import GRAFANA_TIMEOUT_S
 from sidecar.settings import Settings, node_key, open_data, reader_token, store_password
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sidecar.inventory.definition import differences
+from sidecar.inventory.comparison import differences
 
 Event = Literal["first", "new", "changed", "approved"]
 Key = tuple[str, str, str]

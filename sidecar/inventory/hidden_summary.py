@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sidecar.detect import SIGNALS, values, walk
 from sidecar.events import Span, path_text
-from sidecar.inventory.definition import NOT_COUNTED
+from sidecar.inventory.comparison import NOT_COUNTED
 from sidecar.inventory.hidden_text import find_hidden, show_invisible, to_line
 
 _SIGNS_MAX: Final = 5

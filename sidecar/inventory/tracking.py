@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from sidecar import limits
 from sidecar.events import Definition
-from sidecar.inventory.definition import UNREAD, TooDeep, build_definition, digest_of, select_counted, skeleton, to_canonical
+from sidecar.inventory.comparison import UNREAD, TooDeep, build_definition, digest_of, select_counted, skeleton, to_canonical
 from sidecar.inventory.entry import DefinitionEvent, Event, InventoryEntry, Key, Variant, parse_entry
 from sidecar.inventory.hidden_text import show_invisible
 

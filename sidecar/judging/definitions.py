@@ -29,8 +29,8 @@ from sidecar.judging.message_judge import MessageJudge
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.load import PolicySet
 from sidecar.policy.spans import merged
-from sidecar.record.ids import timestamp
 from sidecar.record.ledger import Ledger
+from sidecar.record.row_ids import timestamp
 from sidecar.settings import Server
 
 

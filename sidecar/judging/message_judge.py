@@ -20,9 +20,9 @@ from sidecar.policy.fields import DEFAULT_ENTRY
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.judgement import AsReceived, Judgement
 from sidecar.policy.load import PolicySet
+from sidecar.policy.memory import State
 from sidecar.policy.replacements import Replacements
 from sidecar.policy.restore import restore_tokens, with_payload
-from sidecar.policy.state import State
 from sidecar.policy.vault import Vault
 
 _OPAQUE: Final = frozenset(("requestState", "cursor", "nextCursor", "progressToken", "taskId"))

@@ -22,10 +22,10 @@ from sidecar.policy.explain import explain
 from sidecar.policy.facts import Facts
 from sidecar.policy.fakes import expand
 from sidecar.policy.judge import judge
+from sidecar.policy.memory import State
 from sidecar.policy.named_tokens import NamedTokens, NoSuchToken
 from sidecar.policy.policy_set import PlacedCase, PolicySet
 from sidecar.policy.restore import with_payload
-from sidecar.policy.state import State
 
 _START: Final = datetime(2026, 11, 23, 10, 0, tzinfo=UTC).timestamp()
 """When a test begins that names no time: a Monday morning."""

@@ -13,10 +13,10 @@ from sidecar.events import ACTIONS, SEVERITIES, Action, Finding, Message, Mode, 
 from sidecar.policy.access import AccessResult, ask, is_listed
 from sidecar.policy.conditions.protocol import HOLDS, Evidence, Subject
 from sidecar.policy.facts import Facts, Unjudged
+from sidecar.policy.memory import State
 from sidecar.policy.policy_set import PolicySet, Rule, Section
 from sidecar.policy.result_copies import TooMany, in_other_copy, of_one_kind
 from sidecar.policy.spans import CANNOT_REDACT, FindingBuilder, resolve_overlaps, split_redactable
-from sidecar.policy.state import State
 
 __all__ = ["is_listed", "judge"]
 

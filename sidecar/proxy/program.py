@@ -18,10 +18,10 @@ from sidecar.policy.load import PolicySet, starter_is_off
 from sidecar.proxy.detector_cache import ready_engine
 from sidecar.proxy.inventory_store import InventoryStore
 from sidecar.proxy.policy_reloader import PolicyReloader, load_tested
-from sidecar.record.ids import new_id, timestamp
 from sidecar.record.inventory_file import open_inventory
 from sidecar.record.ledger import Ledger
 from sidecar.record.outbox import Outbox
+from sidecar.record.row_ids import new_id, timestamp
 from sidecar.secret_values import registered_secrets
 from sidecar.sessions.identity import Sessions
 from sidecar.settings import Settings, node_key, open_data
@@ -99,8 +99,8 @@ class _Proxy:
         except SettingsError:
             self._outbox.close()
             raise
-        carrier = MitmTransport(self._http_policy)
-        master = carrier.master = self._listening(carrier)
+        transport = MitmTransport(self._http_policy)
+        master = transport.master = self._listening(transport)
         loop.set_task_factory(asyncio.eager_task_factory)
         if failed := await master.start_listeners():
             self._judge_socket.stop_listening()
@@ -122,7 +122,7 @@ class _Proxy:
             log.warning("%s", warning)
         log.info("ready; policy version %s", self._reloader.current.version)
         # What start-up made lives as long as the process: keep the collector from walking it again and again.
-        # Flows are cycles that hold bodies: their number may grow, because the carrier collects by the bytes they hold.
+        # Flows are cycles that hold bodies: their number may grow, because the transport collects by the bytes they hold.
         gc.collect()
         gc.freeze()
         gc.set_threshold(30_000, 10, 10)
@@ -134,9 +134,9 @@ class _Proxy:
         await self._drain(master)
         return 0
 
-    def _listening(self, carrier: MitmTransport) -> SidecarMaster:
-        """The master with all listeners of the settings; those for many hosts put their own hooks before the carrier's."""
-        settings, hooks = self._settings, carrier.hooks
+    def _listening(self, transport: MitmTransport) -> SidecarMaster:
+        """The master with all listeners of the settings; those for many hosts put their own hooks before the transport's."""
+        settings, hooks = self._settings, transport.hooks
         trusted = {server.target: str(path) for server in settings.http_servers if (path := settings.ca_path(server))}
         specs = [forward_spec(settings.forward)] if settings.forward else []
         specs += [transparent_spec(settings.transparent)] if settings.transparent else []

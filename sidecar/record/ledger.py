@@ -18,7 +18,7 @@ from sidecar.policy.judgement import Judgement
 from sidecar.policy.replacements import Replacements
 from sidecar.record import peer_info
 from sidecar.record.call_row import WrittenRow
-from sidecar.record.ids import NO_CALL, microseconds, new_id, timestamp
+from sidecar.record.row_ids import NO_CALL, microseconds, new_id, timestamp
 from sidecar.settings import Server
 
 log = logging.getLogger("sidecar.record")

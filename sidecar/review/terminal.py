@@ -16,10 +16,10 @@ from clickhouse_connect.driver.client import Client
 from sidecar.errors import StoreError
 from sidecar.limits import LIST_ROWS_MAX
 from sidecar.record.store import reader
+from sidecar.review.call_lines import CallTable, JsonLines, Lines, is_coloured
 from sidecar.review.calls import ReadCall, calls
 from sidecar.review.filters import Filters, parse_since
 from sidecar.review.follow import Follow
-from sidecar.review.lines import CallTable, JsonLines, Lines, is_coloured
 from sidecar.review.read import quiet_clients
 from sidecar.review.wording import VERDICTS
 from sidecar.settings import Settings

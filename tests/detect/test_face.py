@@ -46,7 +46,7 @@ def imported_by(code: str) -> set[str]:
         ("import sidecar.detect", {"hyperscan", "re2", "sidecar.detect.families"}),
         ("from sidecar.detect import walk", {"hyperscan", "re2", "sidecar.detect.families"}),
         ("from sidecar.detect import KINDS, DETECTORS", {"hyperscan", "phonenumbers", "sidecar.detect.engine"}),
-        ("import sidecar.review.kinds", {"hyperscan", "phonenumbers", "sidecar.detect.engine"}),
+        ("import sidecar.review.kind_pages", {"hyperscan", "phonenumbers", "sidecar.detect.engine"}),
         ("import sidecar.inventory", {"hyperscan", "re2", "sidecar.detect.families"}),
     ],
 )

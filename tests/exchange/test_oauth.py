@@ -13,7 +13,7 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t
 
 
 def send(play: Play, method: str, path: str, body: bytes = b"", **headers: str) -> Exchange:
-    """One request through the waist."""
+    """One request through the pipeline."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     headers_ = {"host": "127.0.0.1:9001", **named}
     exchange = Exchange(play.server, Request(method, path, headers_, body, "127.0.0.1", play.now, play.now))

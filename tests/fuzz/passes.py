@@ -1,4 +1,4 @@
-"""The whole waist under fuzz: whatever is passed on holds no planted value in any reading of any peer."""
+"""The whole pipeline under fuzz: whatever is passed on holds no planted value in any reading of any peer."""
 
 import json
 from pathlib import Path

@@ -124,7 +124,7 @@ def _numbers(text: str) -> list[str]:
 
 
 class Targets:
-    """The targets by name, with the seeds of each; the whole waist is made when it is first asked for."""
+    """The targets by name, with the seeds of each; the whole pipeline is made when it is first asked for."""
 
     def __init__(self) -> None:
         self._passes: Passes | None = None

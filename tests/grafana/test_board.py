@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.errors import SettingsError
 from sidecar.grafana.board import Board, load_board
-from sidecar.grafana.build import as_text, board_files, dashboard
+from sidecar.grafana.build_boards import as_text, board_files, dashboard
 from tests import seed
 from tests.grafana.macros import ALL, expand
 from tests.seeded import Record
@@ -141,7 +141,7 @@ def test_a_table_names_the_columns_it_shows(record: Record, now: datetime) -> No
 
 
 def test_the_committed_json_is_up_to_date() -> None:
-    """Whoever takes the file instead of the push gets the same board; `python -m sidecar.grafana.build` writes it."""
+    """Whoever takes the file instead of the push gets the same board; `python -m sidecar.grafana.build_boards` writes it."""
     assert OVERVIEW.with_suffix(".json").read_text("utf-8") == as_text(BUILT)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.errors import SettingsError, SidecarError
 from sidecar.grafana import push
-from sidecar.grafana.build import board_files
+from sidecar.grafana.build_boards import board_files
 from sidecar.grafana.push import Grafana, PlannedChange, different
 from sidecar.settings import Settings, load, reader_token
 from tests.grafana.fake import FakeGrafana

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar import limits
 from sidecar.inventory import Inspection, Inventory
-from tests.inventory.test_definition import SCALAR, TEXT
+from tests.inventory.test_comparison import SCALAR, TEXT
 
 
 def see(inventory: Inventory, server: str, name: str, said: str, now: float = 0.0, *, is_last: bool = True) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import exact
+from sidecar import exact_lists
 from sidecar.detect.custom import key_of
 from sidecar.policy.load import PolicySet
 from sidecar.proxy.policy_reloader import PolicyReloader
@@ -64,7 +64,7 @@ def customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A policy whose list holds two people, in the folder of ``play``."""
     monkeypatch.setenv("LIVE_KEY", KEY)
     (tmp_path / "policies").mkdir()
-    exact.build(iter(["Grace Hopper", "Ada Lovelace"]), key_of(KEY), "name", tmp_path / "policies/c.hmac")
+    exact_lists.build(iter(["Grace Hopper", "Ada Lovelace"]), key_of(KEY), "name", tmp_path / "policies/c.hmac")
     return CUSTOMERS
 
 
@@ -137,7 +137,7 @@ def test_a_list_that_is_built_anew_is_in_force_without_an_edit(play: Any, custom
 async def _lists(sidecar: Play, folder: Path) -> None:
     async with watched(sidecar, folder) as (turned, refused):
         assert not sidecar.post(call("Emmy Noether")).reply
-        exact.build(iter(["Emmy Noether"]), key_of(KEY), "name", folder / "c.hmac")
+        exact_lists.build(iter(["Emmy Noether"]), key_of(KEY), "name", folder / "c.hmac")
         await asyncio.wait_for(turned.wait(), 20)
         assert sidecar.post(call("Emmy Noether", 2)).reply and not sidecar.post(call("Ada Lovelace", 3)).reply
         (folder / "c.hmac").write_bytes(b"damaged")

@@ -9,7 +9,7 @@ import pytest
 from sidecar.events import Caller, Message, Scan, Verdict
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet, load_texts
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 MONDAY = datetime.fromisoformat("2026-11-23T09:00:00+00:00").timestamp()
 SUNDAY = datetime.fromisoformat("2026-11-22T22:00:00+00:00").timestamp()

@@ -12,8 +12,8 @@ from sidecar.policy.explain import explain
 from sidecar.policy.facts import Facts
 from sidecar.policy.judge import judge
 from sidecar.policy.load import load_texts
+from sidecar.policy.memory import State
 from sidecar.policy.policy_set import PolicySet
-from sidecar.policy.state import State
 
 CARD = fakes.fake("card")
 CALL = Message("crm", "request", "request", "tools/call", "pay", {"n": 2}, {"params": {"arguments": {"n": 2}}}, session="s")

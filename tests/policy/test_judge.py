@@ -15,7 +15,7 @@ from sidecar.policy import fakes
 from sidecar.policy.conditions.detect import DetectCondition
 from sidecar.policy.judge import judge
 from sidecar.policy.load import PolicySet, load_texts
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 KINDS = frozenset({"secrets.aws-key", "secrets.github-token", "pii.card", "pii.email"})
 NOW = 1_795_428_000.0

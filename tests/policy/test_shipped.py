@@ -16,7 +16,7 @@ from sidecar.policy.conditions.detect import DetectCondition
 from sidecar.policy.conditions.expression import ExpressionCondition
 from sidecar.policy.judge import is_listed, judge
 from sidecar.policy.load import PolicySet, load_policies, parse
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 FOLDER = Path(__file__).parents[2] / "policies"
 

@@ -16,7 +16,7 @@ from sidecar.errors import Problem
 from sidecar.events import Direction, Path, Scan, Span
 from sidecar.policy.expr import Scope
 from sidecar.policy.facts import Facts
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 
 class Subject(NamedTuple):

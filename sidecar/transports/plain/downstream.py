@@ -19,7 +19,7 @@ from sidecar.settings import Server
 from sidecar.state.exchange import Exchange, Reply, Request
 from sidecar.transports.connection_rules import VERSION, connection_fields, has_body, is_last
 from sidecar.transports.http_policy import EventStream, HttpPolicy, plain_reason
-from sidecar.transports.plain.state import MOVES, State
+from sidecar.transports.plain.client_state import MOVES, State
 from sidecar.transports.plain.upstream import UpstreamConnection
 
 log = logging.getLogger("sidecar.proxy")

@@ -20,8 +20,8 @@ from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
 from sidecar.outcomes import ErrorType, Status
 from sidecar.record.call_row import NOTED, WrittenRow
-from sidecar.record.ids import new_id
 from sidecar.record.ledger import CallRecord
+from sidecar.record.row_ids import new_id
 from sidecar.settings import Server
 from sidecar.state.call import Call
 from sidecar.state.exchange import EVENT_STREAM, Exchange, ExchangeState, Request

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sidecar import limits
 from sidecar.detect.custom import Damaged, ExactTable, build_table, key_id, key_of, normalise, parse_list
 from sidecar.detect.custom.exact_list import DIGEST_BYTES, Header, digest
-from sidecar.exact import build
+from sidecar.exact_lists import build
 
 
 def found(values: list[str], text: str) -> list[str]:

@@ -25,7 +25,7 @@ from sidecar.policy.explain import explain
 from sidecar.policy.facts import Facts, Unjudged
 from sidecar.policy.judge import judge
 from sidecar.policy.load import PolicySet, load_texts
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 
 class FirstSeenSpec(PolicyModel):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.review.call_lines import CallTable, JsonLines
 from sidecar.review.calls import ReadCall
-from sidecar.review.lines import CallTable, JsonLines
 from tests.seed import HOSTILE_TEXT
 
 

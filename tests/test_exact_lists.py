@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import cli, exact
+from sidecar import cli, exact_lists
 from sidecar.detect import DETECTORS, Engine, walk
 from sidecar.detect.custom import key_of
 from sidecar.detect.custom.exact_list import HEADER_BYTES
@@ -71,9 +71,9 @@ def test_a_column_becomes_a_list_that_policies_find(folder: Path, capsys: pytest
 def test_a_large_list_is_the_same_whether_sorted_at_once_or_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fits in memory changes nothing in the file, and equal values stand in it once."""
     rows = [f"person number{number % 700}" for number in range(1000)]
-    exact.build(iter(rows), key_of(KEY), "name", tmp_path / "one")
-    monkeypatch.setattr(exact, "EXACT_SORTED_MAX", 64)
-    header, counts = exact.build(iter(rows), key_of(KEY), "name", tmp_path / "other")
+    exact_lists.build(iter(rows), key_of(KEY), "name", tmp_path / "one")
+    monkeypatch.setattr(exact_lists, "EXACT_SORTED_MAX", 64)
+    header, counts = exact_lists.build(iter(rows), key_of(KEY), "name", tmp_path / "other")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert (header.count, counts["rows"]) == (700, 1000)
 

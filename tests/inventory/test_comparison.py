@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import limits
-from sidecar.inventory.definition import TooDeep, differences, digest_of, select_counted, skeleton, to_canonical
+from sidecar.inventory.comparison import TooDeep, differences, digest_of, select_counted, skeleton, to_canonical
 
 TEXT = st.text(max_size=12)
 SCALAR = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT

@@ -1,4 +1,4 @@
-"""Builds dashboard JSON from boards. ``python -m sidecar.grafana.build`` writes the JSON files that are committed.
+"""Builds dashboard JSON from boards. ``python -m sidecar.grafana.build_boards`` writes the JSON files that are committed.
 
 The JSON is the classic model (schemaVersion 42), which Grafana 11.6 to 13 read from files and through their API; file
 provisioning refuses the newer one. Types: https://github.com/grafana/grafana/tree/main/packages/grafana-schema.

@@ -12,8 +12,8 @@ from sidecar import limits
 from sidecar.settings import Server
 from sidecar.transports.http_policy import HttpPolicy
 from sidecar.transports.plain import downstream
+from sidecar.transports.plain.client_state import MOVES, State
 from sidecar.transports.plain.downstream import ClientConnection, PlainListener
-from sidecar.transports.plain.state import MOVES, State
 from tests.play import SECRETS, Play
 
 LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'

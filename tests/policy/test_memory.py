@@ -1,7 +1,7 @@
 """What sessions did, and what conditions remember: apart, and bounded."""
 
 from sidecar.limits import SESSIONS_MAX
-from sidecar.policy.state import State
+from sidecar.policy.memory import State
 
 
 def test_a_session_knows_its_calls_and_servers() -> None:
