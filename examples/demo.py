@@ -76,10 +76,10 @@ def _start(children: Children, settings: Settings) -> None:
             port = str(urlsplit(server.upstream).port)
             children.start(server.name, [sys.executable, str(SERVERS[server.name]), "--port", port], log)
     _wait_for(children, [_upstream(server.upstream) for server in settings.servers], START_WAIT_S)
+    print(_overview(settings), flush=True)
     children.start("sidecar", [sys.executable, "-m", "sidecar", "up", "-c", settings.file])
     pages = [settings.page] if is_page_installed() else []
     _wait_for(children, [*map(host_port, [*(server.listen for server in settings.servers), settings.reader, *pages])], math.inf)
-    print(_overview(settings), flush=True)
     addresses = [part for server in settings.servers for part in (f"--{server.name}", f"http://{server.listen}/mcp")]
     children.start("agent", [sys.executable, str(HERE / "agent.py"), *addresses])
 
@@ -96,8 +96,9 @@ def _with_free_ports(file: str) -> Settings:
     if unknown:
         raise CannotRun(f"{settings.file}: the demo has the servers crm and mail, no more and no less; see {min(unknown)!r}")
     moved_file = open_data(settings) / "demo.yaml"
-    if process := process_of(file) or process_of(str(moved_file)):
-        raise CannotRun(f"demo: it runs already (sidecar process {process}); its page is at {settings.link_base}")
+    for each in (file, str(moved_file)):
+        if process := process_of(each):
+            raise CannotRun(f"demo: it runs already (sidecar process {process}); its page is at {load(each).link_base}")
     wanted = {f"upstream of {server.name}": server.upstream.removeprefix("http://") for server in settings.servers}
     wanted |= {f"listener of {server.name}": server.listen for server in settings.servers}
     wanted |= {"record": settings.reader, "page": settings.page}
@@ -167,7 +168,8 @@ def _overview(settings: Settings) -> str:
     return "\n".join(
         [
             "",
-            f"  watch     {settings.link_base}  or, in another terminal: .venv/bin/sidecar calls --follow",
+            "demo: the sidecar starts; then an agent makes calls",
+            "  watch     the page named below, or in another terminal: .venv/bin/sidecar calls --follow",
             f"  policies  {policies}  (edit one: it is in force for the next call)",
             "  stop      Ctrl-C",
             "",

@@ -280,7 +280,7 @@ def test_the_demo_moves_away_from_ports_that_are_taken(user: User) -> None:
             [sys.executable, str(ROOT / "examples" / "demo.py"), str(file)], user.project / "demo.log", **user.environ
         )
         with ended(demo):
-            until(lambda: "stop      Ctrl-C" in demo.output or demo.process.poll() is not None, "the demo to be up", 240)
+            until(lambda: "sidecar  ready: " in demo.output or demo.process.poll() is not None, "the demo to be up", 240)
             assert demo.process.poll() is None, demo.output
             for address, owner in ((user.page, "page"), (user.reader, "record"), (listeners[0], "listener of crm")):
                 assert f"demo: {address} is in use, so the {owner} is at 127.0.0.1:" in demo.output
@@ -291,4 +291,6 @@ def test_the_demo_moves_away_from_ports_that_are_taken(user: User) -> None:
                 capture_output=True, text=True, timeout=60, env=user.environ, check=False,
             )  # fmt: skip
             assert again.returncode == 2 and "demo: it runs already (sidecar process " in again.stderr
+            page = json.loads((user.project / "data" / "demo.yaml").read_text())["page"]
+            assert f"its page is at http://{page}\n" in again.stderr and f"sidecar  page: http://{page}\n" in demo.output
             assert demo.stop() == 0
