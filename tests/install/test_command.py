@@ -138,9 +138,9 @@ def test_settings_broken_since_are_left_alone(home: Home) -> None:
     done = home.install("--undo")
     assert done.code == 1 and "error[syntax]" in done.err
     assert file.read_text() == text and home.settings.read_text() == good + "]: {\n"
-    home.settings.write_text(good + "# mended\n")
+    home.settings.write_text(good + "# fixed\n")
     assert home.install("--undo").code == 0
-    assert home.settings.read_text() == SETTINGS + "# mended\n"
+    assert home.settings.read_text() == SETTINGS + "# fixed\n"
 
 
 def test_settings_deleted_since_are_forgotten(home: Home) -> None:
