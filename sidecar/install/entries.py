@@ -1,7 +1,7 @@
 """One server in a client's configuration: what it starts or calls without us, and the edits that put us in and take us out.
 
-A command is wrapped in place: its own words move, as they are written, into the arguments after ``--``, so comments and
-layout inside the arguments stay. Of an address only its origin is exchanged. ``env`` and headers are never touched.
+A command is wrapped in place: its own words move, as they are written, behind ours in the arguments, so comments and layout
+inside the arguments stay. Of an address only its origin is replaced. ``env`` and headers are never changed.
 """
 
 import re
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from sidecar.install import jsonc, toml
 from sidecar.install.clients import Client, Syntax
 from sidecar.install.tree import Edit, Node, Tree
+from sidecar.wrap import options
 
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<user>[^/?#@]*@)?(?P<host>[^/?#]*)", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"[$%{}<>]")
@@ -28,9 +29,14 @@ class Wrapper:
     program: tuple[str, ...]
     config: str
 
-    def words(self, name: str) -> tuple[str, ...]:
-        """The words that come before the wrapped command."""
-        return (*self.program, "wrap", "--server", name, "-c", self.config, "--")
+    def words(self, name: str, command: str) -> tuple[str, ...]:
+        """The words that come before the wrapped ``command``.
+
+        No ``--`` among them: the command-line mode of MCP Inspector up to 1.x, which parses a server's arguments once more,
+        takes what follows ``--`` for its own target and finds no ``--method`` (inspector-cli 1.0.3, ``parseArgs``).
+        """
+        separator = ("--",) if command.startswith("-") else ()
+        return (*self.program, "wrap", "--server", name, "-c", self.config, *separator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +112,22 @@ def _stdio(path: tuple[str, ...], holder: Node, key: str) -> ClientEntry:
 def unwrapped(argv: list[str]) -> tuple[int, str]:
     """How many words of a command are ours, and the server's name among them; ``(0, "")`` when it is not wrapped.
 
-    Recognised by shape, wherever the sidecar was installed: ``sidecar wrap --server NAME … -- CMD``, or Python with
-    ``-m sidecar`` in place of the first word.
+    Recognised by shape, wherever the sidecar is installed: ``sidecar wrap --server NAME … CMD``, with or without ``--`` before
+    the command, or Python with ``-m sidecar`` in place of the first word.
     """
     start = 1 if PurePath(argv[0]).name == "sidecar" else 0
     if not start and PurePath(argv[0]).name.startswith("python"):
         start = next((at + 2 for at in range(1, len(argv) - 1) if argv[at : at + 2] == ["-m", "sidecar"]), 0)
         if not all(word.startswith("-") for word in argv[1 : max(1, start - 2)]):
             return 0, ""
-    if not start or argv[start : start + 1] != ["wrap"] or "--" not in argv[start:]:
+    if not start or argv[start : start + 1] != ["wrap"]:
         return 0, ""
-    end = argv.index("--", start)
-    options = argv[start + 1 : end]
-    name = next((options[at + 1] for at, word in enumerate(options[:-1]) if word == "--server"), "")
-    name = name or next((word[9:] for word in options if word.startswith("--server=")), "")
-    return (end + 1, name) if name and end + 1 < len(argv) else (0, "")
+    try:
+        found, count = options.split(argv[start + 1 :])
+    except options.UsageError:
+        return 0, ""
+    own, name = start + 1 + count, found.get("server", "")
+    return (own, name) if name and own < len(argv) else (0, "")
 
 
 def _http(path: tuple[str, ...], node: Node, keys: tuple[str, ...]) -> ClientEntry:

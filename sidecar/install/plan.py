@@ -143,7 +143,7 @@ class Planner:
 
     def _stdio(self, part: FilePlan, entry: ClientEntry) -> None:
         name = entry.name if entry.own else self._name(entry.key, entry.argv, part.found.client.key)
-        edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name))
+        edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name, entry.argv[0]))
         part.edits += edits
         if edits:
             part.done.append(f"{entry.key}: its command is started by the sidecar, as server {name}")

@@ -50,8 +50,31 @@ def test_a_moved_sidecar_is_followed(home: Home, monkeypatch: pytest.MonkeyPatch
     home.install()
     assert entry(file, "a") == {
         "command": "/new/bin/python",
-        "args": ["-m", "sidecar", "wrap", "--server", "a", "-c", "/new/sidecar.yaml", "--", "npx", "-y", "pkg"],
+        "args": ["-m", "sidecar", "wrap", "--server", "a", "-c", "/new/sidecar.yaml", "npx", "-y", "pkg"],
     }
+    home.install("--undo")
+    assert file.read_text() == original
+
+
+@pytest.mark.parametrize("separator", [["--"], []], ids=["with --", "without"])
+def test_both_forms_of_a_wrapped_command_are_recognised(home: Home, separator: list[str]) -> None:
+    """Entries that an earlier version wrote, with '--' before the command, are brought to today's form, and undone."""
+    words = ["wrap", "--server=a", "-c", "/old/sidecar.yaml", *separator, "npx", "--", "-c", "pkg"]
+    file = home.put(CURSOR, servers(a={"command": "/old/bin/sidecar", "args": words}))
+    home.install()
+    assert entry(file, "a")["args"] == ["wrap", "--server", "a", "-c", str(home.settings), "npx", "--", "-c", "pkg"]
+    for kept in (home.path / ".local/state/sidecar/install").iterdir():
+        kept.unlink()
+    home.install("--undo")
+    assert entry(file, "a") == {"command": "npx", "args": ["--", "-c", "pkg"]}
+
+
+def test_a_command_that_looks_like_an_option_is_kept_apart(home: Home) -> None:
+    """A command whose name begins with '-' still reaches the server's launcher, behind a '--'."""
+    file = home.put(CURSOR, original := servers(a={"command": "-odd", "args": ["x"]}))
+    home.install()
+    assert entry(file, "a")["args"] == ["wrap", "--server", "a", "-c", str(home.settings), "--", "-odd", "x"]
+    assert home.install().out.endswith("Nothing to change.\n")
     home.install("--undo")
     assert file.read_text() == original
 
