@@ -112,6 +112,14 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         install_command.add_arguments(install)
 
+    service = commands.add_parser("service", help="start the sidecar at login (systemd user unit, launchd agent)")
+    _config(service)
+    service.set_defaults(run=_service)
+    if wanted == "service":
+        from sidecar.install import service as service_command
+
+        service_command.add_arguments(service)
+
     ca = commands.add_parser("ca", help="the certificate clients of the forward listener trust, and how")
     _config(ca)
     ca.add_argument("--pem", action="store_true", help="print the certificate itself (never the key)")
@@ -234,6 +242,12 @@ def _install(args: argparse.Namespace) -> int:
     from sidecar.install import command
 
     return command.run(args)
+
+
+def _service(args: argparse.Namespace) -> int:
+    from sidecar.install import service
+
+    return service.run(args)
 
 
 def _ca(args: argparse.Namespace) -> int:

@@ -5,9 +5,8 @@ should look (a broken file, a server that cannot be carried, a "no"); 2 cannot r
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -15,12 +14,13 @@ from typing import Final
 from sidecar import settings
 from sidecar.document import Document
 from sidecar.errors import Problem, SettingsError
-from sidecar.install import listeners, mask
+from sidecar.install import advice, listeners, mask
 from sidecar.install.clients import CLIENTS, Client, ConfigFile, find
 from sidecar.install.entries import Wrapper
 from sidecar.install.files import Backup, BackupFolder, LeftAlone, digest, read, replace, state
 from sidecar.install.listeners import ListenerEntry
 from sidecar.install.plan import FilePlan, Planner, open_part, parse, take_out, unused
+from sidecar.install.program import own_program
 
 _LEFT: Final = 1
 
@@ -52,14 +52,9 @@ def run(args: argparse.Namespace) -> int:
     return change.carry_out(is_dry=args.dry_run, asks=not args.yes and sys.stdin.isatty() and sys.stdout.isatty())
 
 
-def wrapper(config: Path, environ: Mapping[str, str] = os.environ) -> Wrapper:
-    """How a client starts us: by absolute paths, because programs with windows have another PATH than a shell.
-
-    Without the command beside this Python it is the module, and never one of that name in the client's working folder.
-    """
-    script = Path(sys.executable).with_name("sidecar")
-    program = (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-P", "-m", "sidecar")
-    return Wrapper(program, str(config))
+def wrapper(config: Path) -> Wrapper:
+    """How a client starts us: by absolute paths."""
+    return Wrapper(own_program(), str(config))
 
 
 class _FileChange:
@@ -74,14 +69,18 @@ class _FileChange:
         self._before: dict[Path, str | None] = {}
         self._after: dict[Path, str | None] = {}
         self._memory: dict[Path, Backup | None] = {}
+        self._has_new_listeners = False
+        self._advises = False
 
     def plan_install(self) -> None:
-        """Everything that is found goes through the sidecar."""
+        """Plan that every server found is put behind the sidecar."""
+        self._advises = True
         loaded = settings.load(self._config) if self._config.exists() else None
         for found in find(self._chosen, Path.cwd()):
             self._open(found)
         planner = Planner(loaded, self._keep.all(), wrapper(self._config))
         planner.plan(self._parts)
+        self._has_new_listeners = bool(planner.new)
         carried = any(entry.argv for part in self._parts for entry in part.entries)
         if planner.new or (loaded is None and carried):
             # First, so that it is written first: no client may call a listener that nothing names.
@@ -93,7 +92,7 @@ class _FileChange:
 
     def _plan_settings(self, new: list[ListenerEntry]) -> None:
         text = read(self._config) if self._config.exists() else None
-        after = listeners.add(text, new)
+        after = listeners.add(listeners.new_settings(self._config) if text is None else text, new)
         listeners.verify(self._config, after)
         kept = self._keep.get(self._config)
         added = [*map(asdict, new), *(kept.listeners if kept else [])]
@@ -208,6 +207,9 @@ class _FileChange:
     def carry_out(self, *, is_dry: bool, asks: bool) -> int:
         """Show everything, ask, write; returns the exit code."""
         self._show()
+        if self._advises:
+            _say_all(advice.without_servers(self._parts))
+            _say_all(advice.tied_to_folder(self._config, self._parts))
         left = [*self._left, *(problem for part in self._parts for problem in part.problems)]
         for problem in left:
             sys.stderr.write(f"{problem}\n")
@@ -221,6 +223,8 @@ class _FileChange:
         if is_dry:
             return _LEFT if left else 0
         is_whole = self._write()
+        if self._advises and is_whole:
+            _say_all(advice.next_steps(self._config, self._parts, has_new_listeners=self._has_new_listeners))
         return _LEFT if left or not is_whole else 0
 
     def _show(self) -> None:
@@ -279,6 +283,11 @@ def _agreed(count: int) -> bool:
     sys.stdout.write(f"Write {'this file' if count == 1 else f'these {count} files'}? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        _say(line)
 
 
 def _say(text: str) -> None:

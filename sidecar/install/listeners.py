@@ -14,6 +14,7 @@ import yaml
 from sidecar import settings
 from sidecar.errors import SettingsError
 from sidecar.install.tree import Edit, apply
+from sidecar.wrap.socket_path import DEFAULT_SETTINGS, default_settings
 
 FIRST_PORT: Final = 9001
 """Where free ports are looked for first: what the documentation uses."""
@@ -60,9 +61,13 @@ def free_ports(taken: Collection[int]) -> Iterable[int]:
         yield port
 
 
-def add(text: str | None, new: Sequence[ListenerEntry]) -> str:
-    """The settings' text with more servers, in the manner in which the present ones are written; None is no file yet."""
-    text = _NEW if text is None else text
+def new_settings(file: Path) -> str:
+    """The text of a settings file that does not exist yet; the user-wide one is as ``sidecar wrap`` would write it."""
+    return DEFAULT_SETTINGS if file.resolve() == Path(default_settings()).resolve() else _NEW
+
+
+def add(text: str, new: Sequence[ListenerEntry]) -> str:
+    """The settings' text with more servers, in the style in which the present ones are written."""
     if not new:
         return text
     line_end = "\r\n" if "\r\n" in text else "\n"

@@ -74,7 +74,7 @@ def test_a_command_that_looks_like_an_option_is_kept_apart(home: Home) -> None:
     file = home.put(CURSOR, original := servers(a={"command": "-odd", "args": ["x"]}))
     home.install()
     assert entry(file, "a")["args"] == ["wrap", "--server", "a", "-c", str(home.settings), "--", "-odd", "x"]
-    assert home.install().out.endswith("Nothing to change.\n")
+    assert home.install().out.startswith("Nothing to change.\n")
     home.install("--undo")
     assert file.read_text() == original
 
