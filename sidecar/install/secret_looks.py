@@ -30,10 +30,15 @@ _HARMLESS: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_WORDS: Final = re.compile(r"[A-Za-z]{1,14}(?:[ ,/_.:-]{1,2}[A-Za-z]{1,14}){0,5}")
+_WORD: Final = r"(?:[A-Za-z][a-z]{0,13}(?:[A-Z][a-z]{2,10}){0,3}|[A-Z]{1,14})"
+_WORDS: Final = re.compile(rf"{_WORD}(?:[ ,/_.:-]{{1,2}}{_WORD}){{0,5}}")
 _PATH: Final = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^\n:=;]*|[./~]")
 _RUN: Final = re.compile(r"[A-Za-z0-9]+")
 _CAMEL: Final = re.compile(r"(?:[A-Z]{0,6}[a-z]{2,}|[A-Z]{2,6}(?![a-z]))+[0-9]{0,4}")
+_URL_SAFE: Final = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9_-]{20,}")
+"""What base64url makes, if a part of it is no ``_NAME_PART``."""
+_NAME_PART: Final = re.compile(r"[A-Z]?[a-z]*[0-9]*|[A-Z]+[0-9]*|[0-9]+[a-z]?|(?:[A-Z]?[a-z]{2,})+[0-9]*")
+_HEX: Final = re.compile(r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{16,}")
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _ASSIGNED: Final = re.compile(r"[\w-]+(?=\s*[:=])")
 
@@ -51,7 +56,10 @@ def is_reference(value: str) -> bool:
 
 def is_secret(text: str) -> bool:
     """Whether a text holds something that looks generated: long, or letters and digits mixed as no word has them."""
-    return _UUID.search(text) is not None or any(_is_generated(run) for run in _RUN.findall(text))
+    if _UUID.search(text) is not None or any(_is_generated(run) for run in _RUN.findall(text)):
+        return True
+    parts = [part for match in _URL_SAFE.finditer(text) for part in re.split("[_-]", match[0])]
+    return not all(_NAME_PART.fullmatch(part) for part in parts)
 
 
 def _is_generated(run: str) -> bool:
@@ -62,7 +70,7 @@ def _is_generated(run: str) -> bool:
     if size < 10:
         return False
     has_digits, is_one_case = any(map(str.isdigit, run)), run in (run.lower(), run.upper())
-    if has_digits and (size >= 20 or _turns(run) >= 4):
+    if has_digits and (size >= 20 or _turns(run) >= 4 or _HEX.fullmatch(run)):
         return True
     if not is_one_case and _CAMEL.fullmatch(run) is None:
         return True

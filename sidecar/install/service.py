@@ -214,7 +214,7 @@ class Service:
         why = (
             "was edited since it was installed" if service_files.origin(text) == "edited" else "was not written by this command"
         )
-        sys.stderr.write(f"{self._manager.file}: error[edited]: it {why}, so it was left as it is. To remove it by hand:\n")
+        sys.stderr.write(f"{self._manager.file}: error[edited]: it {why}, so it is left as it is. To remove it by hand:\n")
         sys.stderr.write("".join(f"  {line}\n" for line in self._by_hand_uninstall()))
         return _LEFT
 
