@@ -287,7 +287,7 @@ def test_an_open_server_far_away_may_want_oauth(home: Home) -> None:
     """An address without any header may be one that signs in by OAuth: the operator is told what to do then."""
     home.put(CURSOR, servers(a={"url": "https://a.example.com"}, b={"url": "https://b.example.com", "headers": {"K": "v"}}))
     done = home.install()
-    assert "a: if it signs in with OAuth" in done.out and "b: if it" not in done.out
+    assert "a: if it uses OAuth" in done.out and "b: if it" not in done.out
 
 
 def test_broken_settings_stop_everything(home: Home) -> None:
@@ -328,7 +328,7 @@ def test_undo_of_a_file_that_is_gone(home: Home) -> None:
     home.install()
     file.unlink()
     done = home.install("--undo")
-    assert "no longer there" in done.err and home.settings.read_text() == SETTINGS
+    assert "no longer exists" in done.err and home.settings.read_text() == SETTINGS
     assert not file.exists()
     assert home.install("--undo").err == ""
 
