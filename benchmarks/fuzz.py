@@ -1,4 +1,4 @@
-"""Feeds the decoder and the whole pipeline hostile bytes: with atheris, guided by coverage, where it is installed, else with ours.
+"""Feeds the decoder and the whole pipeline hostile bytes: guided by coverage where atheris is installed, else by our own.
 
 ``fuzz.py json --count 1000000 --seconds 600 --seeds FOLDER`` runs one target; what breaks is written to a file and told.
 """

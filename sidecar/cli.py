@@ -128,6 +128,14 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
         install_command.add_arguments(install)
 
+    service = add("service", "start the sidecar at login (systemd user unit, launchd agent)")
+    _config(service)
+    service.set_defaults(run=_service)
+    if wanted == "service":
+        from sidecar.install import service as service_command
+
+        service_command.add_arguments(service)
+
     ca = add("ca", "show the CA certificate and how to install it")
     _config(ca, finds_running=True)
     ca.add_argument("--pem", action="store_true", help="print the certificate itself (never the key)")
@@ -299,6 +307,12 @@ def _install(args: argparse.Namespace) -> int:
     from sidecar.install import command
 
     return command.run(args)
+
+
+def _service(args: argparse.Namespace) -> int:
+    from sidecar.install import service
+
+    return service.run(args)
 
 
 def _ca(args: argparse.Namespace) -> int:

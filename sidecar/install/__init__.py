@@ -1,1 +1,1 @@
-"""The sidecar put into MCP clients' configurations, and taken out again, with nothing else in those files changed."""
+"""``sidecar install`` and ``sidecar service``: into MCP clients' configurations and out again; started at login."""

@@ -1,4 +1,4 @@
-"""Where MCP clients keep their servers: one entry of a table for each client, looked up in its own documentation.
+"""Where MCP clients configure their servers: a table with one entry for each client, from its own documentation.
 
 Sources, by client (read in November 2026):
 
@@ -33,7 +33,7 @@ Syntax = Literal["json", "toml"]
 
 @dataclass(frozen=True, slots=True)
 class ConfigLocation:
-    """Files of one client: a glob below a base folder, whose name ``bases`` knows, and where in them servers stand."""
+    """Files of one client: a glob below a base folder, by its name in ``bases``, and where in them the servers are."""
 
     base: str
     glob: str
@@ -119,7 +119,7 @@ CLIENTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """One configuration file that is there: whose it is, and the place that names it."""
+    """One configuration file that exists: its client, and the location in the table that matched."""
 
     client: Client
     place: ConfigLocation
@@ -148,7 +148,7 @@ def _matches(base: Path, glob: str) -> list[Path]:
 
 
 def bases(project: Path, environ: Mapping[str, str] = os.environ, platform: str = "") -> dict[str, list[Path]]:
-    """The folders that places start from, by name; variables of the clients' own move some of them."""
+    """The base folders by name; the clients' own environment variables move some of them."""
     home = Path(environ.get("HOME") or Path.home())
     given = environ.get("XDG_CONFIG_HOME", "")
     config = Path(given) if given.startswith("/") else home / ".config"
@@ -171,6 +171,6 @@ def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
 
 
 def _projects(folder: Path) -> list[Path]:
-    """The working folder, and the root of the repository it is in, where clients look for a project's servers too."""
+    """The working folder, and the root of its repository, where clients look for a project's servers too."""
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
     return [folder] if root == folder else [folder, root]

@@ -1,13 +1,12 @@
-"""``sidecar install``: shows what would change, asks where somebody can answer, writes, and takes it back with ``--undo``.
+"""``sidecar install``: shows what would change, asks on a terminal, writes, and restores the files with ``--undo``.
 
-Exit codes: 0 every server found is (or was already) carried, or was taken out; 1 something was left as it is and a person
-should look (a broken file, a server that cannot be carried, a "no"); 2 cannot run (settings that do not load).
+Exit codes: 0 every server found is behind the sidecar, or was restored; 1 something was left unchanged that a person should
+look at (a broken file, a server that cannot be put behind the sidecar, a "no"); 2 cannot run (settings that do not load).
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -15,12 +14,13 @@ from typing import Final
 from sidecar import settings
 from sidecar.document import Document
 from sidecar.errors import Problem, SettingsError
-from sidecar.install import listeners, mask
+from sidecar.install import advice, listeners, mask
 from sidecar.install.clients import CLIENTS, Client, ConfigFile, find
 from sidecar.install.entries import Wrapper
 from sidecar.install.files import Backup, BackupFolder, LeftAlone, digest, read, replace, state
 from sidecar.install.listeners import ListenerEntry
 from sidecar.install.plan import FilePlan, Planner, open_part, parse, take_out, unused
+from sidecar.install.program import own_program
 
 _LEFT: Final = 1
 
@@ -29,11 +29,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of ``sidecar install``."""
     keys = [client.key for client in CLIENTS]
     command.add_argument(
-        "--client", action="append", choices=keys, metavar="NAME", help=f"only this one, again for more: {', '.join(keys)}"
+        "--client", action="append", choices=keys, metavar="NAME", help=f"only this client; may be repeated: {', '.join(keys)}"
     )
-    command.add_argument("--undo", action="store_true", help="take the sidecar out of them again")
+    command.add_argument("--undo", action="store_true", help="restore the configurations as they were without the sidecar")
     command.add_argument("--dry-run", action="store_true", help="show what would change, and write nothing")
-    command.add_argument("--yes", action="store_true", help="do not ask (without a terminal nothing is asked)")
+    command.add_argument("--yes", action="store_true", help="do not ask before writing (without a terminal nothing is asked)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,18 +52,13 @@ def run(args: argparse.Namespace) -> int:
     return change.carry_out(is_dry=args.dry_run, asks=not args.yes and sys.stdin.isatty() and sys.stdout.isatty())
 
 
-def wrapper(config: Path, environ: Mapping[str, str] = os.environ) -> Wrapper:
-    """How a client starts us: by absolute paths, because programs with windows have another PATH than a shell.
-
-    Without the command beside this Python it is the module, and never one of that name in the client's working folder.
-    """
-    script = Path(sys.executable).with_name("sidecar")
-    program = (str(script),) if os.access(script, os.X_OK) else (sys.executable, "-P", "-m", "sidecar")
-    return Wrapper(program, str(config))
+def wrapper(config: Path) -> Wrapper:
+    """How a client starts us: by absolute paths."""
+    return Wrapper(own_program(), str(config))
 
 
 class _FileChange:
-    """All files of one run: read and planned first, written only when every plan is known."""
+    """All files of one run: all are read and planned before the first is written."""
 
     def __init__(self, config: Path, chosen: tuple[Client, ...], keep: BackupFolder) -> None:
         self._config = config
@@ -74,17 +69,21 @@ class _FileChange:
         self._before: dict[Path, str | None] = {}
         self._after: dict[Path, str | None] = {}
         self._memory: dict[Path, Backup | None] = {}
+        self._has_new_listeners = False
+        self._advises = False
 
     def plan_install(self) -> None:
-        """Everything that is found goes through the sidecar."""
+        """Plan that every server found is put behind the sidecar."""
+        self._advises = True
         loaded = settings.load(self._config) if self._config.exists() else None
         for found in find(self._chosen, Path.cwd()):
             self._open(found)
         planner = Planner(loaded, self._keep.all(), wrapper(self._config))
         planner.plan(self._parts)
+        self._has_new_listeners = bool(planner.new)
         carried = any(entry.argv for part in self._parts for entry in part.entries)
         if planner.new or (loaded is None and carried):
-            # First, so that it is written first: no client may call a listener that nothing names.
+            # Planned first, so that it is written first: no client may call a listener that is not in the settings.
             self._plan_settings(planner.new)
         for part in self._parts:
             if part.edits:
@@ -93,7 +92,7 @@ class _FileChange:
 
     def _plan_settings(self, new: list[ListenerEntry]) -> None:
         text = read(self._config) if self._config.exists() else None
-        after = listeners.add(text, new)
+        after = listeners.add(listeners.new_settings(self._config) if text is None else text, new)
         listeners.verify(self._config, after)
         kept = self._keep.get(self._config)
         added = [*map(asdict, new), *(kept.listeners if kept else [])]
@@ -116,7 +115,7 @@ class _FileChange:
         return Backup(file, part.found.client.key, digest(part.text), original, uses=part.uses)
 
     def plan_undo(self) -> None:
-        """Everything that we changed is as it was; what others changed since stays."""
+        """Plan that everything we changed is restored; what others changed since stays."""
         upstreams = self._upstreams()
         keys = {client.key for client in self._chosen}
         rest: list[Collection[str]] = []
@@ -139,7 +138,7 @@ class _FileChange:
             if after != part.tree.text:
                 self._set(each.file, part.tree.text, after)
                 if not exact:
-                    part.notes.append("it was edited since, so our entries were taken out and the rest was kept")
+                    part.notes.append("it was edited since, so only our entries are removed and the rest is kept")
             if part.kept is not None:
                 self._memory[each.file] = None
         for file, kept in mine.items():
@@ -147,12 +146,12 @@ class _FileChange:
                 self._undo_settings(file, kept, rest)
 
     def _undo_elsewhere(self, file: Path, kept: Backup, found: dict[Path, ConfigFile]) -> None:
-        """A file of ours that is not found from here: of another project, or gone."""
+        """A file we changed that is not found from this folder: it belongs to another project, or was deleted."""
         client = next((client for client in CLIENTS if client.key == kept.client), None)
         if client is None or not file.exists():
             self._memory[file] = None
             if client is not None:
-                why = "it is no longer there; there is nothing to restore"
+                why = "it no longer exists, so there is nothing to restore"
                 self._left.append(Problem(str(file), 0, 0, "gone", why, is_warning=True))
             return
         place = next((place for place in client.places if file.match(place.glob)), client.places[-1])
@@ -167,7 +166,7 @@ class _FileChange:
         except LeftAlone as left:
             self._left.append(left.problem)
             return
-        # Wrapped commands name the file, so one that we made goes with the last of them.
+        # Wrapped commands name this file, so one that we created is removed with the last of them.
         is_needed = bool(stays) or (bool(rest) and kept.original is None)
         if text is None and not rest:
             self._memory[file] = None
@@ -182,7 +181,7 @@ class _FileChange:
             if after is not None:
                 listeners.verify(file, after)
         except SettingsError:
-            why = "it would not load without the listeners we added, so they stay; take them out by hand"
+            why = "it would not load without the listeners we added, so they stay; remove them by hand"
             self._left.append(Problem(str(file), 0, 0, "needed", why, is_warning=True))
             return
         self._set(file, text, after)
@@ -208,6 +207,9 @@ class _FileChange:
     def carry_out(self, *, is_dry: bool, asks: bool) -> int:
         """Show everything, ask, write; returns the exit code."""
         self._show()
+        if self._advises:
+            _say_all(advice.without_servers(self._parts))
+            _say_all(advice.tied_to_folder(self._config, self._parts))
         left = [*self._left, *(problem for part in self._parts for problem in part.problems)]
         for problem in left:
             sys.stderr.write(f"{problem}\n")
@@ -221,6 +223,8 @@ class _FileChange:
         if is_dry:
             return _LEFT if left else 0
         is_whole = self._write()
+        if self._advises and is_whole:
+            _say_all(advice.next_steps(self._config, self._parts, has_new_listeners=self._has_new_listeners))
         return _LEFT if left or not is_whole else 0
 
     def _show(self) -> None:
@@ -242,10 +246,10 @@ class _FileChange:
         return mask.shown_file(tree, part.found.client, part.found.place)
 
     def _write(self) -> bool:
-        """Write in the order of the plan; returns whether all were written.
+        """Write in the order of the plan; returns whether all files were written.
 
-        Clients need their listeners: where the settings could not be written no client is, and where a client could not be
-        restored its listener stays.
+        Clients need their listeners: if the settings could not be written no client is changed, and if a client could not
+        be restored its listener stays.
         """
         clients = {part.found.file for part in self._parts}
         failed: set[Path] = set()
@@ -267,7 +271,7 @@ class _FileChange:
             if kept is None:
                 self._keep.drop(file)
         if self._after and not failed:
-            _say("Restart the clients, so that they read this.")
+            _say("Restart the clients, so that they read their new configurations.")
         return not failed
 
 
@@ -281,7 +285,12 @@ def _agreed(count: int) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        _say(line)
+
+
 def _say(text: str) -> None:
-    # Keys of a configuration are other people's text, and a terminal obeys control characters.
+    # Keys of a configuration are untrusted text, and a terminal would execute control characters.
     shown = "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
     sys.stdout.write(shown + "\n")

@@ -1,7 +1,7 @@
-"""One server in a client's configuration: what it starts or calls without us, and the edits that put us in and take us out.
+"""One server in a client's configuration: its own command or address, and the edits that add and remove the sidecar.
 
-A command is wrapped in place: its own words move, as they are written, into the arguments after ``--``, so comments and
-layout inside the arguments stay. Of an address only its origin is exchanged. ``env`` and headers are never touched.
+A command is wrapped in place: its own words move, as they are written, behind ours in the arguments, so comments and layout
+inside the arguments stay. Of an address only its origin is replaced. ``env`` and headers are never changed.
 """
 
 import re
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from sidecar.install import jsonc, toml
 from sidecar.install.clients import Client, Syntax
 from sidecar.install.tree import Edit, Node, Tree
+from sidecar.wrap import options
 
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<user>[^/?#@]*@)?(?P<host>[^/?#]*)", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"[$%{}<>]")
@@ -23,22 +24,27 @@ _SIBLING: Final = {"json": jsonc.sibling, "toml": toml.sibling}
 
 @dataclass(frozen=True, slots=True)
 class Wrapper:
-    """How the sidecar is started in place of a command: the program and its first words, and the settings file."""
+    """How the sidecar is started in place of a command: the program with its first arguments, and the settings file."""
 
     program: tuple[str, ...]
     config: str
 
-    def words(self, name: str) -> tuple[str, ...]:
-        """The words that come before the wrapped command."""
-        return (*self.program, "wrap", "--server", name, "-c", self.config, "--")
+    def words(self, name: str, command: str) -> tuple[str, ...]:
+        """The words that come before the wrapped ``command``.
+
+        No ``--`` among them: the command-line mode of MCP Inspector up to 1.x, which parses a server's arguments once more,
+        takes what follows ``--`` for its own target and finds no ``--method`` (inspector-cli 1.0.3, ``parseArgs``).
+        """
+        separator = ("--",) if command.startswith("-") else ()
+        return (*self.program, "wrap", "--server", name, "-c", self.config, *separator)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientEntry:
-    """One server of one file. ``path`` leads to it; ``argv`` is its own command, ``urls`` its addresses as written.
+    """One server of one file. ``path`` are its keys; ``argv`` is its own command, ``urls`` its addresses as written.
 
-    ``own`` counts the arguments that are ours (0: not wrapped), and ``name`` is the name we are told to use in them.
-    ``fault`` says why it cannot be put behind the sidecar; then it is left alone.
+    ``own`` counts the words that are ours (0: not wrapped), and ``name`` is the server's name in them.
+    ``fault`` says why it cannot be put behind the sidecar; it is then left unchanged.
     """
 
     path: tuple[str, ...]
@@ -88,7 +94,7 @@ def _entry(path: tuple[str, ...], node: Node, client: Client) -> ClientEntry:
     keys = tuple(key for key in client.urls if key in node.members)
     if keys:
         return _http(path, node, keys)
-    return ClientEntry(path, node, fault="it has neither a command nor an address that we know how to carry")
+    return ClientEntry(path, node, fault="it has neither a command nor an address of a known form")
 
 
 def _stdio(path: tuple[str, ...], holder: Node, key: str) -> ClientEntry:
@@ -106,21 +112,22 @@ def _stdio(path: tuple[str, ...], holder: Node, key: str) -> ClientEntry:
 def unwrapped(argv: list[str]) -> tuple[int, str]:
     """How many words of a command are ours, and the server's name among them; ``(0, "")`` when it is not wrapped.
 
-    Recognised by shape, wherever the sidecar was installed: ``sidecar wrap --server NAME … -- CMD``, or Python with
-    ``-m sidecar`` in place of the first word.
+    Recognised by shape, wherever the sidecar is installed: ``sidecar wrap --server NAME … CMD``, with or without ``--`` before
+    the command, or Python with ``-m sidecar`` in place of the first word.
     """
     start = 1 if PurePath(argv[0]).name == "sidecar" else 0
     if not start and PurePath(argv[0]).name.startswith("python"):
         start = next((at + 2 for at in range(1, len(argv) - 1) if argv[at : at + 2] == ["-m", "sidecar"]), 0)
         if not all(word.startswith("-") for word in argv[1 : max(1, start - 2)]):
             return 0, ""
-    if not start or argv[start : start + 1] != ["wrap"] or "--" not in argv[start:]:
+    if not start or argv[start : start + 1] != ["wrap"]:
         return 0, ""
-    end = argv.index("--", start)
-    options = argv[start + 1 : end]
-    name = next((options[at + 1] for at, word in enumerate(options[:-1]) if word == "--server"), "")
-    name = name or next((word[9:] for word in options if word.startswith("--server=")), "")
-    return (end + 1, name) if name and end + 1 < len(argv) else (0, "")
+    try:
+        found, count = options.split(argv[start + 1 :])
+    except options.UsageError:
+        return 0, ""
+    own, name = start + 1 + count, found.get("server", "")
+    return (own, name) if name and own < len(argv) else (0, "")
 
 
 def _http(path: tuple[str, ...], node: Node, keys: tuple[str, ...]) -> ClientEntry:
@@ -146,7 +153,7 @@ def _fault(url: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port in one spelling, without who logs in: what ``upstream`` says in the settings."""
+    """Scheme, host and port, normalised and without a login: the form of ``upstream`` in the settings."""
     parts = urlsplit(_ORIGIN.match(url)[0])  # type: ignore[index]
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     default = 443 if parts.scheme == "https" else 80
@@ -154,14 +161,14 @@ def origin(url: str) -> str:
 
 
 def moved(url: str, to: str) -> str:
-    """``url`` with scheme, host and port of ``to``; a login stays with the client, which sends it."""
+    """``url`` with scheme, host and port of ``to``; a login in it stays, because the client sends it."""
     match = _ORIGIN.match(url)
     scheme, _, host = to.partition("://")
     return f"{scheme}://{match['user'] or ''}{host}{url[match.end() :]}" if match else url
 
 
 def wrap(tree: Tree, syntax: Syntax, entry: ClientEntry, words: tuple[str, ...]) -> list[Edit]:
-    """The edits after which ``words`` start the entry's own command; none where they do already."""
+    """The edits that put ``words`` before the entry's own command; none if they are there already."""
     members = entry.holder.members or {}
     command = members[entry.command_key]
     args = entry.holder.member("args")
@@ -185,7 +192,7 @@ def wrap(tree: Tree, syntax: Syntax, entry: ClientEntry, words: tuple[str, ...])
 
 
 def unwrap(tree: Tree, entry: ClientEntry, had_args: bool) -> list[Edit]:
-    """The edits that give a wrapped entry its own command back; ``had_args`` is false where we made its ``args``."""
+    """The edits that restore a wrapped entry's own command; ``had_args`` is false where we added its ``args``."""
     command = (entry.holder.members or {})[entry.command_key]
     args = entry.holder.member("args")
     if not entry.own or args is None or not args.items:
@@ -201,7 +208,7 @@ def unwrap(tree: Tree, entry: ClientEntry, had_args: bool) -> list[Edit]:
 
 
 def point(tree: Tree, entry: ClientEntry, urls: tuple[str, ...]) -> list[Edit]:
-    """The edits after which the entry's addresses are ``urls``."""
+    """The edits that set the entry's addresses to ``urls``."""
     members = entry.holder.members or {}
     edits = []
     for key, old, new in zip(entry.url_keys, entry.urls, urls, strict=True):
@@ -211,7 +218,7 @@ def point(tree: Tree, entry: ClientEntry, urls: tuple[str, ...]) -> list[Edit]:
 
 
 def _replace(node: Node, text: str, tree: Tree | None = None) -> Edit:
-    """A value's edit; a text quoted in one of TOML's other ways keeps its quotes where they can hold the new one."""
+    """The edit that sets a value; a TOML literal string keeps its single quotes if the new text allows it."""
     if tree is not None and (lexeme := tree.lexeme(node)).startswith("'") and lexeme == f"'{node.scalar}'" and "'" not in text:
         return Edit(node.start, node.end, f"'{text}'")
     return Edit(node.start, node.end, jsonc.dump(text))

@@ -1,4 +1,4 @@
-"""Other programs' files, read and replaced whole, and what we keep so that they can be restored: 0600, in a folder of ours."""
+"""Other programs' files, read and replaced as a whole, and the backups that restore them (0600, in a folder of our own)."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ from sidecar.limits import CLIENT_FILE_BYTES_MAX
 
 
 class LeftAlone(SidecarError):
-    """A file that is not touched, and why; others go on."""
+    """A file that is left unchanged, and why; other files are still done."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -27,27 +27,29 @@ def read(file: Path) -> str:
     """A configuration's text, with its own line ends.
 
     Raises:
-        LeftAlone: it cannot be read or written, is no text, or is far too large for what it should be.
+        LeftAlone: it cannot be read or written, is not text, or is far too large for a configuration.
     """
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            raise LeftAlone(Problem(str(file), 0, 0, "not-a-file", "it is not a file; left alone"))
+            raise LeftAlone(Problem(str(file), 0, 0, "not-a-file", "it is not a regular file, so it was left unchanged"))
         if file.stat().st_size > CLIENT_FILE_BYTES_MAX:
             mib = CLIENT_FILE_BYTES_MAX // 2**20
-            raise LeftAlone(Problem(str(file), 0, 0, "too-large", f"over {mib} MiB, so hardly a configuration; left alone"))
+            raise LeftAlone(
+                Problem(str(file), 0, 0, "too-large", f"larger than {mib} MiB, which no configuration is; left unchanged")
+            )
         text = file.read_bytes().decode("utf-8")
         if not os.access(file, os.W_OK):
-            raise LeftAlone(Problem(str(file), 0, 0, "read-only", "it may not be written; change its mode, or edit it by hand"))
+            raise LeftAlone(Problem(str(file), 0, 0, "read-only", "it is read-only; change its mode, or edit it by hand"))
         return text
     except OSError as error:
         why = f"cannot be read: {error.strerror}; make it readable and run this again"
         raise LeftAlone(Problem(str(file), 0, 0, "unreadable", why)) from None
     except UnicodeDecodeError:
-        raise LeftAlone(Problem(str(file), 0, 0, "unreadable", "it is not UTF-8 text; save it as such")) from None
+        raise LeftAlone(Problem(str(file), 0, 0, "unreadable", "it is not UTF-8 text; save it as UTF-8")) from None
 
 
 def replace(file: Path, before: str | None, after: str | None) -> None:
-    """Put ``after`` in place of ``before`` at once, keeping the mode and following links; None is a file that is not there.
+    """Replace ``before`` by ``after`` atomically, keeping the mode and following links; None is a file that does not exist.
 
     Raises:
         LeftAlone: the file no longer holds ``before``, or it cannot be written.
@@ -85,7 +87,7 @@ def _same(file: Path, before: str | None) -> None:
     except FileNotFoundError:
         now = None
     if now != (before.encode("utf-8") if before is not None else None):
-        why = "somebody else wrote it just now, so it was left as it is; close the client and run this again"
+        why = "another program wrote it just now, so it was left unchanged; close the client and run this again"
         raise LeftAlone(Problem(str(file), 0, 0, "changed", why))
 
 
@@ -96,11 +98,11 @@ def digest(text: str) -> str:
 
 @dataclass(slots=True)
 class Backup:
-    """What we know of one file that we changed: its text without us, and the hash of what we wrote.
+    """The backup of one file that we changed: its text without the sidecar, and the hash of what we wrote.
 
     ``client`` is a client's key, or "" for a settings file, whose ``listeners`` (name, listen, upstream) we added.
-    ``uses`` are the addresses of listeners in a client's file, each with what we exchanged it for ("" where we did not).
-    ``original`` is None where there was no file.
+    ``uses`` are the addresses of listeners in a client's file, each with the address it replaced ("" where it replaced none).
+    ``original`` is None if there was no file.
     """
 
     file: str
@@ -112,26 +114,26 @@ class Backup:
 
 
 def state(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of what we keep. It does not follow ``data:``, so that an undo needs no settings file to find it."""
+    """The folder of backups. It does not depend on ``data:``, so that an undo finds it without the settings file."""
     given = environ.get("XDG_STATE_HOME", "")
     home = Path(environ.get("HOME") or Path.home())
     return (Path(given) if given.startswith("/") else home / ".local/state") / "sidecar/install"
 
 
 class BackupFolder:
-    """The folder of what we keep, one file for each file that we changed."""
+    """The folder of backups, one file for each file that we changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def all(self) -> Iterator[Backup]:
-        """Everything that is kept; a file that is not ours is passed over."""
+        """All backups; a file of another form is skipped."""
         for file in sorted(self._folder.glob("*.json")):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 yield Backup(**json.loads(file.read_text("utf-8")))
 
     def get(self, file: Path) -> Backup | None:
-        """What is kept of one file."""
+        """The backup of one file, if there is one."""
         try:
             value: dict[str, Any] = json.loads(self._name(file).read_text("utf-8"))
             return Backup(**value)
@@ -139,10 +141,10 @@ class BackupFolder:
             return None
 
     def put(self, kept: Backup) -> None:
-        """Keep it: durable before the file itself is replaced.
+        """Write a backup, durably, before the file itself is replaced.
 
         Raises:
-            LeftAlone: it cannot be written; without it nothing may be changed.
+            LeftAlone: it cannot be written; then nothing may be changed.
         """
         file = self._name(Path(kept.file))
         draft = file.with_suffix(f".{secrets.token_hex(4)}")
@@ -158,7 +160,7 @@ class BackupFolder:
             raise LeftAlone(Problem(str(self._folder), 0, 0, "no-backup", why)) from None
 
     def drop(self, file: Path) -> None:
-        """Forget one file."""
+        """Delete the backup of one file."""
         self._name(file).unlink(missing_ok=True)
 
     def _name(self, file: Path) -> Path:

@@ -1,7 +1,7 @@
-"""JSON as editors write it, with comments and trailing commas, read into spans.
+"""JSON with comments and trailing commas, as editors accept it, parsed into nodes with their spans.
 
-Strict JSON is a part of it. VS Code and Zed read comments and trailing commas; for the others we read more than they do,
-which harms nobody: what they cannot read is not made better or worse.
+Strict JSON is a subset. VS Code and Zed accept comments and trailing commas; other clients do not, but reading more than
+they do is harmless, because edits neither add nor remove such parts.
 """
 
 import json
@@ -13,7 +13,7 @@ from sidecar.limits import JSON_DEPTH_MAX
 
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
-# It matches everywhere, be it nothing, so a match of it is never None.
+# It also matches the empty string, so a match is never None.
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -21,7 +21,7 @@ def parse(text: str) -> Tree:
     """The tree of a JSON text.
 
     Raises:
-        Wrong: it is not JSON, even with comments and trailing commas.
+        TreeError: it is not JSON, even with comments and trailing commas.
     """
     reader = _JsoncReader(text)
     at = reader.skip(1 if text.startswith("\ufeff") else 0)
@@ -33,7 +33,7 @@ def parse(text: str) -> Tree:
 
 
 def sibling(tree: Tree, member: Member, key: str) -> str:
-    """What stands between the end of ``member`` and the value of a new member right after it, in the style of the place."""
+    """The text between ``member`` and the value of a new member after it, in the style of its surroundings."""
     before = tree.text[: member.start]
     space = before[len(before.rstrip(" \t\r\n")) :]
     return f",{space if '\n' in space else ' '}{dump(key)}: "
@@ -41,7 +41,7 @@ def sibling(tree: Tree, member: Member, key: str) -> str:
 
 def dump(text: str) -> str:
     """A string as JSON (and as a basic string of TOML, which wants DEL escaped)."""
-    # Half of a pair, which JSON can write as an escape, has no UTF-8 of its own.
+    # A lone surrogate, which JSON can write as an escape, cannot be encoded in UTF-8.
     is_whole = not any("\ud800" <= each <= "\udfff" for each in text)
     return json.dumps(text, ensure_ascii=not is_whole).replace("\x7f", "\\u007f")
 
@@ -52,7 +52,7 @@ class _JsoncReader:
         self.comments: list[tuple[int, int]] = []
 
     def skip(self, at: int) -> int:
-        """The next place that is neither space nor comment."""
+        """The next offset that is neither white space nor in a comment."""
         while True:
             at = _SPACE.match(self.text, at).end()  # type: ignore[union-attr]
             opening = self.text[at : at + 2]
@@ -93,7 +93,7 @@ class _JsoncReader:
                 raise TreeError(colon, "':' was expected here")
             node, end = self.value(self.skip(colon + 1), depth + 1)
             key = json.loads(match[0])
-            # The last of equal keys wins, as in the clients' own parsers.
+            # Of equal keys the last one wins, as in the clients' own parsers.
             members[key] = Member(at, at, node)
             at, _ = self._next(end, "}")
         return Node(start, at + 1, members=members), at + 1
@@ -109,7 +109,7 @@ class _JsoncReader:
         return Node(start, at + 1, items=items, tail=tail), at + 1
 
     def _next(self, end: int, closing: str) -> tuple[int, int]:
-        """What follows a value that ends at ``end``: where to go on, and the value's end with its comma."""
+        """The offset to go on at after a value that ends at ``end``, and the value's end with its comma."""
         at = self.skip(end)
         if self.text[at : at + 1] == ",":
             return self.skip(at + 1), at + 1

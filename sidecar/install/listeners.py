@@ -1,4 +1,4 @@
-"""The ``servers`` of ``sidecar.yaml``: listeners added and removed as lines of its text, comments and order kept."""
+"""The ``servers`` of ``sidecar.yaml``: listeners are added and removed as lines of its text; comments and order stay."""
 
 import json
 import os
@@ -14,18 +14,19 @@ import yaml
 from sidecar import settings
 from sidecar.errors import SettingsError
 from sidecar.install.tree import Edit, apply
+from sidecar.wrap.socket_path import DEFAULT_SETTINGS, default_settings
 
 FIRST_PORT: Final = 9001
-"""Where free ports are looked for first: what the documentation uses."""
+"""The first port to try; the documentation uses it too."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:://[A-Za-z0-9.-]+(?::[0-9]+)?)?|[0-9]+(?:\.[0-9]+){3}:[0-9]+")
 _COMMA_AND_COMMENT: Final = re.compile(r"[ \t]*,[ \t]*(?:#[^\r\n]*)?(?=\r?\n)")
 _WORDS: Final = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-_NEW: Final = "# Settings of the MCP sidecar, made by `sidecar install`. Paths in it count from where it stands.\nservers: []\n"
+_NEW: Final = "# Settings of the MCP sidecar, made by `sidecar install`. Paths in it are relative to its folder.\nservers: []\n"
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerEntry:
-    """One server of the settings as a client sees it."""
+    """One server of the settings with a listener."""
 
     name: str
     listen: str
@@ -36,7 +37,7 @@ class ListenerEntry:
 
     @property
     def address(self) -> str:
-        """``http://host:port`` for clients on this machine; a listener on every address is called by loopback."""
+        """``http://host:port`` for clients on this machine; a listener on all addresses is called by loopback."""
         host, _, port = self.listen.rpartition(":")
         here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
         return f"http://{here}:{port}"
@@ -47,7 +48,7 @@ def _quoted(text: str) -> str:
 
 
 def free_ports(taken: Collection[int]) -> Iterable[int]:
-    """Ports from the first on that are neither ``taken`` nor listened on now: the same answer for the same machine."""
+    """Ports from ``FIRST_PORT`` on that are neither ``taken`` nor in use, in ascending order."""
     for port in range(FIRST_PORT, 65536):
         if port in taken:
             continue
@@ -60,9 +61,13 @@ def free_ports(taken: Collection[int]) -> Iterable[int]:
         yield port
 
 
-def add(text: str | None, new: Sequence[ListenerEntry]) -> str:
-    """The settings' text with more servers, in the manner in which the present ones are written; None is no file yet."""
-    text = _NEW if text is None else text
+def new_settings(file: Path) -> str:
+    """The text of a settings file that does not exist yet; the user-wide one is as ``sidecar wrap`` would write it."""
+    return DEFAULT_SETTINGS if file.resolve() == Path(default_settings()).resolve() else _NEW
+
+
+def add(text: str, new: Sequence[ListenerEntry]) -> str:
+    """The settings' text with more servers, in the style in which the present ones are written."""
     if not new:
         return text
     line_end = "\r\n" if "\r\n" in text else "\n"
@@ -92,7 +97,7 @@ def add(text: str | None, new: Sequence[ListenerEntry]) -> str:
 
 
 def remove(text: str, old: Sequence[ListenerEntry]) -> str:
-    """The settings' text without these servers; one that was changed since is somebody else's, and stays."""
+    """The settings' text without these servers; one that was edited since is no longer ours, and stays."""
     servers, _ = _servers(text)
     if servers is None:
         return text
@@ -125,7 +130,7 @@ def _listener(item: Any) -> ListenerEntry | None:
 
 
 def _servers(text: str) -> tuple[Any, int | None]:
-    """The node of ``servers`` (None where it is empty or no list), and where its key ends (None where there is no key)."""
+    """The node of ``servers`` (None if it is empty or no list), and the end of its key (None if there is no key)."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     for key, value in root.value if isinstance(root, yaml.MappingNode) else []:
         if key.value == "servers":
@@ -135,7 +140,7 @@ def _servers(text: str) -> tuple[Any, int | None]:
 
 
 def _end(node: Any) -> int:
-    """Where a node's last character stands; the parser's own mark of a block runs on to whatever follows."""
+    """The end of a node's last character; the parser's own end mark of a block is at whatever follows."""
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
@@ -145,12 +150,12 @@ def _end(node: Any) -> int:
 
 
 def verify(file: Path, text: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Show that settings would load from ``file`` with this text, before anything is replaced.
+    """Check that settings would load from ``file`` with this text, before anything is replaced.
 
     Raises:
         SettingsError: they would not; nothing was changed.
     """
-    # Beside the real file, because paths in it count from there; a name of its own, because the real one may be in use.
+    # Beside the real file, because paths are relative to its folder; under another name, because the real one may be in use.
     folder = next(each for each in (file.parent, *file.parents) if each.is_dir())
     draft = folder / f".{file.name}.{os.getpid()}"
     try:

@@ -1,8 +1,7 @@
-"""What of a configuration may be shown: names, commands and addresses, never what could be a secret.
+"""What of a configuration may be shown: everything but what could be a secret, which is ``***``.
 
-Shown is only what is known to be harmless; every other value, and every comment, is ``***``. Arguments are judged word by
-word: after a flag that takes a secret, in a login, a query or an assignment, or when they look random or a detector of
-``sidecar.detect`` knows them, they are hidden.
+A value is hidden after a name for credentials (a flag, a variable, a header, a key), in a login, or when it looks generated.
+Variables, headers and queries, where secrets are common, show only values of harmless forms (``sidecar.install.secret_looks``).
 """
 
 import difflib
@@ -12,98 +11,126 @@ from typing import Any, Final
 
 import yaml
 
-from sidecar.detect import Engine, walk
 from sidecar.install.clients import Client, ConfigLocation
 from sidecar.install.entries import ClientEntry, entries
 from sidecar.install.jsonc import dump
+from sidecar.install.secret_looks import is_harmless, is_harmless_comment, is_reference, is_secret, is_secret_name
 from sidecar.install.tree import Edit, Node, Tree, apply, leaves
 
 HIDDEN: Final = "***"
-_FLAG: Final = re.compile(
-    r"key|token|secret|passw|passphrase|pwd|pass$|auth|cred|bearer|header|cookie|session|sign|private|dsn|conn|pat$|jwt|env$",
-    re.IGNORECASE,
-)
-_SHORT: Final = ("-H", "-e", "-k", "-p", "-t", "-u", "-a", "-P")
+_ASSIGNING: Final = ("-H", "--header", "--headers", "-e", "--env")
+"""Flags whose value is ``Name: value`` or ``NAME=value``."""
+_SHORT: Final = ("-k", "-p", "-t", "-u", "-a", "-P")
+"""Flags that take a password in some programs, and a port or a path in others."""
+_ATTACHED: Final = re.compile(r"(-[HekptuaP])(?![a-z][a-z-]+\Z)(.+)", re.DOTALL)
+_FLAG: Final = re.compile(r"--[a-z][a-z-]*")
+_SWITCH: Final = re.compile(r"--?(?:no|without|disable|skip)-")
+_HEADER: Final = re.compile(r"([A-Za-z][\w-]*):\s+(.*)", re.DOTALL)
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:([^/?#]*)@)?([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?\Z", re.DOTALL)
-_SCHEME_WORDS: Final = re.compile(r"\b(bearer|basic|authorization|x-[a-z-]+:|set-cookie|cookie)\b", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"\b(?:bearer|basic)\s+\S", re.IGNORECASE)
 _TOKEN_CHARS_MIN: Final = 16
-_WORD: Final = re.compile(r"[A-Za-z0-9_+=-]{16,}")
-_ENTRY_KEYS: Final = ("type", "transport", "source", "command")
 _SERVER_KEYS: Final = ("name", "listen", "upstream", "payloads")
 _CONTEXT_LINES: Final = 2
 
-_engine: list[Engine] = []
-
-
-def is_secret(text: str) -> bool:
-    """Whether a text could be, or hold, a secret by its looks alone."""
-    for word in _WORD.findall(text):
-        digits = any(each.isdigit() for each in word)
-        mixed = word != word.lower() and word != word.upper() and not any(each in "-_" for each in word)
-        if (digits and any(each.isalpha() for each in word)) or mixed or word.isdigit() or (word.isalpha() and len(word) >= 32):
-            return True
-    if not _engine:
-        _engine.append(Engine())
-    return bool(_engine[0].scan(walk({"text": text})).spans)
-
 
 def shown_url(url: str) -> str:
-    """An address without login, query values and random-looking parts."""
+    """An address without its login and fragment, and with only the harmless parts of its path and query."""
     match = _URL.match(url)
     if match is None:
         return HIDDEN
     scheme, login, host, path, query, fragment = match.groups()
     path = "/".join(HIDDEN if is_secret(part) else part for part in path.split("/"))
     shown = f"{scheme}://{HIDDEN + '@' if login is not None else ''}{host}{path}"
-    return shown + (f"?{HIDDEN}" if query else "") + (f"#{HIDDEN}" if fragment else "")
+    parts = (query or "")[1:].split("&")
+    shown += f"?{'&'.join(_shown_pair(part) for part in parts)}" if query else ""
+    return shown + (f"#{HIDDEN}" if fragment else "")
+
+
+def _shown_pair(text: str) -> str:
+    """``NAME=value`` of a query or a variable; a value without a name is hidden unless its form is harmless."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        return shown_value("", text)
+    return f"{HIDDEN if is_secret(name) else name}={shown_value(name, value)}"
+
+
+def shown_value(name: str, value: str, *, with_words: bool = True) -> str:
+    """A value where secrets are common: shown if its name is none of a credential, and its form is harmless."""
+    if is_secret_name(name):
+        return value if not value or is_reference(value) else HIDDEN
+    if "://" in value:
+        return shown_url(value)
+    return value if is_harmless(value, with_words=with_words) else HIDDEN
 
 
 def shown_args(words: Sequence[str]) -> list[str]:
     """A command's words as they may be shown."""
     shown: list[str] = []
-    hides_next = False
+    flag = ""
     for word in words:
-        shown.append(HIDDEN if hides_next else _shown_word(word))
-        flag = word.partition("=")[0]
-        hides_next = "=" not in word and ((word.startswith("-") and bool(_FLAG.search(flag))) or word in _SHORT)
+        is_value = bool(flag) and _FLAG.fullmatch(word) is None
+        shown.append(_shown_after(flag, word) if is_value else _shown_word(word))
+        flag = word if word.startswith("-") and "=" not in word and _takes_secret(word) else ""
     return shown
 
 
+def _takes_secret(flag: str) -> bool:
+    return flag in (*_ASSIGNING, *_SHORT) or (is_secret_name(flag.lstrip("-")) and _SWITCH.match(flag) is None)
+
+
+def _shown_after(flag: str, word: str) -> str:
+    """The value of a flag that may take a secret."""
+    if flag in _ASSIGNING:
+        return _shown_assigned(word)
+    return shown_value(flag.lstrip("-"), word, with_words=False)
+
+
+def _shown_assigned(word: str) -> str:
+    """``Name: value`` or ``NAME=value``, whichever it is."""
+    if match := _HEADER.fullmatch(word):
+        return f"{match[1]}: {shown_value(match[1], match[2])}"
+    # A name alone, as in `docker run -e NAME`, is a variable to be handed on.
+    return word if re.fullmatch(r"[A-Z][A-Z0-9_]*", word) and not is_secret(word) else _shown_pair(word)
+
+
 def _shown_word(word: str) -> str:
-    if "\n" in word or _SCHEME_WORDS.search(word):
+    if "\n" in word or _SCHEME.search(word):
         return HIDDEN
     name, equals, value = word.partition("=")
     if "://" in word and not (equals and "://" not in name):
         return shown_url(word)
+    if match := _ATTACHED.fullmatch(word):
+        is_pair = match[1] in _ASSIGNING
+        return match[1] + (_shown_assigned(match[2]) if is_pair else shown_value("", match[2], with_words=False))
+    if equals and value and not name.startswith("-"):
+        return _shown_pair(word)
     if equals and value:
-        if not name.startswith("-"):
-            return f"{HIDDEN if is_secret(name) else name}={HIDDEN}"
-        is_short = not name.startswith("--")
-        return f"{name}={HIDDEN if is_short or _FLAG.search(name) else _shown_word(value)}"
-    if re.match(r"-[HekptuaP].", word) or re.match(r"[\w-]+:\s", word):
-        return word[:2] + HIDDEN
+        is_hidden = is_secret_name(name.lstrip("-")) and not is_reference(value)
+        return f"{name}={HIDDEN if is_hidden else _shown_word(value)}"
+    if _HEADER.fullmatch(word):
+        return _shown_assigned(word)
     return HIDDEN if is_secret(word) else word
 
 
 def shown_file(tree: Tree, client: Client, place: ConfigLocation) -> str:
-    """A client's file with everything hidden that need not be seen to judge our change."""
-    open_nodes: dict[int, str] = {}
+    """A client's file with everything hidden that could be a secret."""
+    judged: dict[int, str] = {}
     for entry in entries(tree, client, place.servers):
-        _show_entry(entry, client, open_nodes)
-    edits = [Edit(start, end, _hidden_comment(tree.text[start:end])) for start, end in tree.comments]
-    for _, node in leaves(tree.root):
-        if id(node) in open_nodes:
-            edits.append(Edit(node.start, node.end, dump(open_nodes[id(node)])))
-        elif node.scalar is not None and not isinstance(node.scalar, bool):
-            edits.append(Edit(node.start, node.end, dump(HIDDEN)))
+        _judge_entry(entry, client, judged)
+    edits = [Edit(start, end, _shown_comment(tree.text[start:end])) for start, end in tree.comments]
+    for keys, node in leaves(tree.root):
+        if node.scalar is None or isinstance(node.scalar, bool):
+            continue
+        name = next((key for key in reversed(keys) if isinstance(key, str)), "")
+        value = str(node.scalar)
+        shown = judged[id(node)] if id(node) in judged else shown_value(name, value)
+        if shown != value:
+            edits.append(Edit(node.start, node.end, dump(shown)))
     return apply(tree.text, [*edits, *_hidden_keys(tree.root, tree)])
 
 
-def _show_entry(entry: ClientEntry, client: Client, shown: dict[int, str]) -> None:
-    for key in _ENTRY_KEYS:
-        node = entry.holder.member(key)
-        if node is not None and isinstance(node.scalar, str) and not is_secret(node.scalar):
-            shown[id(node)] = node.scalar
+def _judge_entry(entry: ClientEntry, client: Client, shown: dict[int, str]) -> None:
+    """What to show of a server's addresses and command, by node; its other values are judged by their keys."""
     for key in client.urls:
         node = entry.holder.member(key)
         if node is not None and isinstance(node.scalar, str):
@@ -133,15 +160,17 @@ def _hidden_keys(node: Node, tree: Tree) -> list[Edit]:
     return edits
 
 
-def _hidden_comment(text: str) -> str:
-    """A comment of as many lines that says nothing."""
+def _shown_comment(text: str) -> str:
+    """A comment as it is, or one of as many lines that says nothing."""
+    if is_harmless_comment(text):
+        return text
     opening = text[:2] if text.startswith("/") else "#"
     closing = " */" if opening == "/*" else ""
     return f"{opening} {HIDDEN}{closing}" + "\n" * text.count("\n")
 
 
 def shown_settings(text: str) -> str:
-    """The settings file with names and addresses of servers, and ``***`` for every other value and comment."""
+    """The settings file with everything hidden that could be a secret, as the address of a webhook is."""
     edits, at = [], 0
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
         start, end = token.start_mark.index, token.end_mark.index
@@ -156,7 +185,8 @@ def shown_settings(text: str) -> str:
 
 def _comments(text: str, start: int, end: int) -> list[Edit]:
     return [
-        Edit(start + found.start(), start + found.end(), f"# {HIDDEN}") for found in re.finditer(r"#[^\r\n]*", text[start:end])
+        Edit(start + found.start(), start + found.end(), _shown_comment(found[0]))
+        for found in re.finditer(r"#[^\r\n]*", text[start:end])
     ]
 
 
@@ -165,10 +195,11 @@ def _values(node: Any, keys: tuple[str, ...]) -> list[Edit]:
         return [edit for key, value in node.value for edit in _values(value, (*keys, str(key.value)))]
     if isinstance(node, yaml.SequenceNode):
         return [edit for item in node.value for edit in _values(item, keys)]
-    start, end = node.start_mark.index, node.end_mark.index
-    if start == end or (len(keys) == 2 and keys[0] == "servers" and keys[1] in _SERVER_KEYS and "@" not in node.value):
+    start, end, name, value = node.start_mark.index, node.end_mark.index, keys[-1] if keys else "", node.value
+    if start == end or (len(keys) == 2 and keys[0] == "servers" and name in _SERVER_KEYS and "@" not in value):
         return []
-    return [Edit(start, end, HIDDEN)]
+    shown = (value if is_reference(value) else HIDDEN) if name in ("webhook", "secrets") else shown_value(name, value)
+    return [Edit(start, end, shown)] if shown != value else []
 
 
 def diff(before: str, after: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What has to change, decided for all files together: names, listeners and ports first, then the edits of each file."""
+"""What has to change, planned for all files together: names, listeners and ports first, then the edits of each file."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,17 +18,17 @@ from sidecar.settings import Settings
 
 NAME_CHARS_MAX: Final = 64
 _PARSE: Final = {"json": jsonc.parse, "toml": toml.parse}
-_OAUTH: Final = "it signs in with OAuth, which binds a token to the server's own address; use the sidecar's forward mode"
-_SHARED: Final = "this file is a project's and may be shared, but the sidecar's path is this machine's"
+_OAUTH: Final = "it uses OAuth, which binds tokens to the server's own address; use the sidecar's forward mode"
+_SHARED: Final = "this file belongs to a project and may be shared, but the sidecar's path is of this machine"
 _DEFAULTS: Final = tuple(Settings.model_fields[name].default for name in ("reader", "page"))
-_NO_TOKEN: Final = "if it signs in with OAuth, take it out again and use the sidecar's forward mode"
+_NO_TOKEN: Final = "if it uses OAuth, undo this and use the sidecar's forward mode"
 
 
 @dataclass(slots=True)
 class FilePlan:
-    """One file as read, and what becomes of it. ``done`` tells what changes in each entry, ``notes`` what else to know.
+    """One file as read, and its changes. ``done`` says what changes in each entry, ``notes`` what else to know.
 
-    ``uses`` are the listeners it calls by address, with the upstream it would call without us ("" where it calls no other).
+    ``uses`` are the listeners it calls by address, with the upstream it would call without us ("" if that is the listener).
     """
 
     found: ConfigFile
@@ -43,11 +43,11 @@ class FilePlan:
 
     @property
     def text(self) -> str:
-        """The file as it would be."""
+        """The file's text after the edits."""
         return apply(self.tree.text, self.edits)
 
     def problem(self, entry: ClientEntry, code: str, text: str, *, is_warning: bool = False) -> Problem:
-        """Something to tell about one entry, with its place."""
+        """A problem of one entry, with its position."""
         place = line_column(self.tree.text, entry.holder.start) if entry.holder.end else (0, 0)
         return Problem(str(self.found.file), *place, code, f"{entry.key}: {text}", is_warning)
 
@@ -74,20 +74,22 @@ def parse(found: ConfigFile, text: str) -> Tree:
         tree = _PARSE[found.client.syntax](text)
     except TreeError as wrong:
         place = line_column(text, wrong.at)
-        raise LeftAlone(Problem(str(found.file), *place, "syntax", f"{wrong}; mend it and run this again")) from None
+        raise LeftAlone(Problem(str(found.file), *place, "syntax", f"{wrong}; fix it and run this again")) from None
     if tree.root.members is None:
-        what = "this is not an object with settings; left alone"
+        what = "this is not an object with settings; left unchanged"
         raise LeftAlone(Problem(str(found.file), 1, 1, "shape", what))
     for path in found.place.servers:
         node = tree.root.member(path[0])
         if node is not None and node.members is None and node.scalar is not None:
             place = line_column(text, node.start)
-            raise LeftAlone(Problem(str(found.file), *place, "shape", f"{path[0]}: expected an object of servers; left alone"))
+            raise LeftAlone(
+                Problem(str(found.file), *place, "shape", f"{path[0]}: expected an object of servers; left unchanged")
+            )
     return tree
 
 
 class Planner:
-    """Names and listeners for all entries of all files, stable over runs: what is in use already keeps its name and port."""
+    """Names and listeners for all entries of all files, stable over runs: what is in use keeps its name and port."""
 
     def __init__(self, settings: Settings | None, kept: Iterable[Backup], wrapper: Wrapper) -> None:
         self._wrapper = wrapper
@@ -109,7 +111,7 @@ class Planner:
                 self._ours.add(server.port)
                 self._by_origin.setdefault(upstream, ListenerEntry(server.name, server.listen, upstream))
         fields = settings.model_dump().values() if settings else _DEFAULTS
-        # Whatever else the settings listen on: each such value is host:port.
+        # What else the settings listen on: every value of the form host:port.
         self._ports |= {int(match[1]) for value in fields if (match := re.search(r":([0-9]{1,5})\Z", str(value)))}
         self._ports |= self._ours
         for each in kept:
@@ -124,17 +126,17 @@ class Planner:
         for _, entry in every:
             if entry.own:
                 self._owners.setdefault(entry.name, entry.argv)
-            # A port that a client calls is some server's own, running now or not.
+            # A port that a client calls belongs to some server, running now or not.
             self._ports |= {_port_of(url) for url in entry.urls if not entry.fault and _is_here(url)}
         ports = iter(free_ports(self._ports))
         for part, entry in every:
             if entry.fault:
                 code = "not-carried"
-                part.problems.append(part.problem(entry, code, f"{entry.fault}; it is left as it is", is_warning=True))
+                part.problems.append(part.problem(entry, code, f"{entry.fault}; it is left unchanged", is_warning=True))
             elif entry.argv:
                 self._stdio(part, entry)
             elif entry.has_oauth:
-                part.problems.append(part.problem(entry, "oauth", f"{_OAUTH}; it is left as it is", is_warning=True))
+                part.problems.append(part.problem(entry, "oauth", f"{_OAUTH}; it is left unchanged", is_warning=True))
             else:
                 self._http(part, entry, ports)
         for part in parts:
@@ -143,10 +145,10 @@ class Planner:
 
     def _stdio(self, part: FilePlan, entry: ClientEntry) -> None:
         name = entry.name if entry.own else self._name(entry.key, entry.argv, part.found.client.key)
-        edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name))
+        edits = wrap(part.tree, part.found.client.syntax, entry, self._wrapper.words(name, entry.argv[0]))
         part.edits += edits
         if edits:
-            part.done.append(f"{entry.key}: its command is started by the sidecar, as server {name}")
+            part.done.append(f"{entry.key}: its command is started through the sidecar, as server {name}")
 
     def _http(self, part: FilePlan, entry: ClientEntry, ports: Iterable[int]) -> None:
         urls = []
@@ -160,7 +162,7 @@ class Planner:
             listener = self._listener(upstream, entry.key, part.found.client.key, ports)
             part.uses[listener.address] = upstream
             urls.append(moved(url, listener.address))
-            part.done.append(f"{entry.key}: calls {listener.address}, behind which the sidecar calls {upstream}")
+            part.done.append(f"{entry.key}: calls {listener.address}, and the sidecar calls {upstream}")
             if not entry.has_headers and not _is_here(upstream):
                 part.notes.append(f"{entry.key}: {_NO_TOKEN}")
         part.edits += point(part.tree, entry, tuple(urls))
@@ -174,7 +176,7 @@ class Planner:
         return self._by_origin[upstream]
 
     def _name(self, key: str, owner: Any, client: str) -> str:
-        """The client's own name for it, as our names are spelled; another one where that stands for something else."""
+        """The client's own name for it, in the characters allowed for names; another one if that name is taken."""
         clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", key).strip("-.")[: NAME_CHARS_MAX - 20]
         clean = clean if any(each.isalnum() for each in clean) else "server"
         number = 1
@@ -196,9 +198,9 @@ def _port_of(url: str) -> int:
 
 
 def take_out(part: FilePlan, upstreams: Mapping[str, str]) -> None:
-    """Fill a part's edits with those that take us out of it; ``upstreams`` tells what stands behind a listener's address.
+    """Fill a part's edits with those that remove the sidecar; ``upstreams`` maps a listener's address to its server's.
 
-    Where the file as it was without us still knows an entry, its address is restored in its own spelling.
+    If the file as it was without us has the entry too, its address is restored as it was written there.
     """
     upstreams = {**upstreams, **({address: each for address, each in part.kept.uses.items() if each} if part.kept else {})}
     was: dict[tuple[str, ...], ClientEntry] = {}
@@ -210,12 +212,12 @@ def take_out(part: FilePlan, upstreams: Mapping[str, str]) -> None:
         if entry.own:
             had_args = old is None or old.holder.member("args") is not None
             part.edits += unwrap(part.tree, entry, had_args)
-            part.done.append(f"{entry.key}: its command is its own again")
+            part.done.append(f"{entry.key}: its own command is restored")
         elif entry.urls and not entry.fault:
             urls = tuple(_own_url(url, old, at, upstreams) for at, url in enumerate(entry.urls))
             part.edits += point(part.tree, entry, urls)
             if urls != entry.urls:
-                part.done.append(f"{entry.key}: calls its server itself again")
+                part.done.append(f"{entry.key}: its own address is restored")
 
 
 def _own_url(url: str, old: ClientEntry | None, at: int, upstreams: Mapping[str, str]) -> str:
@@ -223,7 +225,7 @@ def _own_url(url: str, old: ClientEntry | None, at: int, upstreams: Mapping[str,
         return url
     upstream = upstreams[origin(url)]
     if old is not None and url in old.urls:
-        # It was written so before we came.
+        # It was written so before.
         return url
     was = old.urls[at] if old is not None and not old.fault and at < len(old.urls) else ""
     if was and origin(was) == upstream and moved(was, origin(url)) == url:
@@ -232,6 +234,6 @@ def _own_url(url: str, old: ClientEntry | None, at: int, upstreams: Mapping[str,
 
 
 def unused(added: Collection[ListenerEntry], parts: Iterable[Collection[str]]) -> list[ListenerEntry]:
-    """Of the listeners we added, those that no client calls any more."""
+    """The listeners we added that no client calls any more."""
     used = {address for uses in parts for address in uses}
     return [listener for listener in added if listener.address not in used]

@@ -1,6 +1,6 @@
-"""TOML read into spans, beside ``tomllib`` which reads its values: where the two differ the file is left alone.
+"""TOML parsed into nodes with their spans, checked against ``tomllib``: where the two differ the file is left unchanged.
 
-TOML 1.0, https://toml.io/en/v1.0.0. The scanner runs over text that ``tomllib`` has accepted, so it need not judge it.
+TOML 1.0, https://toml.io/en/v1.0.0. The scanner only sees text that ``tomllib`` accepted, so it does not validate.
 """
 
 import re
@@ -20,7 +20,7 @@ _STRING: Final = re.compile(
 )
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN: Final = re.compile(r"[^,\]}#\r\n]+")
-# It matches everywhere, be it nothing, so a match of it is never None.
+# These two also match the empty string, so a match is never None.
 _BLANK: Final = re.compile(r"[ \t]*")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
@@ -30,7 +30,7 @@ def parse(text: str) -> Tree:
     """The tree of a TOML text.
 
     Raises:
-        Wrong: it is not TOML, or its spans cannot be told for certain.
+        TreeError: it is not TOML, or its spans are not certain.
     """
     try:
         value = tomllib.loads(text)
@@ -38,7 +38,7 @@ def parse(text: str) -> Tree:
         place = _PLACE.search(str(error))
         raise TreeError(_offset(text, place), "this is not TOML") from None
     except RecursionError:
-        raise TreeError(0, "this is nested too deep") from None
+        raise TreeError(0, "this is nested too deeply") from None
     reader = _TomlReader(text)
     try:
         reader.run()
@@ -50,7 +50,7 @@ def parse(text: str) -> Tree:
 
 
 def sibling(tree: Tree, member: Member, key: str) -> str:
-    """What stands between the end of ``member`` and the value of a new member right after it, in the style of the place."""
+    """The text between ``member`` and the value of a new member after it, in the style of its surroundings."""
     prefix = tree.text[member.start : member.leaf]
     if not member.is_line:
         return f", {prefix}{key} = "
@@ -60,14 +60,14 @@ def sibling(tree: Tree, member: Member, key: str) -> str:
 
 
 def _shape(value: Any) -> Any:
-    """Comparable: not-a-number is not equal to itself."""
+    """A form that can be compared, because NaN is not equal to itself."""
     return repr(value)
 
 
 def _offset(text: str, place: re.Match[str] | None) -> int:
     if place is None:
         return len(text)
-    # tomllib counts lines after it has turned CRLF into LF, which leaves lines and columns as they are.
+    # tomllib counts after turning CRLF into LF, which changes neither lines nor columns.
     lines = text.split("\n")
     return min(len(text), sum(len(line) + 1 for line in lines[: int(place[1]) - 1]) + int(place[2]) - 1)
 
@@ -105,7 +105,7 @@ class _TomlReader:
             at = end
 
     def _keys(self, at: int) -> tuple[list[tuple[str, int]], int]:
-        """A dotted key: its parts with their places, and where what follows it stands."""
+        """A dotted key: its parts with their offsets, and the offset of what follows."""
         parts: list[tuple[str, int]] = []
         while True:
             at = _BLANK.match(self.text, at).end()  # type: ignore[union-attr]

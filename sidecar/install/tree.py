@@ -1,4 +1,4 @@
-"""A configuration text as a tree whose every value knows its span, so that edits touch those characters and no others."""
+"""A configuration as a tree in which every value has its span in the text, so that edits change only those characters."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,26 +22,26 @@ class Node:
     tail: int = 0
 
     def plain(self) -> Any:
-        """The value without its places."""
+        """The value without spans."""
         if self.members is not None:
             return {key: member.node.plain() for key, member in self.members.items()}
         return [item.plain() for item in self.items] if self.items is not None else self.scalar
 
     def member(self, key: str) -> "Node | None":
-        """The value of one member of an object; None where this is none, or it has no such member."""
+        """The value of one member of an object; None if this is no object or has no such member."""
         found = self.members.get(key) if self.members is not None else None
         return found.node if found else None
 
 
 @dataclass(slots=True)
 class Member:
-    """One ``key: value``. ``start`` is where the key stands (of a dotted TOML key its first part, ``leaf`` the last)."""
+    """One ``key: value``. ``start`` is the offset of the key (of a dotted TOML key the first part; ``leaf`` the last)."""
 
     start: int
     leaf: int
     node: Node
     is_line: bool = False
-    """A line of its own in a TOML table, not a part of an object in brackets."""
+    """Whether it is a line of its own in a TOML table, not part of an inline table."""
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Tree:
     comments: list[tuple[int, int]] = field(default_factory=list)
 
     def lexeme(self, node: Node) -> str:
-        """The characters of a value as they stand."""
+        """The characters of a value, as written."""
         return self.text[node.start : node.end]
 
 

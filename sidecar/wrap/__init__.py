@@ -1,1 +1,1 @@
-"""``sidecar wrap``: a server over stdio, with the proxy asked about every line. Standard library only, and light."""
+"""``sidecar wrap``: a server over stdio, whose every line the proxy judges. Standard library only, so that it starts fast."""

@@ -1,7 +1,7 @@
-"""Process 1 of a container: when it ends, the kernel kills all others, the relay with its last lines too.
+"""Process 1 of a container: when it ends, the kernel kills all others, including a relay with lines still to deliver.
 
-So there the server runs as its only child, and this process hands signals on, waits, and lets the relay finish. What the
-server sees is that it is not process 1, which is what servers expect.
+So there the server runs as a child: this process forwards signals, waits, and lets the relay finish. The server is then
+not process 1, which is what servers expect.
 """
 
 import os
@@ -9,19 +9,19 @@ import signal
 import time
 
 _LAST_LINES_S = 2.0
-_NOT_HANDED_ON = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+_NOT_FORWARDED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 
 
 def stand_before() -> None:
-    """Fork: the child returns and goes on as if it had been started by the client; the parent never returns."""
+    """Fork: the child returns and continues as if the client had started it; the parent never returns."""
     server = os.fork()
     if server == 0:
         return
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        # A copy here would keep the client from seeing that the server closed its own.
+        # With copies open here, the client would not notice that the server closed its own.
         os.dup2(nowhere, descriptor)
-    for number in signal.valid_signals() - _NOT_HANDED_ON:
+    for number in signal.valid_signals() - _NOT_FORWARDED:
         try:
             signal.signal(number, lambda got, _: os.kill(server, got))
         except (OSError, ValueError):
@@ -30,7 +30,7 @@ def stand_before() -> None:
 
 
 def _waited(server: int) -> int:
-    """The wait status of the server, once what it left behind has ended too or has had its time."""
+    """The wait status of the server, after its remaining child processes ended or ``_LAST_LINES_S`` passed."""
     while True:
         process, status = os.wait()
         if process == server:
@@ -47,6 +47,6 @@ def _waited(server: int) -> int:
 
 
 def _code(status: int) -> int:
-    """As shells tell it: a process 1 cannot die of a signal that it sends itself."""
+    """The exit code in the form of shells, because process 1 cannot end itself by a signal."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code

@@ -1,15 +1,15 @@
-"""What a wrap process and the gate say to each other: frames with their length before them, over a Unix socket.
+"""The protocol between a wrap process and the proxy's judge socket: length-prefixed frames over a Unix socket.
 
     frame    length u32 | kind u8 | payload                                                   (little-endian)
-    HELLO    version, wrap, server and way, each ended by a zero byte, then notes; answered by HELLO with why not, or nothing
+    HELLO    version, wrap, server and way, each ended by a zero byte, then notes; answered by HELLO: empty, or the refusal
     LINES    count u32 | length u32 of each | the lines, with their ends
-    LONG     head length u32 | head | tail: both ends of a line over the bound
-    END      why the server's output is over, as text
+    LONG     head length u32 | head | tail: the first and last bytes of a line over the limit
+    END      why the server's output ended, as text
     VERDICT  for each line: flags u8, lengths u32 of onward, back and notes | onward | back | notes
 
-``onward`` goes to the peer the line was meant for, ``back`` to the one it came from; ``PASS`` sends the line itself, so that
-large ones do not travel twice. ``notes`` tell what a proxy that starts anew would have to know: ``call id (36 bytes) |
-length u32 | JSON``, or length 0 once it is over.
+``onward`` goes to the peer the line was meant for, ``back`` to the one it came from; ``PASS`` stands for the line itself, so
+that large ones are not sent twice. ``notes`` hold what a restarted proxy has to know: ``call id (36 bytes) | length u32 |
+JSON``, or length 0 once the call is done.
 """
 
 import os
@@ -26,7 +26,7 @@ COUNT = struct.Struct("<I")
 NOTE_KEY_BYTES = 36
 
 IN, OUT = "in", "out"
-"""The ways of a line: from the client to the server, and back."""
+"""The directions of a line: from the client to the server, and back."""
 
 Verdict = tuple[bool, memoryview, memoryview, memoryview]
 
@@ -58,12 +58,12 @@ def lines_in(payload: memoryview) -> Iterator[bytes]:
 
 
 def verdict(*, is_passed: bool, onward: bytes = b"", back: bytes = b"", notes: bytes = b"") -> bytes:
-    """What is to become of one line."""
+    """The verdict for one line."""
     return ITEM.pack(PASS if is_passed else 0, len(onward), len(back), len(notes)) + onward + back + notes
 
 
 def verdicts_in(payload: memoryview) -> Iterator[Verdict]:
-    """For each line: whether it passes itself, what goes onward instead, what goes back, and notes."""
+    """For each line: whether it passes unchanged, what goes onward instead, what goes back, and notes."""
     at = 0
     while at < len(payload):
         flags, onward, back, notes = ITEM.unpack_from(payload, at)
@@ -75,7 +75,7 @@ def verdicts_in(payload: memoryview) -> Iterator[Verdict]:
 
 
 def note(key: bytes, content: bytes) -> bytes:
-    """One note; empty content ends it."""
+    """One note; empty content deletes it."""
     return key.ljust(NOTE_KEY_BYTES)[:NOTE_KEY_BYTES] + COUNT.pack(len(content)) + content
 
 
@@ -91,7 +91,7 @@ def notes_in(payload: memoryview) -> Iterator[tuple[bytes, bytes]]:
 
 
 def send(sock: socket.socket, parts: Iterable[bytes]) -> None:
-    """Send a frame given in parts; small ones in one write."""
+    """Send a frame given in parts; small parts in one write."""
     waiting = b""
     for part in parts:
         if len(waiting) + len(part) <= 1 << 16:
@@ -115,7 +115,7 @@ def receive(sock: socket.socket) -> tuple[int, memoryview]:
     while len(data) < HEAD.size:
         more = sock.recv(1 << 16)
         if not data and not more:
-            raise ConnectionError("the gate closed the connection")
+            raise ConnectionError("the proxy closed the connection")
         data += more
     length, kind = HEAD.unpack_from(data)
     if len(data) == HEAD.size + length:
@@ -127,13 +127,13 @@ def receive(sock: socket.socket) -> tuple[int, memoryview]:
     while at < length:
         count = sock.recv_into(view[at:])
         if not count:
-            raise ConnectionError("the gate closed the connection")
+            raise ConnectionError("the proxy closed the connection")
         at += count
     return kind, view
 
 
 def user_of(sock: socket.socket) -> int:
-    """The user the process on the other side runs as, from the kernel."""
+    """The user id of the process on the other side, as the kernel reports it."""
     if hasattr(socket, "SO_PEERCRED"):
         data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", data)[1])
@@ -142,5 +142,5 @@ def user_of(sock: socket.socket) -> int:
 
 
 def is_ours(sock: socket.socket) -> bool:
-    """Whether both sides are processes of one user; nobody else is believed or told anything."""
+    """Whether both sides are processes of one user; nothing is exchanged with others."""
     return user_of(sock) == os.getuid()

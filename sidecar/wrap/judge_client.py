@@ -1,8 +1,8 @@
-"""The wrap process's side of the gate: connect, start a sidecar where there is none, ask, and ask again when it went away.
+"""The client of the judge socket: connects, starts a sidecar if none runs, asks for verdicts, and reconnects.
 
-Each way of the relay has a connection of its own and asks one thing at a time. Both belong to one proxy: when one
-connection is lost the other is given up too, and what had no answer yet is asked at the new proxy. Nothing is sent on
-before its answer is here, so a lost connection neither loses nor doubles a line.
+Each direction of the relay has its own connection and one question open at a time. Both connections lead to one proxy: when
+one is lost the other is closed too, and an unanswered question is put to the new proxy. No line is sent on before its
+verdict has arrived, so a lost connection neither loses nor duplicates a line.
 """
 
 import contextlib
@@ -18,18 +18,19 @@ from sidecar.wrap.socket_path import socket_of
 from sidecar.wrap.start_sidecar import Starter
 
 _PAUSE_S = 0.02
+_OTHER_VERSION = "the running sidecar uses another protocol version than this program; restart it"
 
 
 class Unavailable(Exception):
-    """No gate can be reached within the bound; the text says why."""
+    """No proxy can be reached in time; the text says why."""
 
 
 class JudgeRefused(Exception):
-    """The gate does not take this process; the text says why."""
+    """The proxy does not accept this process; the text says why."""
 
 
 class JudgeClient:
-    """The gate as both ways of a relay use it."""
+    """The judge socket as both directions of a relay use it."""
 
     def __init__(self, server: str, config: str, say: Callable[[str], None]) -> None:
         self._server = server
@@ -46,7 +47,7 @@ class JudgeClient:
         """Send one frame, given in parts, and return the VERDICT for it.
 
         Raises:
-            Unavailable: no gate answers.
+            Unavailable: no proxy answers.
         """
         while True:
             link = self._link(way)
@@ -58,16 +59,16 @@ class JudgeClient:
                 continue
             if kind != frames.VERDICT:
                 self._lose(link)
-                raise Unavailable("the gate speaks another language than this version")
+                raise Unavailable(_OTHER_VERSION)
             return payload
 
     def warm(self) -> None:
-        """Connect before the first line comes, since a sidecar that has to be started takes its time."""
+        """Connect before the first line comes, because a sidecar that has to be started takes seconds."""
         with contextlib.suppress(Unavailable):
             self._link(frames.IN)
 
     def tell(self, way: str, parts: list[bytes]) -> memoryview:
-        """Like ``ask``, if a gate is connected; else there is nothing to be told, and the answer is empty."""
+        """Like ``ask`` if a proxy is connected; otherwise nothing is sent, and the answer is empty."""
         link = self._links.get(way)
         if link is not None:
             try:
@@ -78,7 +79,7 @@ class JudgeClient:
         return memoryview(b"")
 
     def remember(self, notes: memoryview) -> None:
-        """Keep what a new proxy would have to be told, and forget what is over."""
+        """Keep what a new proxy would have to know, and drop what is done."""
         for key, content in frames.notes_in(notes):
             if not content:
                 self._notes.pop(key, None)
@@ -91,7 +92,7 @@ class JudgeClient:
                 return
             links, self._links = self._links, {}
             for each in links.values():
-                # The other way may wait for an answer that will not come; this wakes it.
+                # The other direction may wait for an answer that will not come; this wakes it.
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
 
@@ -138,7 +139,7 @@ class JudgeClient:
     def _back(self, links: dict[str, socket.socket]) -> dict[str, socket.socket]:
         if self._why:
             self._why = ""
-            self._say("the sidecar is reached again; messages are judged")
+            self._say("the sidecar can be reached again; messages are judged")
         self._refuse_until = 0.0
         return links
 
@@ -158,12 +159,12 @@ class JudgeClient:
         try:
             link.connect(socket_of(self._config))
             if not frames.is_ours(link):
-                raise JudgeRefused("the process at the sidecar's socket belongs to another user and is not asked")
+                raise JudgeRefused("the process at the sidecar's socket belongs to another user, so it is not used")
             notes = b"".join([*self._notes.values()]) if way == frames.IN else b""
             frames.send(link, [frames.hello(self._wrap, self._server, way, notes)])
             kind, said = frames.receive(link)
             if kind != frames.HELLO:
-                raise JudgeRefused("the process at the sidecar's socket speaks another language than this version")
+                raise JudgeRefused(_OTHER_VERSION)
             if said:
                 raise JudgeRefused(bytes(said).decode())
         except BaseException:
@@ -183,12 +184,12 @@ def long_frame(head: bytes, tail: bytes) -> list[bytes]:
 
 
 def end_frame(reason: str) -> list[bytes]:
-    """The END frame: ``client`` when the client left, else why the server is gone."""
+    """The END frame: ``client`` when the client disconnected, else why the server ended."""
     return [frames.frame(frames.END, reason.encode())]
 
 
 def say_on_stderr(server: str) -> Callable[[str], None]:
-    """A function that tells the person behind the client, where servers tell too."""
+    """A function that writes a line to stderr, where clients log what servers write."""
 
     def say(text: str) -> None:
         with contextlib.suppress(OSError):

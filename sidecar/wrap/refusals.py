@@ -1,13 +1,15 @@
-"""What becomes of lines while no sidecar can be reached: refused so that every client reads why, and nothing waits.
+"""Refusals for lines while no sidecar can be reached: every client gets the reason, and no request waits.
 
-The shapes are those of ``sidecar.exchange.replies``, made with the standard library alone.
+The messages have the form of those in ``sidecar.exchange.replies``, made with the standard library alone.
 """
 
 import json
 import re
 
+from sidecar.methods import method_of
+
 UNAVAILABLE = 1503
-"""The code of our refusal, outside of every range that JSON-RPC and MCP reserve."""
+"""The error code of a refusal, outside every range that JSON-RPC and MCP reserve."""
 _USER_REJECTED = -1
 _PARSE_ERROR = -32700
 _MODERN = "io.modelcontextprotocol/protocolVersion"
@@ -20,7 +22,7 @@ Lines = tuple[bytes, bytes]
 
 
 def from_client(line: bytes, why: str) -> Lines:
-    """A request gets a refusal, a client's answer becomes an error for the server, a notification is dropped."""
+    """A request is refused, a client's response becomes an error for the server, a notification is dropped."""
     message = _message(line)
     if message is None:
         if b"{" not in line and b"[" not in line:
@@ -34,7 +36,7 @@ def from_client(line: bytes, why: str) -> Lines:
 
 
 def from_server(line: bytes, why: str) -> Lines:
-    """An answer becomes an error under its id, a server's request is declined, a notification is dropped."""
+    """A response becomes an error with its id, a server's request is declined, a notification is dropped."""
     message = _message(line)
     if message is None:
         return (b"" if b"{" in line else line), b""
@@ -46,7 +48,7 @@ def from_server(line: bytes, why: str) -> Lines:
 
 
 def long_line(head: bytes, tail: bytes, is_from_client: bool, why: str) -> Lines:
-    """The same for a line that was too long to be held, of which only both ends are known; it cannot even be passed on."""
+    """The same for a line that was too long to keep, of which only the first and last bytes are known."""
     message = _members(head)
     if "id" not in message and (match := _LAST_ID.search(tail)):
         message["id"] = json.loads(match[1])
@@ -55,7 +57,7 @@ def long_line(head: bytes, tail: bytes, is_from_client: bool, why: str) -> Lines
 
 
 def _members(head: bytes) -> dict[str, object]:
-    """The members an object begins with, up to the one that does not end here; of that one only the name is kept."""
+    """The members at the start of a cut-off object; of the one that is cut off only the name, with None."""
     text, members, decode = head.decode("utf-8", "replace"), dict[str, object](), json.JSONDecoder().raw_decode
     at = 0
     while match := _NAME.match(text, at):
@@ -81,7 +83,7 @@ def _message(line: bytes) -> dict[str, object] | None:
 
 
 def _refusal(message: dict[str, object], why: str) -> bytes:
-    if message["method"] != "tools/call":
+    if not method_of(str(message["method"])).is_tool_call:
         return _error(message["id"], UNAVAILABLE, _text(why))
     result: dict[str, object] = {"content": [{"type": "text", "text": _text(why)}], "isError": True}
     params = message.get("params")

@@ -1,4 +1,4 @@
-"""The server's process as the relay beside it sees it: it is not the relay's child, so nobody tells how it ended."""
+"""The server's process as the relay sees it: it is not the relay's child, so the relay cannot wait for it."""
 
 import fcntl
 import os
@@ -6,23 +6,23 @@ import select
 import struct
 
 _END_WAIT_MS = 200
-"""Between the end of a process's output and its own lie microseconds, unless it goes on without output."""
+"""A process usually ends microseconds after its output, unless it goes on without output."""
 
 _INFO = struct.Struct("<QQ12I")
 _INFO_EXIT = 1 << 3
 _GET_INFO = (3 << 30) | (_INFO.size << 16) | (0xFF << 8) | 11
-"""Linux 6.15: PIDFD_GET_INFO tells the exit code of a process that was waited for already."""
+"""Linux 6.15: PIDFD_GET_INFO returns the exit code even of a process that was already waited for."""
 
 
 class Process:
-    """A process by its ``id`` and, on Linux, by a descriptor that is never another process's."""
+    """A process by its ``id`` and, on Linux, by its pidfd, which never refers to another process."""
 
     def __init__(self, process: int, watched: int) -> None:
         self.id = process
         self._watched = watched
 
     def end(self) -> str:
-        """How it ended, in words that follow 'the server'; it is asked when its output has ended."""
+        """How it ended, in words that follow 'the server'; call it when its output has ended."""
         if self._watched >= 0:
             poll = select.poll()
             poll.register(self._watched, select.POLLIN)
@@ -36,7 +36,7 @@ class Process:
         return "it ended"
 
     def _status(self) -> int | None:
-        """The wait status, where the kernel still or already tells it to others than the parent."""
+        """The wait status, where the kernel tells it to processes other than the parent."""
         try:
             with open(f"/proc/{self.id}/stat", "rb") as stat:
                 fields = stat.read().rpartition(b")")[2].split()

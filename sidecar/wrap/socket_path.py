@@ -1,6 +1,6 @@
-"""Where the gate of a proxy is, as both sides find it: from the path of the settings file alone, with nothing to read.
+"""Where the judge socket of a proxy is: both sides derive it from the path of the settings file, without reading anything.
 
-The folder is this user's own (0700). Locks in it are held by living processes only, so that nothing stale can be believed.
+The folder belongs to this user alone (0700). Its locks are kernel locks of running processes, so none can be stale.
 """
 
 import contextlib
@@ -11,40 +11,40 @@ import stat
 from sidecar import limits
 
 try:
-    # hashlib loads OpenSSL first, which takes longer than all else that a wrap process does before its first line.
+    # hashlib loads OpenSSL, which takes longer than everything else before a wrap process reads its first line.
     from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     from hashlib import sha256
 
 _NAME_BYTES_MAX = 24
-"""A slash, a key and ``.sock``."""
+"""Room for a slash, a key and ``.sock``."""
 
 DEFAULT_FILE = "sidecar.yaml"
 """The settings file that counts in the folder where a command is run."""
 
-DEFAULT_SETTINGS = """# The settings of `sidecar wrap` without a settings file; edit them as you like.
+DEFAULT_SETTINGS = """# The user-wide settings, used where no settings file is named or found; edit them as you like.
 servers: []
 data: .
 """
 
 
 class Unsafe(OSError):
-    """The folder is not this user's alone, so nothing in it can be trusted."""
+    """Others can write to the folder, so nothing in it can be trusted."""
 
 
 def state_folder() -> str:
-    """The folder of what is kept for this user."""
+    """The folder of this user's state."""
     home = os.path.expanduser("~")
     return os.path.join(home, ".local", "state", "sidecar") if os.path.isabs(home) else f"/tmp/sidecar-{os.getuid()}"
 
 
 def default_settings() -> str:
-    """The settings file that counts where none is named and none is found."""
+    """The user-wide settings file, used where none is named and none is found."""
     return os.path.join(state_folder(), "default.yaml")
 
 
 def run_folder() -> str:
-    """The folder of sockets and locks. A home with a long path would make addresses the kernel does not take."""
+    """The folder of sockets and locks; elsewhere if the home folder's path is too long for a Unix socket address."""
     folder = os.path.join(state_folder(), "run")
     if len(os.fsencode(folder)) + _NAME_BYTES_MAX <= limits.SOCKET_PATH_BYTES_MAX:
         return folder
@@ -52,10 +52,10 @@ def run_folder() -> str:
 
 
 def open_run_folder() -> str:
-    """The same, made where it is missing.
+    """The same folder, created if it is missing.
 
     Raises:
-        OSError: it cannot be made, or others may write to it.
+        OSError: it cannot be created, or does not belong to this user.
     """
     folder = run_folder()
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
@@ -70,7 +70,7 @@ def open_run_folder() -> str:
 
 
 def base_of(config: str) -> str:
-    """The path, without its ending, of everything that belongs to one settings file; empty is the default one."""
+    """The path, without suffix, of the socket, locks and log of one settings file; empty is the user-wide one."""
     real = os.path.realpath(config) if config else ""
     is_default = not real or real == os.path.realpath(default_settings())
     key = "default" if is_default else sha256(os.fsencode(real)).hexdigest()[:16]
@@ -78,14 +78,14 @@ def base_of(config: str) -> str:
 
 
 def socket_of(config: str) -> str:
-    """Where the proxy with these settings listens for wrap processes."""
+    """The judge socket of the proxy with these settings."""
     return base_of(config) + ".sock"
 
 
 def hold(path: str) -> int | None:
-    """Take a lock; the descriptor that holds it until it is closed, or None while another process has it.
+    """Take a lock; returns the descriptor that holds it until closed, or None while another process holds it.
 
-    The holder may remove the file (``let_go``), so a lock counts only while its file is the one of that name.
+    The holder may delete the file (``let_go``), so a lock is valid only if its file is still the one of that name.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -104,14 +104,14 @@ def hold(path: str) -> int | None:
 
 
 def let_go(path: str, descriptor: int) -> None:
-    """Give a lock back, and its file away."""
+    """Release a lock and delete its file."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     os.close(descriptor)
 
 
 def holder(path: str) -> int:
-    """The process that holds a lock, or 0."""
+    """The number of the process that holds a lock, -1 if it has not written it yet, or 0 if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -127,7 +127,7 @@ def holder(path: str) -> int:
 
 
 def ensure_settings(config: str) -> str:
-    """The settings file of a sidecar that is to be started, absolute; the default one is written if it is missing."""
+    """The absolute path of the settings file to start a sidecar with; the user-wide file is written if it is missing."""
     if config:
         return os.path.realpath(config)
     file = default_settings()

@@ -1,4 +1,4 @@
-"""Start a sidecar in the background, one only, however many wrap processes miss it at the same moment."""
+"""Start one sidecar in the background, however many wrap processes need it at the same moment."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ _KEPT_BEGINNINGS = ("LC_", "SIDECAR_", "SSL_CERT_")
 
 
 class Starter:
-    """One attempt. ``step`` is called until the gate answers; ``close`` when that is over."""
+    """One attempt. ``step`` is called until the judge socket answers; ``close`` when the attempt is over."""
 
     def __init__(self, config: str) -> None:
         self._config = config
@@ -19,7 +19,7 @@ class Starter:
         self._process = 0
 
     def step(self) -> str:
-        """Start a sidecar if nobody else has; returns why that failed, or an empty text while it may come."""
+        """Start a sidecar if nobody else did; returns why that failed, or an empty text while it may still come up."""
         try:
             if self._process:
                 return self._exited()
@@ -33,13 +33,13 @@ class Starter:
         return ""
 
     def close(self) -> None:
-        """Let others try."""
+        """Release the lock, so that others can try."""
         if self._lock is not None:
             let_go(self._base + ".start", self._lock)
             self._lock = None
 
     def _is_coming(self) -> bool:
-        """Whether a sidecar that somebody started is on its way up, or on its way down."""
+        """Whether a sidecar that somebody started is starting or stopping."""
         return bool(holder(self._base + ".up") or holder(self._base + ".lock"))
 
     def _exited(self) -> str:
@@ -49,7 +49,7 @@ class Starter:
             ended = self._process
         if not ended or self._is_coming():
             return ""
-        return f"no sidecar runs, and one that was started ended at once; it says why in {self._base}.log"
+        return f"no sidecar runs, and the one that was started ended at once; the reason is in {self._base}.log"
 
     def _spawn(self) -> int:
         settings = ensure_settings(self._config)
@@ -61,15 +61,15 @@ class Starter:
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
             ]
-            # A session of its own: it outlives this client and its terminal.
+            # In its own session, so that it outlives this client and its terminal.
             return os.posix_spawn(sys.executable, command, _environment(), file_actions=actions, setsid=True)
         finally:
             os.close(log)
 
 
 def _environment() -> dict[str, str]:
-    """What a process for all clients of this user may know: not what this client set for its one server, secrets mostly."""
+    """The environment of a process for all clients: without what this client set for its one server, secrets mostly."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)}
-    # The client's folder may hold anything, a package called 'sidecar' too; it is found where this one was.
+    # The client's folder may hold a package called 'sidecar' too; take the one this process runs from.
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return {**kept, "PYTHONPATH": package, "PYTHONSAFEPATH": "1"}

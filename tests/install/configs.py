@@ -14,8 +14,8 @@ TOKENS = st.text(LETTERS, min_size=24, max_size=40).filter(
     lambda text: any(each.isdigit() for each in text) and any(each.isalpha() for each in text)
 )
 """What looks like a token wherever it stands."""
-PASSWORDS = st.text(LETTERS, min_size=9, max_size=15).map(lambda text: "zq" + text)
-"""What looks like nothing, and is known for a secret only by its place."""
+PASSWORDS = st.text(LETTERS, min_size=8, max_size=14).map(lambda text: "zq7" + text)
+"""What looks like nothing in particular, and is known for a secret only by its place."""
 WORDS = st.sampled_from(["-y", "run", "--port", "8080", "server.js", "@scope/name", "--stdio", "", "a b", "–é😀", "--", "wrap"])
 KEYS = st.sampled_from(["files", "git hub", "wiki", "a.b", "ünï", "x" * 70, "..", "sidecar", "crm"])
 HOSTS = st.sampled_from(

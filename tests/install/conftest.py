@@ -45,8 +45,12 @@ class Home:
 
     def install(self, *words: str) -> Result:
         """``sidecar install`` with these words."""
+        return self.run("install", *words)
+
+    def run(self, *words: str) -> Result:
+        """The command line with these words."""
         self.capture.readouterr()
-        code = cli.main(["install", *words])
+        code = cli.main(words)
         said = self.capture.readouterr()
         return Result(code, said.out, said.err)
 

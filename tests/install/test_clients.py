@@ -147,7 +147,7 @@ def test_a_client_is_found_carried_and_restored(
     assert written.count("http://127.0.0.1:9") == addresses
     assert comments(name, written) == comments(name, text)
     assert ("\r\n" in text) == ("\r\n" in written) and text.endswith("\n") == written.endswith("\n")
-    assert home.install("--client", client).out == "Nothing to change.\n"
+    assert home.install("--client", client).out.startswith("Nothing to change.\n")
     assert home.install("--undo").code == 0
     assert file.read_bytes() == text.encode()
 
@@ -158,7 +158,7 @@ def test_all_clients_at_once(home: Home) -> None:
         home.put(name, text)
     before = home.snapshot()
     assert home.install().code == 0
-    assert home.install().out == "Nothing to change.\n"
+    assert home.install().out.startswith("Nothing to change.\n")
     assert home.install("--undo").code == 0
     after = home.snapshot()
     assert {name: after[name] for name in before} == before

@@ -50,8 +50,31 @@ def test_a_moved_sidecar_is_followed(home: Home, monkeypatch: pytest.MonkeyPatch
     home.install()
     assert entry(file, "a") == {
         "command": "/new/bin/python",
-        "args": ["-m", "sidecar", "wrap", "--server", "a", "-c", "/new/sidecar.yaml", "--", "npx", "-y", "pkg"],
+        "args": ["-m", "sidecar", "wrap", "--server", "a", "-c", "/new/sidecar.yaml", "npx", "-y", "pkg"],
     }
+    home.install("--undo")
+    assert file.read_text() == original
+
+
+@pytest.mark.parametrize("separator", [["--"], []], ids=["with --", "without"])
+def test_both_forms_of_a_wrapped_command_are_recognised(home: Home, separator: list[str]) -> None:
+    """Entries that an earlier version wrote, with '--' before the command, are brought to today's form, and undone."""
+    words = ["wrap", "--server=a", "-c", "/old/sidecar.yaml", *separator, "npx", "--", "-c", "pkg"]
+    file = home.put(CURSOR, servers(a={"command": "/old/bin/sidecar", "args": words}))
+    home.install()
+    assert entry(file, "a")["args"] == ["wrap", "--server", "a", "-c", str(home.settings), "npx", "--", "-c", "pkg"]
+    for kept in (home.path / ".local/state/sidecar/install").iterdir():
+        kept.unlink()
+    home.install("--undo")
+    assert entry(file, "a") == {"command": "npx", "args": ["--", "-c", "pkg"]}
+
+
+def test_a_command_that_looks_like_an_option_is_kept_apart(home: Home) -> None:
+    """A command whose name begins with '-' still reaches the server's launcher, behind a '--'."""
+    file = home.put(CURSOR, original := servers(a={"command": "-odd", "args": ["x"]}))
+    home.install()
+    assert entry(file, "a")["args"] == ["wrap", "--server", "a", "-c", str(home.settings), "--", "-odd", "x"]
+    assert home.install().out.startswith("Nothing to change.\n")
     home.install("--undo")
     assert file.read_text() == original
 
@@ -138,9 +161,9 @@ def test_settings_broken_since_are_left_alone(home: Home) -> None:
     done = home.install("--undo")
     assert done.code == 1 and "error[syntax]" in done.err
     assert file.read_text() == text and home.settings.read_text() == good + "]: {\n"
-    home.settings.write_text(good + "# mended\n")
+    home.settings.write_text(good + "# fixed\n")
     assert home.install("--undo").code == 0
-    assert home.settings.read_text() == SETTINGS + "# mended\n"
+    assert home.settings.read_text() == SETTINGS + "# fixed\n"
 
 
 def test_settings_deleted_since_are_forgotten(home: Home) -> None:
@@ -264,7 +287,7 @@ def test_an_open_server_far_away_may_want_oauth(home: Home) -> None:
     """An address without any header may be one that signs in by OAuth: the operator is told what to do then."""
     home.put(CURSOR, servers(a={"url": "https://a.example.com"}, b={"url": "https://b.example.com", "headers": {"K": "v"}}))
     done = home.install()
-    assert "a: if it signs in with OAuth" in done.out and "b: if it" not in done.out
+    assert "a: if it uses OAuth" in done.out and "b: if it" not in done.out
 
 
 def test_broken_settings_stop_everything(home: Home) -> None:
@@ -305,7 +328,7 @@ def test_undo_of_a_file_that_is_gone(home: Home) -> None:
     home.install()
     file.unlink()
     done = home.install("--undo")
-    assert "no longer there" in done.err and home.settings.read_text() == SETTINGS
+    assert "no longer exists" in done.err and home.settings.read_text() == SETTINGS
     assert not file.exists()
     assert home.install("--undo").err == ""
 

@@ -1,7 +1,6 @@
 """From a client's configuration to a server and back: what install wrote is started as the client would start it."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import shutil
@@ -20,8 +19,6 @@ from tests import compiled
 from tests.e2e.conftest import ROOT, Program, until
 from tests.install.conftest import Home
 from tests.ports import free_port
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("sidecar.stdio") is None, reason="`sidecar wrap` is not there")
 
 SERVER = """
 from mcp.server.mcpserver import MCPServer

@@ -47,9 +47,12 @@ class Home:
         self.environ = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
         self.environ.pop("SIDECAR_CONFIG", None)
 
-    def command(self, *command: str, server: str = "files", options: tuple[str, ...] = ()) -> list[str]:
-        """The command line of a wrapped server."""
-        return [sys.executable, "-m", "sidecar", "wrap", "--server", server, "-c", str(self.file), *options, "--", *command]
+    def command(
+        self, *command: str, server: str = "files", options: tuple[str, ...] = (), separator: tuple[str, ...] = ("--",)
+    ) -> list[str]:
+        """The command line of a wrapped server; an empty ``separator`` leaves ``--`` out, as ``sidecar install`` does."""
+        words = [sys.executable, "-m", "sidecar", "wrap", "--server", server, "-c", str(self.file), *options]
+        return [*words, *separator, *command]
 
     def wrap(self, *command: str, options: tuple[str, ...] = (), **known: Any) -> Popen:
         """Start a wrapped server as clients do: in a session of its own, its three streams with pipes."""
@@ -64,14 +67,14 @@ class Home:
         return Program(command, self.folder / f"{name or arguments[0]}.log", HOME=str(self.folder), PYTHONPATH=str(ROOT))
 
     def proxy(self) -> Program:
-        """A proxy whose gate is open."""
+        """A proxy whose judge socket is open."""
         program = self.program("proxy")
-        until(lambda: self.sockets() or program.process.poll() is not None, "the gate")
+        until(lambda: self.sockets() or program.process.poll() is not None, "the judge socket")
         assert program.process.poll() is None, program.output
         return program
 
     def sockets(self) -> list[Path]:
-        """The sockets of running gates."""
+        """The judge sockets of running proxies."""
         return sorted(self.run.glob("*.sock"))
 
     def background(self) -> int:

@@ -45,24 +45,45 @@ def test_the_python_client_sees_the_same_of_a_typescript_server(home: Home, ever
     assert asyncio.run(everything(parameters(home.command(*everything_server), home))) == direct
 
 
-def inspect(command: list[str], home: Home, *arguments: str) -> Any:
-    """The TypeScript SDK's inspector in its command-line mode, with a server it starts itself."""
-    script = npm("@modelcontextprotocol/inspector")
-    package = json.loads((script / "package.json").read_text())
-    binary = next(iter(package["bin"].values())) if isinstance(package["bin"], dict) else package["bin"]
+@pytest.fixture(scope="session")
+def inspector_2() -> Path:
+    """The program of MCP Inspector 2.x."""
+    package = npm("@modelcontextprotocol/inspector")
+    binaries = json.loads((package / "package.json").read_text())["bin"]
+    return package / (next(iter(binaries.values())) if isinstance(binaries, dict) else binaries)
+
+
+@pytest.fixture(scope="session")
+def inspector_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command-line mode of MCP Inspector 1.x, in the place where the whole package has it, because it looks for that."""
+    package, folder = npm("@modelcontextprotocol/inspector-cli"), tmp_path_factory.mktemp("inspector")
+    shutil.copytree(package, folder / "cli")
+    shutil.copy(package / "package.json", folder)
+    (folder / "node_modules").symlink_to(package.parents[1])
+    return folder / "cli" / "build" / "cli.js"
+
+
+def inspected(command: list[str], home: Home, inspector: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """MCP Inspector in its command-line mode, with a server from a configuration file, which it starts itself."""
     servers = home.folder / "inspected.json"
     environ = {"HOME": str(home.folder), "PYTHONPATH": str(ROOT)}
     servers.write_text(
         json.dumps({"mcpServers": {"it": {"type": "stdio", "command": command[0], "args": command[1:], "env": environ}}})
     )
-    done = subprocess.run(
-        ["node", str(script / binary), "--cli", "--config", str(servers), "--server", "it", *arguments],
+    return subprocess.run(
+        ["node", str(inspector), "--cli", "--config", str(servers), "--server", "it", *arguments],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def inspect(command: list[str], home: Home, inspector: Path, *arguments: str) -> Any:
+    """What it prints, which is JSON."""
+    done = inspected(command, home, inspector, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("release", ["inspector_1", "inspector_2"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -70,9 +91,23 @@ def inspect(command: list[str], home: Home, *arguments: str) -> Any:
         ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hi"],
     ],
 )
-def test_the_typescript_client_sees_the_same(home: Home, everything_server: list[str], arguments: list[str]) -> None:
-    """The inspector lists and calls a server it starts through the sidecar as it does directly."""
-    assert inspect(home.command(*everything_server), home, *arguments) == inspect(everything_server, home, *arguments)
+def test_the_typescript_client_sees_the_same(
+    home: Home, everything_server: list[str], arguments: list[str], release: str, request: pytest.FixtureRequest
+) -> None:
+    """Both major releases of the Inspector list and call a server that they start through the sidecar as they do directly."""
+    inspector: Path = request.getfixturevalue(release)
+    through = home.command(*everything_server, separator=())
+    assert inspect(through, home, inspector, *arguments) == inspect(everything_server, home, inspector, *arguments)
+
+
+def test_a_command_after_a_separator_still_works(
+    home: Home, everything_server: list[str], inspector_1: Path, inspector_2: Path
+) -> None:
+    """Configurations with '--' before the server's command keep working; only Inspector 1.x never could start such entries."""
+    with_separator = home.command(*everything_server)
+    assert inspect(with_separator, home, inspector_2, "--method", "tools/list")["tools"]
+    done = inspected(with_separator, home, inspector_1, "--method", "tools/list")
+    assert done.returncode != 0 and "Method is required" in done.stderr
 
 
 CLIENT = """

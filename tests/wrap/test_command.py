@@ -65,6 +65,15 @@ def test_a_wrong_command_line_is_explained(arguments: list[str], said: str) -> N
     assert said in done.stderr and "usage: sidecar wrap" in done.stderr
 
 
+@pytest.mark.parametrize("separator", [("--",), ()], ids=["with --", "without"])
+def test_the_command_is_the_servers_own_with_and_without_a_separator(home: Home, separator: tuple[str, ...]) -> None:
+    """The first word that is no option begins the server's command, whose own options, also a '--', reach it unchanged."""
+    own = ["--server", "x", "-c", "--", "wrap", "--unknown=1", ""]
+    command = home.command(*python("import sys; print(sys.argv[1:])"), *own, separator=separator)
+    done = subprocess.run(command, env=home.environ, input=b"", capture_output=True, check=True, timeout=60)
+    assert done.stdout.decode() == f"{own}\n"
+
+
 @pytest.mark.parametrize("to_group", [True, False])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_signals_reach_the_server_once(home: Home, name: str, to_group: bool) -> None:
@@ -265,6 +274,19 @@ def test_the_relay_is_light(home: Home, homes: Callable[..., Home]) -> None:
         capture_output=True, text=True, check=True, timeout=20,
     )  # fmt: skip
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_the_server_runs_after_a_few_milliseconds(home: Home) -> None:
+    """What wrap adds before the server's own command runs is well under 100 ms of processor time, Python's start included."""
+    spent = []
+    for _ in range(5):
+        process = home.wrap("true", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # The time of this process alone: the relay is not its child.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        spent.append(usage.ru_utime + usage.ru_stime)
+    assert min(spent) < 0.1
 
 
 def test_messages_reach_the_server_as_they_were_written(home: Home) -> None:

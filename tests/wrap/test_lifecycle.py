@@ -158,7 +158,7 @@ def test_pass_relays_unjudged_and_says_so(broken: Home) -> None:
 
 
 def test_a_proxy_that_comes_back_is_picked_up_without_a_restart(broken: Home, tmp_path: Path) -> None:
-    """Once the policy is mended the same client is judged again."""
+    """Once the policy is fixed the same client is judged again."""
     client = Client(broken.wrap(*python(ECHO)))
     client.send(call("t", 1))
     assert client.answer(60)["result"].get("isError")
