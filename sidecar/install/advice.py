@@ -27,8 +27,8 @@ def tied_to_folder(config: Path, parts: Iterable[FilePlan]) -> list[str]:
         return []
     several = f"these {len(files)} files apply" if len(files) > 1 else f"{files[0]} applies"
     return [
-        f"Warning: {several} to all your projects, but the servers in them would depend on {config}.",
-        "If that file is moved or deleted, they no longer start. To use settings that belong to no project:",
+        f"Warning: {several} to all your projects, but would depend on {config}.",
+        "If that file is moved or deleted, the servers no longer start. To use settings that belong to no project:",
         f"  {typed('install', '-c', default_settings())}",
     ]
 

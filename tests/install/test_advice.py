@@ -57,7 +57,7 @@ def test_undo_and_dry_run_give_no_advice(home: Home) -> None:
 def test_user_wide_clients_are_not_tied_to_a_project_unsaid(home: Home) -> None:
     """Before anything is written it is said that a client's servers would depend on one project's file, and what to do."""
     home.put(CURSOR, STDIO)
-    warning = "to all your projects, but the servers in them would depend on"
+    warning = "to all your projects, but would depend on"
     out = home.install("--dry-run").out
     assert warning in out and f"install -c {socket_path.default_settings()}" in out
     default = socket_path.default_settings()
