@@ -1,10 +1,11 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check lock clean setup
+.PHONY: help up test quick check lock clean setup
 
 CONFIG ?=
 PYTEST ?=
 PYTHON := .venv/bin/python
+QUICK := not e2e and not browser and not slow
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +19,9 @@ up: setup ## run the sidecar with two demo servers and an agent; CONFIG=my.yaml:
 test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choose
 	@scripts/test-tools
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+
+quick: setup ## the tests that start no process, store or browser, in under a minute; PYTEST='-k word' to choose
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(QUICK)' $(PYTEST)
 
 check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
