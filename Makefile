@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test quick check lock clean setup
+.PHONY: help up test quick check docs lock clean setup
 
 CONFIG ?=
 PYTEST ?=
@@ -27,6 +27,9 @@ check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+docs: setup ## make docs/settings.md of the settings' models
+	@$(PYTHON) scripts/settings_docs.py
 
 lock: setup ## bring requirements.lock up to date with pyproject.toml
 	$(PYTHON) -m uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
