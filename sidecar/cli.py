@@ -144,16 +144,26 @@ def _config(command: argparse.ArgumentParser) -> None:
 def _up(args: argparse.Namespace) -> int:
     from sidecar import up
 
-    loaded = settings.load(args.config)
+    loaded = _service_settings(args)
     return up.run_in_background(loaded) if args.background else up.run(loaded)
 
 
-def _proxy(args: argparse.Namespace) -> int:
+def _service_settings(args: argparse.Namespace) -> settings.Settings:
+    """The settings of a program that goes on running, whose log has the form they ask for."""
     loaded = settings.load(args.config)
+    # Not at the top of this file: commands that only show something need not wait for it.
+    from sidecar import logs
+
+    logs.configure(loaded.log_format)
+    return loaded
+
+
+def _proxy(args: argparse.Namespace) -> int:
     if __debug__:
         # mitmproxy checks types at run time unless Python is told to optimise, which doubles its cost.
         rest = ["--lifeline", str(args.lifeline)] if args.lifeline is not None else []
         os.execv(sys.executable, [sys.executable, "-O", "-m", "sidecar", "proxy", "-c", args.config, *rest])
+    loaded = _service_settings(args)
     from sidecar.proxy import program
 
     return program.run(loaded)
@@ -167,13 +177,13 @@ def _collect(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return collect.run(settings.load(args.config), stop=stop)
+    return collect.run(_service_settings(args), stop=stop)
 
 
 def _review(args: argparse.Namespace) -> int:
     from sidecar.review import serve_page
 
-    return serve_page.run(settings.load(args.config))
+    return serve_page.run(_service_settings(args))
 
 
 def _check(args: argparse.Namespace) -> int:

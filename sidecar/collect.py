@@ -1,6 +1,5 @@
 """``sidecar collect``: ships the outboxes into the store, serves reads of an embedded one, and sends the alerts."""
 
-import logging
 import os
 import secrets
 import threading
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from sidecar import limits
 from sidecar.errors import SettingsError, StoreError
+from sidecar.logs import get_logger
 from sidecar.notify.alerts import Alerts, Route
 from sidecar.notify.channels import Channel
 from sidecar.notify.watch import Watch
@@ -20,7 +20,7 @@ from sidecar.record.shipper import Shipper
 from sidecar.record.store import Store, open_store, sole_collector
 from sidecar.settings import Settings, open_data, reader_token, resolve_secret
 
-log = logging.getLogger("sidecar.collect")
+log = get_logger("sidecar.collect")
 
 _PROCESS: Final = "collector"
 _DRAIN_S: Final = 15.0
@@ -139,4 +139,4 @@ class _Collector:
             self._outbox.put(rows_record(**rows))
         except StoreError as error:
             # The collector frees room by going on, so this must not stop it.
-            log.error("a row of %s is not recorded: %s", ", ".join(rows), error)
+            log.error("row not recorded", tables=", ".join(rows), error=str(error))

@@ -27,7 +27,7 @@ from sidecar.document import Document, model_problems
 from sidecar.errors import Problem, SettingsError
 
 DEFAULT_FILE: Final = "sidecar.yaml"
-OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
+OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node", "log_format")
 """Settings that ``SIDECAR_…`` in the environment overrides."""
 
 
@@ -150,6 +150,8 @@ class Settings(_SettingsModel):
     """What becomes of a call that cannot be recorded (the disk or the outbox is full): refused, or passed on and counted."""
     node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node", examples=["gateway-1"])
     """What the record calls this machine, where several write into one store; by default the host's name."""
+    log_format: Literal["text", "json"] = Field(default="text", examples=["json"])
+    """How the programs write their log to stderr: an event with ``key=value`` pairs on each line, or a JSON object."""
     keep_days: int = Field(default=90, ge=1, le=3650, json_schema_extra={"unit": "days"}, examples=["30"])
     """How long calls, findings and alerts stay in the record; older ones are deleted."""
 

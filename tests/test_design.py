@@ -26,7 +26,7 @@ ORDER = [
     ["settings"],
     ["document"],
     ["wrap"],
-    ["addresses", "events", "limits", "errors"],
+    ["addresses", "events", "limits", "errors", "logs"],
 ]
 """Left to right: each may import those after it, and its own."""
 

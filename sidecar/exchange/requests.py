@@ -1,6 +1,5 @@
 """What clients send: read strictly, judged, recorded, and passed on, changed or answered here."""
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,11 +15,12 @@ from sidecar.exchange import lists, replies
 from sidecar.exchange.services import Services, wire_finding
 from sidecar.exchange.state import EVENT_STREAM, JSON, Exchange, Reply
 from sidecar.judging.message_judge import redacted, with_finding
+from sidecar.logs import get_logger
 from sidecar.policy.judgement import Judgement
 from sidecar.record.ledger import Call
 from sidecar.sessions.correlation import peer_of
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^;"\s]*)')
 _ASCII_LIKE: Final = frozenset(("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252"))
@@ -89,7 +89,7 @@ class Requests:
             else:
                 self._single(exchange, value)
         except StoreError as error:
-            log.error("a request was refused because it cannot be recorded: %s", error)
+            log.error("request refused: it cannot be recorded", error=str(error))
             ids = [member["id"] for member in jsonrpc.requests_in(members)]
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:

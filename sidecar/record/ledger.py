@@ -1,6 +1,5 @@
 """A call while it is open, and the rows it leaves: one for the call, one for each finding."""
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -16,12 +15,13 @@ from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Caller, Finding, Message, Span
 from sidecar.judging.carry_over import CarryOver
+from sidecar.logs import get_logger
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.replacements import Replacements
 from sidecar.record import peer_info
 from sidecar.settings import Server
 
-log = logging.getLogger("sidecar.record")
+log = get_logger("sidecar.record")
 
 NO_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -342,14 +342,14 @@ class Ledger:
         except StoreError as error:
             if not self._is_losing:
                 self._is_losing = True
-                log.error("records are being lost: %s", error)
+                log.error("records are being lost", error=str(error))
             self.lost_records += 1
             if record["phase"] == "begin" and not self._is_forwarding_when_full:
                 raise
             return
         if self._is_losing:
             self._is_losing = False
-            log.error("records are kept again; %d were lost", self.lost_records)
+            log.error("records are kept again", lost=self.lost_records)
             self.health("rows_lost", self.lost_records, "the outbox was full", time.time())
 
 
