@@ -1,12 +1,13 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check lock clean setup
+.PHONY: help up test quick check docs lock clean setup
 
 CONFIG ?=
 PAGE ?=
 READER ?=
 PYTEST ?=
 PYTHON := .venv/bin/python
+QUICK := not e2e and not browser and not slow
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,10 +23,16 @@ test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choo
 	@scripts/test-tools
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
+quick: setup ## the tests that start no process, store or browser, in under a minute; PYTEST='-k word' to choose
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(QUICK)' $(PYTEST)
+
 check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+docs: setup ## make docs/settings.md of the settings' models
+	@$(PYTHON) scripts/settings_docs.py
 
 lock: setup ## bring requirements.lock up to date with pyproject.toml
 	$(PYTHON) -m uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url \

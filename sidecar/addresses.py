@@ -2,8 +2,9 @@
 
 import ipaddress
 import socket
-from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -70,6 +71,49 @@ Upstream = Annotated[str, AfterValidator(_upstream)]
 Webhook = Annotated[str, AfterValidator(_webhook)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Folders = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_folders)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where the record is kept: embedded chDB below ``data``, or a ClickHouse server over HTTP."""
+
+    kind: Literal["chdb", "clickhouse"] = "chdb"
+    host: str = ""
+    port: int = 8123
+    user: str = "default"
+    database: str = "sidecar"
+    secure: bool = False
+
+
+def parse_store(text: str) -> StoreAddress:
+    """``chdb`` or ``clickhouse://user@host:port/database?secure=true``; the password never stands in it.
+
+    Raises:
+        ValueError: the text is neither, or holds a password.
+    """
+    if text == "chdb":
+        return StoreAddress()
+    example = "write chdb, or for example clickhouse://user@host:8443/sidecar?secure=true"
+    parts = urlsplit(text)
+    if parts.scheme != "clickhouse" or not parts.hostname:
+        raise ValueError(f"this is not a store; {example}")
+    if parts.password:
+        raise ValueError("a password does not belong in the file; take it out and set SIDECAR_STORE_PASSWORD")
+    query = parse_qs(parts.query, strict_parsing=bool(parts.query))
+    if unknown := set(query) - {"secure"}:
+        raise ValueError(f"{sorted(unknown)[0]!r} is not an option of a store; {example}")
+    database = parts.path.strip("/") or "sidecar"
+    if not database.replace("_", "a").isalnum():
+        raise ValueError(f"{database!r} is not a database name; use letters, digits and '_'")
+    is_secure = query.get("secure", ["false"])[0] == "true"
+    return StoreAddress(
+        kind="clickhouse",
+        host=parts.hostname,
+        port=parts.port or (8443 if is_secure else 8123),
+        user=unquote(parts.username or "default"),
+        database=database,
+        secure=is_secure,
+    )
 
 
 def host_port(address: str) -> tuple[str, int]:

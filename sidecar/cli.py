@@ -218,15 +218,25 @@ def _up(args: argparse.Namespace) -> int:
     loaded = _load(args)
     from sidecar import up
 
+    _configure_logs(loaded)
     return up.run_in_background(loaded) if args.background else up.run(loaded)
 
 
+def _configure_logs(loaded: "Settings") -> "Settings":
+    """Give the log of a program that goes on running the form that its settings ask for."""
+    # Not at the top of this file: commands that only show something need not wait for it.
+    from sidecar import logs
+
+    logs.configure(loaded.log_format)
+    return loaded
+
+
 def _proxy(args: argparse.Namespace) -> int:
-    loaded = _load(args)
     if __debug__:
         # mitmproxy checks types at run time unless Python is told to optimise, which doubles its cost.
         rest = ["--lifeline", str(args.lifeline)] if args.lifeline is not None else []
         os.execv(sys.executable, [sys.executable, "-O", "-m", "sidecar", "proxy", "-c", args.config, *rest])
+    loaded = _configure_logs(_load(args))
     from sidecar.proxy import program
 
     return program.run(loaded, is_supervised=args.lifeline is not None)
@@ -240,13 +250,13 @@ def _collect(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return collect.run(_load(args), stop=stop)
+    return collect.run(_configure_logs(_load(args)), stop=stop)
 
 
 def _review(args: argparse.Namespace) -> int:
     from sidecar.review import serve_page
 
-    return serve_page.run(_loaded(args))
+    return serve_page.run(_configure_logs(_loaded(args)))
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
 """``sidecar collect``: ships the outboxes into the store, serves reads of an embedded one, and sends the alerts."""
 
-import logging
 import os
 import secrets
 import threading
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from sidecar import limits
 from sidecar.errors import SettingsError, StoreError
+from sidecar.logs import get_logger
 from sidecar.notify.alerts import Alerts, Route
 from sidecar.notify.outbox_watcher import OutboxWatcher
 from sidecar.notify.queue import AlertQueue
@@ -22,7 +22,7 @@ from sidecar.record.shipper import Shipper
 from sidecar.record.store import Store, open_store, sole_collector
 from sidecar.settings import Settings, open_data, reader_token
 
-log = logging.getLogger("sidecar.collect")
+log = get_logger("sidecar.collect")
 
 _PROCESS: Final = "collector"
 _DRAIN_S: Final = 15.0
@@ -151,5 +151,5 @@ class _Collector:
         try:
             self._outbox.put(rows_record(**rows))
         except StoreError as error:
-            # The collector makes room by continuing, so this must not stop it.
-            log.error("a row of %s is not recorded: %s", ", ".join(rows), error)
+            # The collector frees room by going on, so this must not stop it.
+            log.error("row not recorded", tables=", ".join(rows), error=str(error))

@@ -8,45 +8,65 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sidecar.addresses import STARTER, Address, Folders, Name, Reference, Upstream, Webhook, host_port, is_loopback
+from sidecar.addresses import (
+    STARTER,
+    Address,
+    Folders,
+    Name,
+    Reference,
+    StoreAddress,
+    Upstream,
+    Webhook,
+    host_port,
+    is_loopback,
+    parse_store,
+)
 from sidecar.document import Document, known_fields, model_problems
 from sidecar.errors import Problem, SettingsError
 from sidecar.wrap import socket_path
 
 DEFAULT_FILE: Final = socket_path.DEFAULT_FILE
-_OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node")
+OVERRIDES: Final = ("store", "policies", "data", "mode", "reader", "page", "page_url", "node", "log_format")
+"""Settings that ``SIDECAR_…`` in the environment overrides."""
 
 
 class _SettingsModel(BaseModel):
+    """What the models share. scripts/settings_docs.py makes docs/settings.md of their fields: the docstring below a field is
+    its meaning there, and its example is YAML as it may stand in the file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Server(_SettingsModel):
     """One MCP server and the listener that stands for it."""
 
-    name: Name
-    listen: Address = ""
+    name: Name = Field(examples=["crm"])
+    """What policies, the record and the page call it: letters, digits, ``-``, ``_`` and ``.``, at most 64."""
+    listen: Address = Field(default="", examples=["127.0.0.1:9001"])
     """A listener that stands for it; not needed where ``forward`` or ``transparent`` brings its traffic."""
-    upstream: Upstream = ""
-    """Left out, with ``listen``, for a server over stdio, which ``sidecar wrap --server`` names."""
-    ca: str = ""
+    upstream: Upstream = Field(default="", examples=["https://wiki.example.com"])
+    """Its own address, without a path: paths are passed on as they come. Left out, with ``listen``, for a server over stdio,
+    which ``sidecar wrap --server`` names."""
+    ca: str = Field(default="", examples=["private-ca.pem"])
     """A PEM file with the only authorities its certificate may come from, instead of the public ones."""
-    hosts: tuple[str, ...] = Field(default=(), strict=False)
+    hosts: tuple[str, ...] = Field(default=(), strict=False, examples=["[crm.internal, crm.internal:9001]"])
     """Further names clients may call this listener by (the ``Host`` header), beside its own address."""
-    origins: tuple[str, ...] = Field(default=(), strict=False)
-    """Web origins whose pages may call it, beside loopback ones."""
-    keep_host: bool = False
-    """Send the client's ``Host`` on instead of the server's own."""
-    payloads: Literal["redacted", "metadata"] = "redacted"
-    parsing: Literal["refuse", "canonical"] = "refuse"
+    origins: tuple[str, ...] = Field(default=(), strict=False, examples=["[https://app.example.com]"])
+    """Web origins whose pages may call it (the ``Origin`` header), beside loopback ones; others are refused with 403."""
+    keep_host: bool = Field(default=False, examples=["true"])
+    """Send the client's ``Host`` header on instead of the server's own, for a server that builds links from it."""
+    payloads: Literal["redacted", "metadata"] = Field(default="redacted", examples=["metadata"])
+    """What the record keeps of its messages: their text with every detected value replaced, or nothing but the facts of the
+    call (who, what, when, size, verdict)."""
+    parsing: Literal["refuse", "canonical"] = Field(default="refuse", examples=["canonical"])
     """What becomes of a request that two JSON parsers may read differently (a key twice, UTF-16, half a character, an encoded
     body): refused, or passed on as the one plain JSON text that was judged. Either way the record names the anomaly."""
-    answer_within: float = Field(default=0, ge=0, strict=False)
-    """Seconds until the first byte of an answer; 0 waits as long as the client does."""
+    answer_within: float = Field(default=0, ge=0, strict=False, json_schema_extra={"unit": "seconds"}, examples=["30"])
+    """How long its answer to a call may take to begin; then the client gets an error. 0 waits as long as the client does."""
 
     @model_validator(mode="after")
     def _whole_or_none(self) -> "Server":
@@ -83,55 +103,61 @@ class Server(_SettingsModel):
 
 
 class Alert(_SettingsModel):
-    """One place to tell of findings. The address may hold a secret, so it can be ``env:NAME`` or ``file:PATH``."""
+    """One place to tell of findings."""
 
-    name: Name = "webhook"
-    webhook: Webhook
-    severity: Literal["info", "low", "medium", "high", "critical"] = "info"
+    name: Name = Field(default="webhook", examples=["security"])
+    """What the log and the page call it."""
+    webhook: Webhook = Field(examples=["env:SECURITY_WEBHOOK"])
+    """Where alerts are posted as JSON. The address may hold a secret, so it can be ``env:NAME`` or ``file:PATH``."""
+    severity: Literal["info", "low", "medium", "high", "critical"] = Field(default="info", examples=["high"])
     """The least severity told here."""
-
-
-class StoreAddress(_SettingsModel):
-    """Where the record is kept: embedded chDB below ``data``, or a ClickHouse server over HTTP."""
-
-    kind: Literal["chdb", "clickhouse"] = "chdb"
-    host: str = ""
-    port: int = 8123
-    user: str = "default"
-    database: str = "sidecar"
-    secure: bool = False
 
 
 class Settings(_SettingsModel):
     """Everything that can be set, with a default that is right for most."""
 
-    servers: tuple[Server, ...] = Field(default=(), strict=False)
-    """None is needed where all are started through ``sidecar wrap``, which names them itself."""
-    forward: Address = ""
+    servers: tuple[Server, ...] = Field(
+        default=(), strict=False, examples=["[{name: crm, listen: 127.0.0.1:9001, upstream: http://127.0.0.1:8001}]"]
+    )
+    """The MCP servers. None is needed where all are started through ``sidecar wrap``, which names them itself."""
+    forward: Address = Field(default="", examples=["127.0.0.1:9080"])
     """Where clients that set a proxy reach the sidecar; traffic for a server's ``upstream`` is judged, other is passed on."""
-    transparent: Address = ""
+    transparent: Address = Field(default="", examples=["127.0.0.1:9443"])
     """Where traffic arrives that iptables redirects (Linux); the same is judged as by ``forward``."""
-    other_hosts: Literal["", "pass", "refuse"] = ""
+    other_hosts: Literal["", "pass", "refuse"] = Field(default="", examples=["refuse"])
     """What ``forward`` does with traffic for hosts that are no server's; by default it passes where it listens on loopback
     and refuses elsewhere, so that nobody uses it as an open proxy."""
-    store: str = "chdb"
-    policies: Folders = ("policies",)
-    """A folder of policies, or a list of them that judge together; ``starter`` is the folder that comes with the program."""
-    data: str = "~/.local/state/sidecar"
-    mode: Literal["monitor", "enforce"] = "enforce"
+    store: str = Field(default="chdb", examples=["clickhouse://sidecar@db.example.com:8443/sidecar?secure=true"])
+    """Where the record is kept: ``chdb``, embedded below ``data``, or a ClickHouse server over HTTP. Its password comes from
+    ``SIDECAR_STORE_PASSWORD``, or the file that ``SIDECAR_STORE_PASSWORD_FILE`` names."""
+    policies: Folders = Field(default=("policies",), examples=["[starter, ./policies]"])
+    """A folder of policy files, or a list of folders that judge together; ``starter`` is the folder that comes with the
+    program. Where none is named and there is no ``policies``, the starter policies judge."""
+    data: str = Field(default="~/.local/state/sidecar", examples=["/var/lib/sidecar"])
+    """The folder of the outbox, the embedded store, keys and certificates; created when missing, for its owner only."""
+    mode: Literal["monitor", "enforce"] = Field(default="enforce", examples=["monitor"])
     """``monitor`` holds every rule to saying what it would have done."""
-    alerts: tuple[Alert, ...] = Field(default=(), strict=False)
-    reader: Address = "127.0.0.1:8124"
+    alerts: tuple[Alert, ...] = Field(
+        default=(), strict=False, examples=['[{name: security, webhook: "env:SECURITY_WEBHOOK", severity: high}]']
+    )
+    """Who is told of findings, and of which."""
+    reader: Address = Field(default="127.0.0.1:8124", examples=["127.0.0.1:18124"])
     """Where the record can be read, as read-only ClickHouse over HTTP (embedded store only)."""
-    page: Address = "127.0.0.1:8501"
-    page_url: str = ""
-    """How people reach the page, for links in alerts; by default ``http://`` and ``page``."""
-    secrets: tuple[Reference, ...] = Field(default=(), strict=False)
+    page: Address = Field(default="127.0.0.1:8501", examples=["127.0.0.1:18501"])
+    """Where the review page listens."""
+    page_url: str = Field(default="", examples=["https://sidecar.example.com"])
+    """How people reach the page, for links in alerts, and the one other address it answers to; by default ``http://`` and
+    ``page``."""
+    secrets: tuple[Reference, ...] = Field(default=(), strict=False, examples=["[env:CRM_TOKEN, file:/run/secrets/db]"])
     """``env:NAME`` or ``file:PATH``: values to find wherever they turn up, as ``secrets.registered``; read at the start."""
-    on_full: Literal["block", "forward"] = "block"
+    on_full: Literal["block", "forward"] = Field(default="block", examples=["forward"])
     """What becomes of a call that cannot be recorded (the disk or the outbox is full): refused, or passed on and counted."""
-    node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node")
-    keep_days: int = Field(default=90, ge=1, le=3650)
+    node: Name = Field(default_factory=lambda: socket.gethostname()[:64] or "node", examples=["gateway-1"])
+    """What the record calls this machine, where several write into one store; by default the host's name."""
+    log_format: Literal["text", "json"] = Field(default="text", examples=["json"])
+    """How the programs write their log to stderr: an event with ``key=value`` pairs on each line, or a JSON object."""
+    keep_days: int = Field(default=90, ge=1, le=3650, json_schema_extra={"unit": "days"}, examples=["30"])
+    """How long calls, findings and alerts stay in the record; older ones are deleted."""
 
     file: str = Field(default="", exclude=True)
 
@@ -244,7 +270,7 @@ def load(file: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {name: environ[key] for name in _OVERRIDES if (key := f"SIDECAR_{name.upper()}") in environ}
+    return {name: environ[key] for name in OVERRIDES if (key := f"SIDECAR_{name.upper()}") in environ}
 
 
 def _validated(document: Document, value: dict[str, Any]) -> Settings:
@@ -274,37 +300,6 @@ def _unusable_authorities(document: Document, loaded: Settings) -> list[Problem]
             text = f"servers.{index}.ca: {path} cannot be used: {why}; name a PEM file with the authority's certificate"
             problems.append(document.problem(("servers", index, "ca"), "invalid", text))
     return problems
-
-
-def parse_store(text: str) -> StoreAddress:
-    """``chdb`` or ``clickhouse://user@host:port/database?secure=true``; the password never stands in it.
-
-    Raises:
-        ValueError: the text is neither, or holds a password.
-    """
-    if text == "chdb":
-        return StoreAddress()
-    example = "write chdb, or for example clickhouse://user@host:8443/sidecar?secure=true"
-    parts = urlsplit(text)
-    if parts.scheme != "clickhouse" or not parts.hostname:
-        raise ValueError(f"this is not a store; {example}")
-    if parts.password:
-        raise ValueError("a password does not belong in the file; take it out and set SIDECAR_STORE_PASSWORD")
-    query = parse_qs(parts.query, strict_parsing=bool(parts.query))
-    if unknown := set(query) - {"secure"}:
-        raise ValueError(f"{sorted(unknown)[0]!r} is not an option of a store; {example}")
-    database = parts.path.strip("/") or "sidecar"
-    if not database.replace("_", "a").isalnum():
-        raise ValueError(f"{database!r} is not a database name; use letters, digits and '_'")
-    is_secure = query.get("secure", ["false"])[0] == "true"
-    return StoreAddress(
-        kind="clickhouse",
-        host=parts.hostname,
-        port=parts.port or (8443 if is_secure else 8123),
-        user=unquote(parts.username or "default"),
-        database=database,
-        secure=is_secure,
-    )
 
 
 def store_password(environ: Mapping[str, str] = os.environ) -> str:

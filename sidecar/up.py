@@ -5,7 +5,6 @@ went, the pipe ends and the children stop themselves, so none is left behind.
 """
 
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -20,12 +19,13 @@ from typing import Final
 from sidecar import limits, ports
 from sidecar.addresses import host_port
 from sidecar.errors import SettingsError
+from sidecar.logs import get_logger
 from sidecar.review.extra import NOT_INSTALLED, is_page_installed
 from sidecar.settings import Settings
 from sidecar.wrap.running import AlreadyRunningError, sole_run
 from sidecar.wrap.socket_path import open_run_folder
 
-log = logging.getLogger("sidecar.up")
+log = get_logger("sidecar.up")
 
 PROGRAMS: Final = ("collect", "proxy", "review")
 """In the order they start. They stop proxy first, so that the collector still ships what the proxy wrote last."""
@@ -85,7 +85,7 @@ class _Child:
         try:
             self.process.wait(_STOP_WITHIN_S[self.name])
         except subprocess.TimeoutExpired:
-            log.error("%s did not stop within %.0f s and is killed", self.name, _STOP_WITHIN_S[self.name])
+            log.error("killed: it did not stop in time", program=self.name, waited_s=_STOP_WITHIN_S[self.name])
             self.process.kill()
             self.process.wait()
 
@@ -125,7 +125,7 @@ def _the_only_one(settings: Settings) -> Iterator[None]:
                 f"{settings.file}: error[running]: {text}; use that one, or stop it first: kill {owner}"
             ) from None
         except OSError as error:
-            log.warning("no lock can be held, so nothing keeps a second sidecar from starting: %s", error)
+            log.warning("no lock can be held, so nothing keeps a second sidecar from starting", error=str(error))
         yield
 
 
@@ -214,7 +214,7 @@ def _restart(child: _Child, code: int) -> None:
     if not child.next_start:
         if now - child.started > _STEADY_S and code != _CANNOT_RUN:
             child.pause_s = 0.5
-        log.error("%s ended with code %s and is started again in %.1f s", child.name, code, child.pause_s)
+        log.error(f"{child.name} ended and is started again", exit_code=code, in_s=child.pause_s)
         child.next_start = now + child.pause_s
         child.pause_s = min(child.pause_s * 2, _PAUSE_MAX_S)
     elif now >= child.next_start:

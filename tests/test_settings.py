@@ -58,7 +58,7 @@ def test_a_list_may_be_all_comments(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + "zzz: x\n",
-            "zzz: 'zzz' is not a field here (known here: alerts, data, forward, keep_days, mode, node, on_full,",
+            "zzz: 'zzz' is not a field here (known here: alerts, data, forward, keep_days, log_format, mode, node, on_full,",
         ),
         (
             MINIMAL.replace("upstream", "upsteam"),

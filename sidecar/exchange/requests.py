@@ -1,6 +1,5 @@
 """What clients send: read strictly, judged, recorded, and passed on, changed or answered here."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -13,6 +12,7 @@ from sidecar.exchange import replies
 from sidecar.exchange.mirrored_headers import is_mismatched, mirrored_headers, unmirrored
 from sidecar.exchange.services import Services, wire_finding
 from sidecar.judging.message_judge import redacted, with_finding
+from sidecar.logs import get_logger
 from sidecar.methods import CANCELLED, INITIALIZE, is_of_tasks
 from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
@@ -20,7 +20,7 @@ from sidecar.record.call_row import WrittenRow
 from sidecar.state.call import Call, open_call
 from sidecar.state.exchange import EVENT_STREAM, JSON, Exchange, Reply
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 
 _BODILESS: Final = frozenset(("GET", "DELETE", "HEAD", "OPTIONS"))
@@ -62,7 +62,7 @@ class Requests:
         try:
             return self._judge_batch(exchange, members) if request.is_batch else self._judge_single(exchange, value)
         except StoreError as error:
-            log.error("a request was refused because it cannot be recorded: %s", error)
+            log.error("request refused: it cannot be recorded", error=str(error))
             ids = [member["id"] for member in jsonrpc.requests_in(members)]
             text = "The sidecar cannot record this call, and is set not to pass on what it cannot record."
             for call in [*exchange.open_calls(), *exchange.notifications]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
@@ -12,10 +11,11 @@ import watchfiles
 from sidecar.act.redact import redact_value
 from sidecar.detect import Engine
 from sidecar.errors import PolicyError, Problem
+from sidecar.logs import get_logger
 from sidecar.policy import cases
 from sidecar.policy.load import Folders, PolicySet, as_paths, load_policies
 
-log = logging.getLogger("sidecar.policy")
+log = get_logger("sidecar.policy")
 
 _POLL_S: Final = 0.5
 """A mounted folder may change by a swapped link that no watcher reports, so its content is also compared now and then."""
@@ -101,12 +101,16 @@ class PolicyReloader:
         try:
             policies = await asyncio.to_thread(load_tested, self._folders, self._engine)
         except PolicyError as error:
-            log.error("the edited policies are refused, version %s stays in force:\n%s", self.current.version, error)
+            log.error(
+                "edited policies refused; the last good version stays in force",
+                policy_version=self.current.version,
+                problems=[str(problem) for problem in error.problems],
+            )
             self._refused(error.problems)
             return
         if policies.version != self.current.version:
             self.current = policies
-            log.info("policy version %s is in force", policies.version)
+            log.info("policies in force", policy_version=policies.version)
             self._changed(policies)
 
 

@@ -14,6 +14,7 @@ from sidecar.errors import Problem, SettingsError
 from sidecar.events import Finding
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.judging.message_judge import MessageJudge
+from sidecar.logs import get_logger
 from sidecar.policy.load import PolicySet, starter_is_off
 from sidecar.proxy.detector_cache import ready_engine
 from sidecar.proxy.inventory_store import InventoryStore
@@ -37,7 +38,7 @@ from sidecar.transports.mitm.transparent import transparent_spec
 from sidecar.transports.routing import OtherHosts
 from sidecar.transports.stdio.judge_socket import JudgeSocket
 
-log = logging.getLogger("sidecar")
+log = get_logger("sidecar")
 
 _GRACE_S: Final = 5.0
 """How long calls under way may go on after a stop was asked for."""
@@ -115,12 +116,12 @@ class _Proxy:
         if self._inventory_fault:
             self._inventory_store.tell(self._inventory_fault)
         for line in _listeners(self._settings, is_supervised=self._is_supervised):
-            log.info("%s", line)
+            log.info(line)
         if starter_is_off(self._reloader.current):
             log.warning("the starter policies are off: 'policies:' names none of them; 'starter' in its list turns them on")
         for warning in self._reloader.current.warnings:
-            log.warning("%s", warning)
-        log.info("ready; policy version %s", self._reloader.current.version)
+            log.warning("policy warning", problem=str(warning))
+        log.info("ready", policy_version=self._reloader.current.version)
         # What start-up made lives as long as the process: keep the collector from walking it again and again.
         # Flows are cycles that hold bodies: their number may grow, because the transport collects by the bytes they hold.
         gc.collect()
@@ -177,7 +178,7 @@ class _Proxy:
         ) and self._pipeline.services.timer() < deadline:
             await asyncio.sleep(0.02)
         if left:
-            log.warning("cut off after %.0f s: %d calls that did not end", _GRACE_S, left)
+            log.warning("calls that did not end are cut off", calls=left, waited_s=_GRACE_S)
         self._pipeline.services.is_stopping = True
         self._judge_socket.cut()
         master.cut_connections()

@@ -10,8 +10,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sidecar import limits
+from sidecar.addresses import StoreAddress
 from sidecar.errors import StoreError
-from sidecar.settings import StoreAddress
 
 FAILURES: Final = (ClickHouseError, OSError, urllib3.exceptions.HTTPError)
 """The exceptions that a client raises."""

@@ -1,6 +1,5 @@
 """The rows that calls leave: one for the call, one for each finding. Written before a request goes on, and at its end."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from sidecar import limits
 from sidecar.decode import lossless, mcp
 from sidecar.errors import StoreError
 from sidecar.events import ACTIONS, SEVERITIES, Finding, Span
+from sidecar.logs import get_logger
 from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.replacements import Replacements
@@ -21,7 +21,7 @@ from sidecar.record.call_row import WrittenRow
 from sidecar.record.row_ids import NO_CALL, microseconds, new_id, timestamp
 from sidecar.settings import Server
 
-log = logging.getLogger("sidecar.record")
+log = get_logger("sidecar.record")
 
 Mask = Callable[[bytes, Any, Iterable[Span], Replacements], tuple[bytes, Any]]
 """Makes a payload fit to be kept: its bytes and its value without what detectors found."""
@@ -218,14 +218,14 @@ class Ledger:
         except StoreError as error:
             if not self._is_losing:
                 self._is_losing = True
-                log.error("records are being lost: %s", error)
+                log.error("records are being lost", error=str(error))
             self.lost_records += 1
             if record["phase"] == "begin" and not self._is_forwarding_when_full:
                 raise
             return
         if self._is_losing:
             self._is_losing = False
-            log.error("records are kept again; %d were lost", self.lost_records)
+            log.error("records are kept again", lost=self.lost_records)
             self.health("rows_lost", self.lost_records, "the outbox was full", time.time())
 
 

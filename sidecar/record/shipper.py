@@ -7,7 +7,6 @@ began waits for its end; when its process died and everything was read, its row 
 """
 
 import base64
-import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,13 +17,14 @@ import orjson
 
 from sidecar import limits
 from sidecar.errors import StoreError
+from sidecar.logs import get_logger
 from sidecar.record.batch import TABLES, RefusedRecord, batch_of, no_response
 from sidecar.record.cursor import replace_file
 from sidecar.record.outbox_reader import OutboxRecord, Position, outboxes
 from sidecar.record.outbox_shipment import OutboxShipment, sweep
 from sidecar.record.store import RowsRefused, Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Note = Callable[[str, float, str], None]
 """Writes a ``health`` row: metric, value, detail."""
@@ -122,7 +122,7 @@ class Shipper:
 
     def _ship(self, shipment: OutboxShipment, records: list[OutboxRecord], now: float) -> None:
         if records and (lost := records[0].number - shipment.cursor.number) > 0:
-            log.error("%d records of %s cannot be read; a power failure can do that", lost, shipment.directory)
+            log.error("records lost: they cannot be read, as after a power failure", lost=lost, outbox=shipment.instance)
             self._note("rows_lost", lost, f"records of {shipment.instance} that cannot be read")
             shipment.save(replace(shipment.cursor, number=records[0].number))
         token = shipment.freeze(records) if records else ""
@@ -172,7 +172,7 @@ class Shipper:
         self._dead_letter.mkdir(mode=0o700, exist_ok=True)
         file = self._dead_letter / f"{token.replace('/', '_')}.jsonl"
         replace_file(file, (orjson.dumps({"token": token, **entry}) for entry in entries))
-        log.error("%d %s: not in the store, saved in %s", len(entries), what, file)
+        log.error("rows refused by the store are kept in a file", rows=len(entries), what=what, file=str(file))
         if not token.endswith("/health"):
             self._note("rows_lost", len(entries), f"{what}: saved in dead-letter/{file.name}")
 
@@ -185,7 +185,7 @@ class Shipper:
             token = f"{shipment.instance}/no-response/{start}/calls"
             self._insert(shipment, "calls", lines[start : start + limits.BATCH_RECORDS_MAX], token, now)
         if not shipment.tail.was_closed():
-            log.warning("%s died; %d calls were open", shipment.instance, len(lines))
+            log.warning("a proxy or collector died", instance=shipment.instance, open_calls=len(lines))
             self._note("process_died", len(lines), shipment.instance)
         shipment.remove()
         return True
@@ -195,7 +195,7 @@ class Shipper:
             self._down_since = now
         if text != self._down_text:
             self._down_text = text
-            log.warning("%s; records wait in the outbox and are sent when this is fixed", text)
+            log.warning("store unavailable; records wait in the outbox", error=text)
         self._delay_s = min(max(self._delay_s * 2, limits.STORE_RETRY_S_MAX / 30), limits.STORE_RETRY_S_MAX)
         self._retry_at = now + self._delay_s * random.uniform(0.5, 1)
 
@@ -204,7 +204,7 @@ class Shipper:
         if self._down_since is not None:
             seconds, text = now - self._down_since, self._down_text
             self._down_since, self._down_text = None, ""
-            log.warning("the store accepts rows again after %.1f s; nothing was lost", seconds)
+            log.warning("store available again; nothing was lost", after_s=round(seconds, 1))
             self._note("store_unreachable", round(seconds, 1), text)
 
 

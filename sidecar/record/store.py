@@ -21,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sidecar import limits
+from sidecar.addresses import StoreAddress
 from sidecar.errors import StoreError
 from sidecar.record import call_row
 from sidecar.record.connect import (
@@ -33,7 +34,7 @@ from sidecar.record.connect import (
     network_reason,
     open_client,
 )
-from sidecar.settings import Settings, StoreAddress, open_data, reader_token, store_password
+from sidecar.settings import Settings, open_data, reader_token, store_password
 
 READER_USER: Final = "sidecar"
 

@@ -207,8 +207,8 @@ def test_it_says_once_that_the_store_is_away(
     world.ship(shipper)
     said = [record.message for record in caplog.records]
     assert len(said) == 2
-    assert said[0].startswith("the store is away; records wait")
-    assert said[1].startswith("the store accepts rows again")
+    assert said[0].startswith("store unavailable; records wait")
+    assert said[1].startswith("store available again")
 
 
 def test_unreadable_records_are_counted(world: World, outbox: Outbox) -> None:

@@ -66,7 +66,7 @@ def test_twenty_at_once_start_one_sidecar_and_all_are_served(started: Home) -> N
     assert len(started.sockets()) == 1
     assert started.background() == supervisor != 0
     logs = [log.read_text() for log in started.run.glob("*.log")]
-    assert len(logs) == 1 and logs[0].count("ready; policy version") == 1
+    assert len(logs) == 1 and logs[0].count("ready  policy_version=") == 1
     until(lambda: is_open(started.reader_port), "the collector")
     until(lambda: started.rows("SELECT count() FROM calls WHERE tool = 'many' AND status = 'ok'") == [(20,)], "the record")
     folder = started.run.parent
@@ -99,7 +99,7 @@ def test_a_background_sidecar_runs_without_the_page_whose_port_is_taken(alone: H
         client.send(request("ping"))
         assert "result" in client.answer(60)
         log = next(alone.run.glob("*.log"))
-        until(lambda: log.read_text().count("is started again in") == 2, "page and collector to be put off")
+        until(lambda: log.read_text().count("is started again") == 2, "page and collector to be put off")
         client.send(request("ping", 2))
         assert "result" in client.answer()
         client.close()
