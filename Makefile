@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test quick check docs lock clean setup
+.PHONY: help up test quick coverage check docs lock dist clean setup
 
 CONFIG ?=
 PAGE ?=
@@ -10,7 +10,7 @@ PYTHON := .venv/bin/python
 QUICK := not e2e and not browser and not slow
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup:
 	@scripts/bootstrap
@@ -26,6 +26,9 @@ test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choo
 quick: setup ## the tests that start no process, store or browser, in under a minute; PYTEST='-k word' to choose
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(QUICK)' $(PYTEST)
 
+coverage: setup ## branch coverage of the quick tests over the packages that do no input or output; fails below the floor
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(QUICK)' --cov --cov-report=term:skip-covered $(PYTEST)
+
 check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -38,5 +41,8 @@ lock: setup ## bring requirements.lock up to date with pyproject.toml
 	$(PYTHON) -m uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	    --extra page --extra examples --extra test --group build --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
-clean: ## remove what was set up and recorded here: .venv, .tools, data
-	rm -rf .venv .tools data .mypy_cache .pytest_cache .ruff_cache .hypothesis
+dist: setup ## the source distribution and the wheel, in dist
+	@$(PYTHON) -m hatchling build -d dist
+
+clean: ## remove what was set up, built and recorded here: .venv, .tools, dist, data
+	rm -rf .venv .tools dist data .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,6 +14,7 @@ from typing import Any
 
 import certifi
 import pytest
+import yaml
 
 from sidecar import cli, settings
 from sidecar.act.redact import redact_value
@@ -204,3 +205,18 @@ def headings(page: Path) -> set[str]:
     """The anchors of a page, made of its headings as GitHub makes them."""
     found = _HEADING.findall(_FENCE.sub("", page.read_text("utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_workflows_run_what_exists_and_nothing_that_can_change() -> None:
+    """What a release runs is in this repository, or an action at one commit that nobody can move."""
+    wrong = []
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.load(file.read_text(), yaml.SafeLoader)["jobs"].values():  # noqa: TID251 - GitHub's dialect, not ours
+            for step in job["steps"]:
+                action, line = step.get("uses", ""), step.get("run", "")
+                if action and not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action):
+                    wrong.append(f"{file.name}: {action}")
+                targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+                wrong += [f"{file.name}: make {name}" for name in re.findall(r"\bmake ([a-z]+)", line) if name not in targets]
+                wrong += [f"{file.name}: {line}" for name in re.findall(r"^\.ci/\w+", line) if not (ROOT / name).exists()]
+    assert not wrong
