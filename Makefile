@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test quick coverage check docs lock dist clean setup
+.PHONY: help up test quick coverage check docs lock dist clean setup screenshot
 
 CONFIG ?=
 PAGE ?=
@@ -33,6 +33,10 @@ check: setup ## linter, formatter (checking only) and type checker
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+screenshot: setup ## take the screenshot of the README anew, from the demo
+	@scripts/test-tools
+	@$(PYTHON) scripts/screenshot.py
 
 docs: setup ## make docs/settings.md of the settings' models
 	@$(PYTHON) scripts/settings_docs.py

@@ -1,7 +1,10 @@
 """The house plan, held: which package may import which, and how large a file may grow."""
 
 import ast
+from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import MARKED_PATHS
 
@@ -34,6 +37,38 @@ ORDER = [
     ["addresses", "events", "methods", "outcomes", "limits", "errors", "logs"],
 ]
 """Left to right: each may import those after it, and its own."""
+
+INSIDE = {
+    "transports": [
+        ["mitm", "stdio"],
+        ["plain"],
+        ["http_policy"],
+        ["connection_rules", "origin_check", "idle_probe"],
+        ["routing"],
+    ],
+    "exchange": [
+        ["pipeline"],
+        ["requests", "responses"],
+        ["completion", "server_messages", "notices"],
+        ["services"],
+        ["replies", "lists", "mirrored_headers", "oauth"],
+    ],
+    "sessions": [["catalogue"], ["open_streams"], ["continuations"], ["correlation", "identity"]],
+    "state": [["exchange"], ["call"]],
+}
+"""The same inside the packages a message goes through."""
+
+FACES = {"sidecar.detect": {"sidecar.detect.custom"}, "sidecar.inventory": set[str]()}
+"""Packages with a public face (their ``__init__``), and the modules of each that others may also import from."""
+
+PAST_THE_FACE = {
+    # It writes the file of a list.
+    "sidecar/exact_lists.py": {"sidecar.detect.custom.exact_form", "sidecar.detect.custom.exact_list"},
+    # Made-up documents need their check digit.
+    "sidecar/policy/fakes_personal.py": {"sidecar.detect.personal"},
+    # Names of credentials, without the engine, which takes long to load.
+    "sidecar/install/secret_looks.py": {"sidecar.detect.secrets.credential_context"},
+}
 
 PURE = ("decode", "policy", "inventory", "detect", "act")
 NO_IO = {"socket", "asyncio", "threading", "subprocess", "time", "random", "os", "urllib3", "logging"}
@@ -83,6 +118,63 @@ def test_imports_run_one_way() -> None:
             if parts[1] in known and parts[1] != own and rank(parts[1]) <= rank(own):
                 wrong.append(f"{file.relative_to(ROOT)} imports {name}")
     assert not sorted(set(wrong))
+
+
+@pytest.mark.parametrize("package", INSIDE)
+def test_imports_run_one_way_inside_a_package(package: str) -> None:
+    """What a package is made of has an order too."""
+    order = {name: index for index, names in enumerate(INSIDE[package]) for name in names}
+    wrong = []
+    for file in modules():
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] != package or parts[1] == "__init__":
+            continue
+        for name in imports_of(file):
+            other = name.split(".")[2:3]
+            if name.startswith(f"sidecar.{package}.") and other[0] != parts[1] and order[other[0]] <= order[parts[1]]:
+                wrong.append(f"{file.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """There is no circle of any length, also none through imports inside functions; faces only pass names on."""
+    names = {}
+    for file in modules():
+        if file.name != "__init__.py":
+            names[".".join(("sidecar", *file.relative_to(PACKAGE).with_suffix("").parts))] = file
+    imports = {name: {each for each in imports_of(file) if each in names and each != name} for name, file in names.items()}
+    while leaves := [name for name, others in imports.items() if not others & imports.keys()]:
+        for name in leaves:
+            del imports[name]
+    assert not {name: sorted(others & imports.keys()) for name, others in imports.items()}
+
+
+def test_packages_are_used_through_their_face() -> None:
+    """Files inside detect and inventory can be moved without touching whoever uses them."""
+    wrong = []
+    for file in modules():
+        name = str(file.relative_to(ROOT))
+        for node in ast.walk(ast.parse(file.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            for face, named in FACES.items():
+                is_outside = module is not None and module.startswith(f"{face}.") and top_of(file) != face.split(".")[1]
+                if is_outside and module not in named | PAST_THE_FACE.get(name, set()):
+                    wrong.append(f"{name} imports {module}")
+    assert not wrong
+
+
+def test_no_class_name_stands_twice() -> None:
+    """Who searches for a class finds one."""
+    counts = Counter(
+        node.name for file in modules() for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_no_file_name_stands_twice() -> None:
+    """Who opens a file by its name opens the right one; but for the commands of ``install`` and ``wrap``."""
+    counts = Counter(file.name for file in modules() if file.name != "__init__.py")
+    assert {name for name, count in counts.items() if count > 1} <= {"command.py"}
 
 
 def test_every_package_has_its_place() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sidecar.errors import SettingsError
 from sidecar.install import service
+from sidecar.install.executable import running, typed
 from sidecar.install.plan import FilePlan
-from sidecar.install.program import running, typed
 from sidecar.wrap.socket_path import default_settings
 
 

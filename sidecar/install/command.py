@@ -17,10 +17,10 @@ from sidecar.errors import Problem, SettingsError
 from sidecar.install import advice, listeners, mask
 from sidecar.install.clients import CLIENTS, Client, ConfigFile, find
 from sidecar.install.entries import Wrapper
+from sidecar.install.executable import own_program
 from sidecar.install.files import Backup, BackupFolder, LeftAlone, digest, read, replace, state
 from sidecar.install.listeners import ListenerEntry
 from sidecar.install.plan import FilePlan, Planner, open_part, parse, take_out, unused
-from sidecar.install.program import own_program
 
 _LEFT: Final = 1
 

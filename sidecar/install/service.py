@@ -19,8 +19,8 @@ from typing import Final
 from sidecar import settings
 from sidecar.errors import SettingsError
 from sidecar.install import service_files
+from sidecar.install.executable import own_program, running, typed
 from sidecar.install.files import read, replace
-from sidecar.install.program import own_program, running, typed
 from sidecar.install.service_files import NAME
 from sidecar.settings import Settings
 

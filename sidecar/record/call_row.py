@@ -19,7 +19,7 @@ _COUNT: Final = "UInt64 CODEC(T64, ZSTD(1))"
 _WORDS: Final = "Array(LowCardinality(String))"
 
 
-class Column(NamedTuple):
+class ColumnSpec(NamedTuple):
     """What the store and the readers need to know of a column."""
 
     type: str
@@ -32,7 +32,7 @@ class Column(NamedTuple):
 
 
 def _column(type_: str, default: Any, about: str = "", *, listed: bool = False, noted: bool = False) -> Any:
-    metadata = {"column": Column(type_, about, listed, noted)}
+    metadata = {"column": ColumnSpec(type_, about, listed, noted)}
     if isinstance(default, dict | list):
         return field(default_factory=type(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -120,7 +120,7 @@ WrittenRow = CallRow[str, str]
 
 
 @cache
-def columns() -> dict[str, Column]:
+def columns() -> dict[str, ColumnSpec]:
     """Every column by its name, in the order of the table."""
     return {each.name: each.metadata["column"] for each in fields(CallRow)}
 

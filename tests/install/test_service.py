@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import SettingsError
-from sidecar.install import program, service, service_files
+from sidecar.install import executable, service, service_files
 from sidecar.wrap import socket_path
 from tests.install.conftest import Home
 
@@ -284,7 +284,7 @@ def test_an_agent_is_written_and_started(home: Home, launchctl: StandIn) -> None
     domain, file = f"gui/{os.getuid()}", home.path / AGENT
     assert launchctl.asked() == [f"print {domain}/mcp-sidecar", f"bootstrap {domain} {file}"]
     agent = plistlib.loads(file.read_bytes())
-    assert agent["ProgramArguments"] == [*program.own_program(), "up", "-c", str(config)]
+    assert agent["ProgramArguments"] == [*executable.own_program(), "up", "-c", str(config)]
     assert agent["RunAtLoad"] is True and agent["Label"] == "mcp-sidecar"
     assert home.run("service", "status", "-c", str(config)).code == 0
     launchctl.asked()
@@ -315,6 +315,6 @@ def test_the_command_is_typed_as_it_is_found(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / "sidecar").write_text("#!/bin/sh\n")
     (tmp_path / "sidecar").chmod(0o755)
     monkeypatch.setenv("PATH", "/nowhere")
-    assert program.typed("up", "-c", "a b") == f"{tmp_path}/sidecar up -c 'a b'"
+    assert executable.typed("up", "-c", "a b") == f"{tmp_path}/sidecar up -c 'a b'"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert program.typed("up") == "sidecar up"
+    assert executable.typed("up") == "sidecar up"

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 
-class State(IntEnum):
+class ClientState(IntEnum):
     """Where a client's connection stands. Bytes that arrive while a request is being answered wait in the buffer."""
 
     IDLE = 0
@@ -23,14 +23,14 @@ class State(IntEnum):
     """Nothing more is read."""
 
 
-MOVES: Final[dict[State, frozenset[State]]] = {
-    State.IDLE: frozenset((State.RECEIVING, State.WAITING, State.HANDED_OVER, State.CLOSED)),
-    State.RECEIVING: frozenset((State.WAITING, State.HANDED_OVER, State.CLOSED)),
+MOVES: Final[dict[ClientState, frozenset[ClientState]]] = {
+    ClientState.IDLE: frozenset((ClientState.RECEIVING, ClientState.WAITING, ClientState.HANDED_OVER, ClientState.CLOSED)),
+    ClientState.RECEIVING: frozenset((ClientState.WAITING, ClientState.HANDED_OVER, ClientState.CLOSED)),
     # To idle at once: the request was refused, or the server failed.
-    State.WAITING: frozenset((State.IDLE, State.COLLECTING, State.STREAMING, State.CLOSED)),
-    State.COLLECTING: frozenset((State.IDLE, State.CLOSED)),
-    State.STREAMING: frozenset((State.IDLE, State.CLOSED)),
-    State.HANDED_OVER: frozenset(),
-    State.CLOSED: frozenset(),
+    ClientState.WAITING: frozenset((ClientState.IDLE, ClientState.COLLECTING, ClientState.STREAMING, ClientState.CLOSED)),
+    ClientState.COLLECTING: frozenset((ClientState.IDLE, ClientState.CLOSED)),
+    ClientState.STREAMING: frozenset((ClientState.IDLE, ClientState.CLOSED)),
+    ClientState.HANDED_OVER: frozenset(),
+    ClientState.CLOSED: frozenset(),
 }
 """The states that may follow each state."""

@@ -19,7 +19,7 @@ from sidecar.settings import Server
 from sidecar.state.exchange import Exchange, Reply, Request
 from sidecar.transports.connection_rules import VERSION, connection_fields, has_body, is_last
 from sidecar.transports.http_policy import EventStream, HttpPolicy, plain_reason
-from sidecar.transports.plain.client_state import MOVES, State
+from sidecar.transports.plain.client_state import MOVES, ClientState
 from sidecar.transports.plain.upstream import UpstreamConnection
 
 log = logging.getLogger("sidecar.proxy")
@@ -60,7 +60,7 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client: one exchange after the other, and at most one connection to the server."""
 
     def __init__(self, listener: PlainListener) -> None:
-        self.state = State.IDLE
+        self.state = ClientState.IDLE
         self._listener = listener
         self._http_policy = listener.http_policy
         self._loop = asyncio.get_running_loop()
@@ -91,12 +91,12 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. While a request is being answered, they wait."""
-        if self.state is State.IDLE and not self._buffer:
+        if self.state is ClientState.IDLE and not self._buffer:
             self._note_arrival()
         self._buffer += data
-        if self.state <= State.RECEIVING:
+        if self.state <= ClientState.RECEIVING:
             self._take_request_if_free()
-        if len(self._buffer) > limits.HEADER_BYTES_MAX and self.state is not State.RECEIVING:
+        if len(self._buffer) > limits.HEADER_BYTES_MAX and self.state is not ClientState.RECEIVING:
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -104,8 +104,8 @@ class ClientConnection(asyncio.Protocol):
         self._listener.connections.discard(self)
         self._cancel_request_timer()
         self._cancel_answer_timer()
-        if self.state is not State.CLOSED:
-            self._move(State.CLOSED)
+        if self.state is not ClientState.CLOSED:
+            self._move(ClientState.CLOSED)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             self._http_policy.close(exchange, "client")
@@ -129,7 +129,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _move(self, state: State) -> None:
+    def _move(self, state: ClientState) -> None:
         if state not in MOVES[self.state]:
             raise RuntimeError(f"a connection cannot go from {self.state.name} to {state.name}")
         self.state = state
@@ -141,7 +141,7 @@ class ClientConnection(asyncio.Protocol):
     # The request.
 
     def _take_request_if_free(self) -> None:
-        if self.state > State.RECEIVING or self._is_writing_paused or not self._buffer or self._transport.is_closing():
+        if self.state > ClientState.RECEIVING or self._is_writing_paused or not self._buffer or self._transport.is_closing():
             return
         try:
             self._take_request()
@@ -160,7 +160,7 @@ class ClientConnection(asyncio.Protocol):
             self._await_request(head)
             return
         self._cancel_request_timer()
-        self._move(State.WAITING)
+        self._move(ClientState.WAITING)
         end = head.size + head.body_bytes
         body = bytes(self._buffer[head.size : end])
         del self._buffer[:end]
@@ -193,14 +193,14 @@ class ClientConnection(asyncio.Protocol):
     def _await_request(self, head: Head | None) -> None:
         """Part of a request has arrived: the rest of its head and body has one time limit together."""
         self._head = head
-        if self.state is State.IDLE:
-            self._move(State.RECEIVING)
+        if self.state is ClientState.IDLE:
+            self._move(ClientState.RECEIVING)
             self._request_timer = self._loop.call_later(limits.REQUEST_WAIT_S, self.cut)
         self._transport.resume_reading()
 
     def _hand_over(self) -> None:
         """Let mitmproxy's layers have the connection, from the first byte of this request on."""
-        self._move(State.HANDED_OVER)
+        self._move(ClientState.HANDED_OVER)
         self._listener.connections.discard(self)
         self._cancel_request_timer()
         self._close_upstream()
@@ -255,14 +255,14 @@ class ClientConnection(asyncio.Protocol):
         elif length.isdecimal() and int(length) > limits.RESPONSE_BYTES_MAX and not is_stream:
             self.server_failed(_TOO_LARGE)
         elif is_stream:
-            self._move(State.STREAMING)
+            self._move(ClientState.STREAMING)
             self._stream = self._http_policy.open_stream(exchange, functools.partial(self._inject, exchange))
             assert self._upstream is not None
             fields = self._http_policy.build_response_fields(exchange, self._upstream.fields, False, None)
             fields.append(("transfer-encoding", "chunked"))
             self._write_head(status, reason, fields)
         else:
-            self._move(State.COLLECTING)
+            self._move(ClientState.COLLECTING)
 
     def response_data(self, data: bytes) -> None:
         """Some of the body of the response has arrived."""
@@ -347,10 +347,10 @@ class ClientConnection(asyncio.Protocol):
         self._cancel_answer_timer()
         if self._closes:
             # What the client sent behind it is no request any more (RFC 9112 §9.6).
-            self._move(State.CLOSED)
+            self._move(ClientState.CLOSED)
             self._transport.close()
             return
-        self._move(State.IDLE)
+        self._move(ClientState.IDLE)
         if len(self._buffer) <= limits.HEADER_BYTES_MAX:
             self._transport.resume_reading()
         if self._buffer:

@@ -12,7 +12,7 @@ from sidecar import limits
 from sidecar.settings import Server
 from sidecar.transports.http_policy import HttpPolicy
 from sidecar.transports.plain import downstream
-from sidecar.transports.plain.client_state import MOVES, State
+from sidecar.transports.plain.client_state import MOVES, ClientState
 from sidecar.transports.plain.downstream import ClientConnection, PlainListener
 from tests.play import SECRETS, Play
 
@@ -88,7 +88,7 @@ class Sides:
         monkeypatch.setattr("sidecar.transports.plain.upstream.IdleProbe", Quiet)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClientState:
         """Where the connection stands."""
         return self.connection.state
 
@@ -149,19 +149,19 @@ def test_a_whole_exchange_goes_through_its_states(play_through: Run) -> None:
 
     async def scene(sides: Sides) -> None:
         asked = request()
-        assert sides.state is State.IDLE
+        assert sides.state is ClientState.IDLE
         sides.from_client(asked[:20])
-        assert sides.state is State.RECEIVING
+        assert sides.state is ClientState.RECEIVING
         sides.from_client(asked[20:-1])
-        assert sides.state is State.RECEIVING and sides.servers == []
+        assert sides.state is ClientState.RECEIVING and sides.servers == []
         assert (await sides.ask(asked[-1:])).endswith(LIST)
-        assert sides.state is State.WAITING
+        assert sides.state is ClientState.WAITING
         sides.from_server(ANSWER[:-5])
-        assert sides.state is State.COLLECTING and sides.client.sent == b""
+        assert sides.state is ClientState.COLLECTING and sides.client.sent == b""
         sides.from_server(ANSWER[-5:])
-        assert sides.state is State.IDLE and sides.client.sent == ANSWER
+        assert sides.state is ClientState.IDLE and sides.client.sent == ANSWER
         await sides.ask(asked)
-        assert sides.state is State.WAITING and len(sides.servers) == 1
+        assert sides.state is ClientState.WAITING and len(sides.servers) == 1
 
     play_through(scene)
 
@@ -172,14 +172,14 @@ def test_a_stream_is_sent_event_by_event(play_through: Run) -> None:
     async def scene(sides: Sides) -> None:
         await sides.ask(request())
         sides.from_server(STREAM_HEAD)
-        assert sides.state is State.STREAMING and sides.client.sent.endswith(b"transfer-encoding: chunked\r\n\r\n")
+        assert sides.state is ClientState.STREAMING and sides.client.sent.endswith(b"transfer-encoding: chunked\r\n\r\n")
         head = sides.client.sent
         sides.from_server(b"4\r\ndata\r\n")
         assert sides.client.sent == head
         sides.from_server(b"5\r\n: 1\n\n\r\n")
         assert sides.client.sent == head + b"9\r\ndata: 1\n\n\r\n"
         sides.from_server(b"0\r\n\r\n")
-        assert sides.client.sent.endswith(b"0\r\n\r\n") and sides.state is State.IDLE
+        assert sides.client.sent.endswith(b"0\r\n\r\n") and sides.state is ClientState.IDLE
 
     play_through(scene)
 
@@ -191,7 +191,7 @@ def test_what_is_not_plain_is_handed_over_whole(play_through: Run) -> None:
         asked = request(b"te: trailers\r\n")
         sides.from_client(asked[:40])
         sides.from_client(asked[40:])
-        assert sides.state is State.HANDED_OVER
+        assert sides.state is ClientState.HANDED_OVER
         await settle()
         sides.client.protocol.data_received(b"more")
         (reader,) = sides.handed_over
@@ -206,7 +206,7 @@ def test_a_refusal_needs_no_server(play_through: Run) -> None:
 
     async def scene(sides: Sides) -> None:
         sides.from_client(request().replace(b"host: 127.0.0.1", b"host: evil.example"))
-        assert sides.client.sent.startswith(b"HTTP/1.1 421 ") and sides.state is State.IDLE
+        assert sides.client.sent.startswith(b"HTTP/1.1 421 ") and sides.state is ClientState.IDLE
         assert (await sides.ask(request())).endswith(LIST)
 
     play_through(scene)
@@ -220,9 +220,9 @@ def test_requests_wait_for_the_one_before(play_through: Run) -> None:
         assert sent.count(b"POST") == 1
         sides.from_server(ANSWER)
         await settle()
-        assert sides.servers[-1].sent.count(b"POST") == 2 and sides.state is State.WAITING
+        assert sides.servers[-1].sent.count(b"POST") == 2 and sides.state is ClientState.WAITING
         sides.from_server(ANSWER)
-        assert sides.state is State.CLOSED
+        assert sides.state is ClientState.CLOSED
         await settle()
         assert sides.client.is_closing() and b"connection: close" in sides.client.sent
         assert sides.servers[-1].sent.count(b"POST") == 2 and sides.servers[-1].is_closing()
@@ -241,7 +241,7 @@ def test_a_request_that_never_becomes_whole_is_cut(play_through: Run, monkeypatc
         sides.from_client(b"1")
         assert sides.connection._request_timer is timer
         async with asyncio.timeout(30):
-            while sides.state is not State.CLOSED:
+            while sides.state is not ClientState.CLOSED:
                 await asyncio.sleep(0.005)
         assert sides.client.sent == b""
 
@@ -274,10 +274,10 @@ def test_a_server_that_takes_too_long_is_an_error(play_through: Run) -> None:
     async def scene(sides: Sides) -> None:
         await sides.ask(request())
         async with asyncio.timeout(30):
-            while sides.state is State.WAITING:
+            while sides.state is ClientState.WAITING:
                 await asyncio.sleep(0.005)
         assert sides.client.sent.startswith(b"HTTP/1.1 504 ") and b'"id":1' in sides.client.sent
-        assert sides.servers[-1].is_closing() and sides.state is State.IDLE
+        assert sides.servers[-1].is_closing() and sides.state is ClientState.IDLE
         await sides.ask(request())
         assert len(sides.servers) == 2
 
@@ -287,13 +287,13 @@ def test_a_server_that_takes_too_long_is_an_error(play_through: Run) -> None:
 @pytest.mark.parametrize(
     ("sent", "state", "answered"),
     [
-        (b"", State.WAITING, b"HTTP/1.1 502 "),
-        (ANSWER[:-5], State.COLLECTING, b"HTTP/1.1 502 "),
-        (STREAM_HEAD + b"9\r\ndata: 1\n\n\r\n", State.STREAMING, b"HTTP/1.1 200 "),
+        (b"", ClientState.WAITING, b"HTTP/1.1 502 "),
+        (ANSWER[:-5], ClientState.COLLECTING, b"HTTP/1.1 502 "),
+        (STREAM_HEAD + b"9\r\ndata: 1\n\n\r\n", ClientState.STREAMING, b"HTTP/1.1 200 "),
     ],
 )
 def test_a_server_that_leaves_in_any_state_is_answered_for(
-    play_through: Run, sent: bytes, state: State, answered: bytes
+    play_through: Run, sent: bytes, state: ClientState, answered: bytes
 ) -> None:
     """The client reads an error with its id, in the form that its response has by then, and may ask on."""
 
@@ -304,7 +304,7 @@ def test_a_server_that_leaves_in_any_state_is_answered_for(
         sides.servers[-1].close()
         await settle()
         assert sides.client.sent.startswith(answered) and b'"id":1' in sides.client.sent
-        assert b"gave no answer" in sides.client.sent and sides.state is State.IDLE
+        assert b"gave no answer" in sides.client.sent and sides.state is ClientState.IDLE
 
     play_through(scene)
 
@@ -318,7 +318,7 @@ def test_a_client_that_leaves_in_any_state_frees_the_server(play_through: Run, s
         sides.from_server(sent) if sent else None
         sides.client.close()
         await settle()
-        assert sides.state is State.CLOSED and sides.servers[-1].is_closing()
+        assert sides.state is ClientState.CLOSED and sides.servers[-1].is_closing()
         assert [row["status"] for row in sides.play.calls] == ["cancelled"]
 
     play_through(scene)
@@ -331,10 +331,10 @@ def test_a_client_that_does_not_read_is_not_read(play_through: Run, monkeypatch:
     async def scene(sides: Sides) -> None:
         sides.connection.pause_writing()
         sides.from_client(request() * 3)
-        assert sides.state is State.IDLE and not sides.client.is_reading
+        assert sides.state is ClientState.IDLE and not sides.client.is_reading
         sides.connection.resume_writing()
         await settle()
-        assert sides.state is State.WAITING and sides.servers[-1].sent.count(b"POST") == 1
+        assert sides.state is ClientState.WAITING and sides.servers[-1].sent.count(b"POST") == 1
         sides.from_server(ANSWER)
         await settle()
         sides.from_server(ANSWER)
@@ -347,7 +347,7 @@ def test_no_state_follows_another_that_the_table_does_not_name(play_through: Run
     """A move that nobody thought of stops the connection instead of mixing up two exchanges."""
 
     async def scene(sides: Sides) -> None:
-        for before, after in itertools.product(State, State):
+        for before, after in itertools.product(ClientState, ClientState):
             sides.connection.state = before
             if after in MOVES[before]:
                 sides.connection._move(after)
@@ -357,8 +357,8 @@ def test_no_state_follows_another_that_the_table_does_not_name(play_through: Run
                     sides.connection._move(after)
 
     play_through(scene)
-    assert MOVES[State.CLOSED] == MOVES[State.HANDED_OVER] == frozenset()
-    assert all(State.CLOSED in MOVES[state] for state in State if MOVES[state])
+    assert MOVES[ClientState.CLOSED] == MOVES[ClientState.HANDED_OVER] == frozenset()
+    assert all(ClientState.CLOSED in MOVES[state] for state in ClientState if MOVES[state])
 
 
 def test_a_fault_in_taking_a_request_cuts_the_connection(play_through: Run, monkeypatch: pytest.MonkeyPatch) -> None:
