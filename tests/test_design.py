@@ -34,6 +34,7 @@ ORDER = [
     ["settings"],
     ["document"],
     ["wrap"],
+    ["refusal_messages"],
     ["addresses", "events", "methods", "outcomes", "limits", "errors", "logs"],
 ]
 """Left to right: each may import those after it, and its own."""

@@ -4,20 +4,14 @@ Which form reaches the model, and which makes a client hang, throw, fall back or
 a tool result with ``isError`` reaches the model; positive error codes carry no side effect; the id is always echoed.
 """
 
-from typing import Any, Final
+from typing import Any
 
+from sidecar import refusal_messages
 from sidecar.decode import jsonrpc, lossless
 from sidecar.decode.sse import message_event
-from sidecar.methods import HANDSHAKES, method_of
+from sidecar.methods import HANDSHAKES
+from sidecar.refusal_messages import REFUSED, SERVER_FAILED, USER_REJECTED, error
 from sidecar.state.exchange import EVENT_STREAM, Exchange, Reply
-
-REFUSED: Final = 1403
-"""Our code for a policy's refusal, outside of every range JSON-RPC and MCP reserve."""
-SERVER_FAILED: Final = -32000
-USER_REJECTED: Final = -1
-"""What SDKs send when a person declines a server's request."""
-
-_DECISION: Final = "sidecar/decision"
 
 
 def refusal_text(message: str, rule: str) -> str:
@@ -27,15 +21,9 @@ def refusal_text(message: str, rule: str) -> str:
 
 
 def refusal(rpc_id: Any, method: str, era: str, text: str, *, rule: str, call_id: str) -> dict[str, Any]:
-    """The JSON-RPC answer that refuses a request: a failed tool result where there can be one, else an error."""
+    """The JSON-RPC answer by which a policy refuses a request."""
     decision = {"call_id": call_id, "rule": rule}
-    if not method_of(method).is_tool_call:
-        error = {"code": REFUSED, "message": text, "data": decision}
-        return {"jsonrpc": "2.0", "id": rpc_id, "error": error}
-    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {_DECISION: decision}}
-    if era == "modern":
-        result["resultType"] = "complete"
-    return {"jsonrpc": "2.0", "id": rpc_id, "result": result}
+    return refusal_messages.refusal(rpc_id, method, text, REFUSED, is_modern=era == "modern", decision=decision)
 
 
 def refused(exchange: Exchange, methods: list[str], payload: Any) -> Reply:
@@ -62,8 +50,7 @@ def unreadable(refusal_: jsonrpc.Refusal, status: int = 400) -> Reply:
 
 def unread(refusal_: jsonrpc.Refusal, rpc_id: Any) -> dict[str, Any]:
     """The JSON-RPC error for bytes that are no message."""
-    error = {"code": refusal_.code, "message": f"sidecar: {refusal_.text}"}
-    return {"jsonrpc": "2.0", "id": rpc_id, "error": error}
+    return error(rpc_id, refusal_.code, f"sidecar: {refusal_.text}")
 
 
 def swallowed() -> Reply:
@@ -78,12 +65,12 @@ def accepted() -> Reply:
 
 def server_failed(rpc_id: Any, text: str) -> dict[str, Any]:
     """The JSON-RPC error for a request whose server gave no answer."""
-    return {"jsonrpc": "2.0", "id": rpc_id, "error": {"code": SERVER_FAILED, "message": text}}
+    return error(rpc_id, SERVER_FAILED, text)
 
 
 def declined(rpc_id: Any, text: str) -> bytes:
     """What the server reads in place of a client's answer that may not reach it."""
-    return lossless.canonical({"jsonrpc": "2.0", "id": rpc_id, "error": {"code": USER_REJECTED, "message": text}})
+    return lossless.canonical(error(rpc_id, USER_REJECTED, text))
 
 
 def ping(rpc_id: Any) -> bytes:

@@ -22,7 +22,7 @@ import orjson
 
 from sidecar import limits
 from sidecar.notify.senders.base import Sender, SendResult, SendStatus
-from sidecar.record.rows import timestamp
+from sidecar.record.row_ids import timestamp
 
 log = logging.getLogger(__name__)
 

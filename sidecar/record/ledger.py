@@ -100,7 +100,7 @@ class Ledger:
         if row.verdict == "" or ACTIONS.index(verdict.action) > ACTIONS.index(row.verdict):
             row.verdict, row.rule = verdict.action, verdict.rule
         row.policy_version = verdict.policy_version
-        row.decision_us += int(judgement.spent_s * 1e6)
+        row.decision_us += microseconds(judgement.spent_s)
         row.bytes_scanned += scan.bytes_scanned
         row.rules = _all_of(row.rules, judgement.rules)
         row.detectors, row.detectors_version = scan.detectors, scan.version
@@ -146,7 +146,7 @@ class Ledger:
         row.error_message, row.error_code, row.http_status = error_message, error_code, http_status
         row.ended = "answer" if response is not None else "refused" if status == "blocked" else error_type or status
         row.duration_us = microseconds(now_s - record.started)
-        row.overhead_us = int(record.spent_s * 1e6)
+        row.overhead_us = microseconds(record.spent_s)
         if response is not None:
             self._add_response(record, response)
         self._write({"phase": "end", "call": row, "rows": {"findings": _take(record)}})

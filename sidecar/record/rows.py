@@ -2,15 +2,11 @@
 
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-
-def timestamp(now: float) -> str:
-    """Unix seconds in the format of the tables: UTC with microseconds."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+from sidecar.record.row_ids import timestamp
 
 
 def health_row(node: str, process: str, metric: str, value: float, detail: str) -> dict[str, Any]:

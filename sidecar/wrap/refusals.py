@@ -1,16 +1,13 @@
 """Refusals for lines while no sidecar can be reached: every client gets the reason, and no request waits.
 
-The messages have the form of those in ``sidecar.exchange.replies``, made with the standard library alone.
+They are those of ``sidecar.refusal_messages``, which the proxy sends too.
 """
 
 import json
 import re
 
-from sidecar.methods import method_of
+from sidecar.refusal_messages import UNAVAILABLE, USER_REJECTED, error, refusal
 
-UNAVAILABLE = 1503
-"""The error code of a refusal, outside every range that JSON-RPC and MCP reserve."""
-_USER_REJECTED = -1
 _PARSE_ERROR = -32700
 _MODERN = "io.modelcontextprotocol/protocolVersion"
 
@@ -29,7 +26,7 @@ def from_client(line: bytes, why: str) -> Lines:
             return line, b""
         return b"", _error(None, _PARSE_ERROR, f"sidecar: not passed on, because {why}")
     if "method" not in message:
-        return _error(message.get("id"), _USER_REJECTED, _text(why)), b""
+        return _error(message.get("id"), USER_REJECTED, _text(why)), b""
     if "id" not in message:
         return b"", b""
     return b"", _refusal(message, why)
@@ -43,7 +40,7 @@ def from_server(line: bytes, why: str) -> Lines:
     if "id" not in message:
         return b"", b""
     if "method" in message:
-        return b"", _error(message["id"], _USER_REJECTED, _text(why))
+        return b"", _error(message["id"], USER_REJECTED, _text(why))
     return _error(message["id"], UNAVAILABLE, _text(why)), b""
 
 
@@ -83,18 +80,14 @@ def _message(line: bytes) -> dict[str, object] | None:
 
 
 def _refusal(message: dict[str, object], why: str) -> bytes:
-    if not method_of(str(message["method"])).is_tool_call:
-        return _error(message["id"], UNAVAILABLE, _text(why))
-    result: dict[str, object] = {"content": [{"type": "text", "text": _text(why)}], "isError": True}
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
-    if isinstance(meta, dict) and _MODERN in meta:
-        result["resultType"] = "complete"
-    return _line({"jsonrpc": "2.0", "id": message["id"], "result": result})
+    is_modern = isinstance(meta, dict) and _MODERN in meta
+    return _line(refusal(message["id"], str(message["method"]), _text(why), UNAVAILABLE, is_modern=is_modern))
 
 
 def _error(rpc_id: object, code: int, text: str) -> bytes:
-    return _line({"jsonrpc": "2.0", "id": rpc_id, "error": {"code": code, "message": text}})
+    return _line(error(rpc_id, code, text))
 
 
 def _line(message: dict[str, object]) -> bytes:

@@ -20,7 +20,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from sidecar.record.outbox import Outbox
-from sidecar.record.rows import timestamp
+from sidecar.record.row_ids import timestamp
 from sidecar.record.store import reader
 from sidecar.settings import Settings, load
 from tests.ports import free_port
