@@ -235,16 +235,16 @@ STDIO_LINE_BYTES_MAX: Final = 64 * MIB
 STDIO_LINE_HEAD_BYTES: Final = 4 * KIB
 """What is kept of both ends of a longer line, to tell which request it belongs to."""
 
-GATE_WAIT_S: Final = 20.0
+JUDGE_WAIT_S: Final = 20.0
 """How long a line waits for the proxy to start or to come back, before it is refused (or passed, if so asked)."""
 
-GATE_RETRY_S: Final = 5.0
+JUDGE_RETRY_S: Final = 5.0
 """How long after such a failure lines are refused at once; then it is tried again."""
 
-GATE_NOTES_MAX: Final = 10_000
+WRAP_NOTES_MAX: Final = 10_000
 """Open calls a wrap process can tell a new proxy about."""
 
-GATE_NOTE_BYTES_MAX: Final = 64 * KIB
+WRAP_NOTE_BYTES_MAX: Final = 64 * KIB
 """One of them; of a longer one the arguments are left out."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100

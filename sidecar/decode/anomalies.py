@@ -22,7 +22,7 @@ TEXTS: Final[Mapping[Anomaly, str]] = {
     "byte-order-mark": "the body begins with a byte order mark, which some parsers refuse and others skip",
     "utf-16": "the body is in UTF-16, which some servers refuse and others execute",
     "utf-32": "the body is in UTF-32, which some servers refuse and others execute",
-    "invalid-utf8": "the body is not strict UTF-8, which some parsers refuse and others mend",
+    "invalid-utf8": "the body is not strict UTF-8, which some parsers refuse and others repair",
     "duplicate-key": "an object in the body has the same key twice",
     "lone-surrogate": "the body escapes half a character, which some parsers refuse and others pass",
     "not-a-number": "the body holds NaN or Infinity, which are no JSON",

@@ -1,7 +1,7 @@
 """OAuth beside MCP on a server's own address: left alone, and recognised where it cannot work (MCP authorization).
 
 Clients compare the addresses in a server's metadata with the one they use, so a server that does not know the listener in
-front of it sends every client away. Only the operator can mend that, so the operator is told.
+front of it sends every client away. Only the operator can fix that, so the operator is told.
 """
 
 import logging

@@ -83,7 +83,7 @@ class JudgeClient:
         for key, content in frames.notes_in(notes):
             if not content:
                 self._notes.pop(key, None)
-            elif len(self._notes) < limits.GATE_NOTES_MAX:
+            elif len(self._notes) < limits.WRAP_NOTES_MAX:
                 self._notes[key] = frames.note(key, content)
 
     def _lose(self, link: socket.socket) -> None:
@@ -112,7 +112,7 @@ class JudgeClient:
             except (OSError, JudgeRefused):
                 raise Unavailable(self._why) from None
         starter = Starter(self._config)
-        until = time.monotonic() + limits.GATE_WAIT_S
+        until = time.monotonic() + limits.JUDGE_WAIT_S
         try:
             while True:
                 try:
@@ -130,7 +130,7 @@ class JudgeClient:
             starter.close()
 
     def _give_up(self, why: str) -> None:
-        self._refuse_until = time.monotonic() + limits.GATE_RETRY_S
+        self._refuse_until = time.monotonic() + limits.JUDGE_RETRY_S
         if why != self._why:
             self._say(why)
         self._why = why

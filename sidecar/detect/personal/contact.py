@@ -121,7 +121,7 @@ _V6_SHORT_PREFILTER: Final = rf"[0-9A-Fa-f]{{4}}(?::{_HEXTET}){{0,6}}::"
 _V6_SHORT: Final = rf"{_V6_SHORT_PREFILTER}(?:{_HEXTET}(?::{_HEXTET}){{0,5}})?"
 
 
-_V4_GATE_PRIVATE: Final = (
+_V4_PREFILTER_PRIVATE: Final = (
     r"(?:10\.[0-9]{1,3}|192\.(?:168|0)|172\.(?:1[6-9]|2[0-9]|3[01])|169\.254|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])"
     r"|198\.(?:1[89]|51)|203\.0|2[2-5][0-9]\.[0-9]{1,3})\.[0-9]{1,3}\.[0-9]"
 )
@@ -166,7 +166,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     *_ips(
         "pii.private-ip",
         "address of a private, local or reserved network; not of one's own machine",
-        _V4_GATE_PRIVATE,
+        _V4_PREFILTER_PRIVATE,
         _is_private_ip,
     ),
 )

@@ -79,7 +79,7 @@ def open_authority(data: Path, node: str) -> Authority:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no certificate with its key"
         raise SettingsError(
-            f"{authority.key}: error[ca]: cannot be used: {why}; mend it, or remove it and trust a new one"
+            f"{authority.key}: error[ca]: cannot be used: {why}; fix it, or remove it and trust a new one"
         ) from None
     if own.not_valid_after_utc < datetime.now(UTC):
         text = f"{authority.key}: error[ca]: expired on {own.not_valid_after_utc:%Y-%m-%d}; remove it and trust a new one"

@@ -1,4 +1,4 @@
-"""The gate: where wrap processes of this user ask about the lines of their servers, on a Unix socket.
+"""The judge socket: where wrap processes of this user ask about the lines of their servers, on a Unix socket.
 
 Two connections of one wrap process, one for each way, stand for one server over stdio (``sidecar.wrap.frames`` tells what
 they say). Each asks one thing at a time, so order is kept by waiting for the answer.
@@ -41,7 +41,7 @@ class JudgeSocket:
         self._wraps: dict[str, tuple[StdioSession, list[WrapConnection]]] = {}
 
     async def open(self) -> None:
-        """Listen. Where no socket can be made (a read-only home, say) there is no gate, and HTTP goes on without it.
+        """Listen. Where no socket can be made (a read-only home, say) there is none, and HTTP goes on without it.
 
         Raises:
             SettingsError: another proxy serves these settings.
@@ -112,7 +112,7 @@ class JudgeSocket:
 
     def turned_away(self) -> None:
         """Somebody else's process asked."""
-        self._pipeline.note_refusal("another-user", "a process of another user asked at the gate for stdio")
+        self._pipeline.note_refusal("another-user", "a process of another user connected to the judge socket")
 
     def _bound(self) -> socket.socket:
         """A listening socket under its name, from its first moment on: a stale one of a killed proxy is replaced."""
@@ -174,7 +174,7 @@ class WrapConnection(asyncio.Protocol):
             try:
                 self._take(kind, memoryview(whole)[frames.HEAD.size : end])
             except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
-                log.error("a wrap process was cut off because it does not speak as it should: %s", type(error).__name__)
+                log.error("a wrap process was disconnected: protocol error (%s)", type(error).__name__)
                 self.drop()
 
     def drop(self) -> None:

@@ -250,6 +250,6 @@ def _note_of(call: Call) -> bytes:
         "started": call.record.started,
         "row": row,
     }
-    if call.row.request_bytes > limits.GATE_NOTE_BYTES_MAX:
+    if call.row.request_bytes > limits.WRAP_NOTE_BYTES_MAX:
         said["args"] = {}
     return lossless.canonical(said)
