@@ -71,7 +71,7 @@ def test_case_08_the_last_of_two_keys_is_what_is_judged(play: Any) -> None:
     """A name written twice is no way to a tool that may not be called: servers execute the last one, and that is judged."""
     sidecar = canonical(play(ACCESS))
     said = sidecar.post(PLAIN.replace(b'"name":"get"', b'"name":"get","name":"delete_all"'))
-    assert b"Deleting is not for agents" in said.answer.body
+    assert said.answer is not None and b"Deleting is not for agents" in said.answer.body
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,8 @@ def test_case_08_09_10_24_what_has_no_sure_form_is_refused_always(
 ) -> None:
     """Where no form says the same to every parser, nothing is guessed."""
     sidecar = canonical(play()) if parsing == "canonical" else play()
-    assert sidecar.post(body, **headers).answer.status == 400
+    answer = sidecar.post(body, **headers).answer
+    assert answer is not None and answer.status == 400
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -199,8 +200,8 @@ def test_case_20_headers_that_say_something_else(play: Any) -> None:
 def test_case_20_a_secret_in_an_encoded_header_is_seen(play: Any, times: int) -> None:
     """A value that only an encoded header holds does not travel past, also when the header stands twice."""
     hidden = f"=?base64?{base64.b64encode(aws_key().encode()).decode()}?="
-    exchange = modern(play(), mcp_param_key=", ".join([hidden] * times))
-    assert exchange.answer.status == 400
+    answer = modern(play(), mcp_param_key=", ".join([hidden] * times)).answer
+    assert answer is not None and answer.status == 400
 
 
 def test_case_20_a_redacted_argument_does_not_leak_through_its_header(play: Any) -> None:

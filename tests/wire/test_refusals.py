@@ -1,10 +1,12 @@
 """How each kind of message is refused, in both eras, so that no client hangs, throws, falls back or asks again."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from sidecar.exchange.state import Exchange
 from tests.exchange.test_pipeline import call, data_of, result
 from tests.play import ACCESS, SECRETS, Play, aws_key
 
@@ -22,7 +24,8 @@ ERAS = pytest.mark.parametrize("era", [LEGACY, MODERN], ids=["handshake", "moder
 def denied_server(play: Any) -> Play:
     """A sidecar whose server is denied as a whole."""
     policy = ACCESS.replace('{tool: "delete_*"}', "{server: crm}").replace("{server: a, tool: delete_all}", "{server: crm}")
-    return play(policy)
+    made: Play = play(policy)
+    return made
 
 
 def asking(method: str, rpc_id: Any = 5, **params: Any) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def test_a_result_is_refused_after_the_fact(play: Any, era: dict[str, str]) -> N
 def test_a_refused_handshake_is_a_403(play: Any, method: str, era: dict[str, str]) -> None:
     """An error on 200 would make the client fall back to another revision; so would one in the server's answer."""
     answer = denied_server(play).post(asking(method), **era).answer
-    assert answer.status == 403 and json.loads(answer.body)["id"] == 5
+    assert answer is not None and answer.status == 403 and json.loads(answer.body)["id"] == 5
     sidecar = play(BLOCKING)
     exchange = sidecar.post(asking(method), **era)
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 5, "result": {"instructions": aws_key()}})
@@ -190,7 +193,8 @@ def test_a_notification_is_swallowed(play: Any, era: dict[str, str]) -> None:
 def test_a_stream_of_a_denied_server_is_not_there(play: Any) -> None:
     """A caller to whom a whole server is denied gets 405 for its listening stream, which every client takes calmly."""
     sidecar = denied_server(play)
-    assert sidecar.get(mcp_session_id="s", accept="text/event-stream").answer.status == 405
+    answer = sidecar.get(mcp_session_id="s", accept="text/event-stream").answer
+    assert answer is not None and answer.status == 405
     assert [(row["rule"], row["kind"]) for row in sidecar.findings] == [("no-delete", "access")]
     assert sidecar.get(accept="application/json").answer is None, "what OAuth asks for is no stream"
     assert play(ACCESS).get(mcp_session_id="s", accept="text/event-stream").answer is None
@@ -226,10 +230,11 @@ def test_codes_with_side_effects_are_never_ours(play: Any) -> None:
     said: list[Any] = []
     for message in (call(aws_key()), asking("prompts/get", k=aws_key()), b"{", b"[]", asking("tasks/get", k=aws_key())):
         said.append(json.loads(sidecar.post(message).answer.body))
-    for fail in (
+    failures: list[Callable[[Exchange], object]] = [
         lambda each: sidecar.pipeline.failed(each, "gone", 502),
         lambda each: sidecar.pipeline.internal_failure(each, "x"),
-    ):
+    ]
+    for fail in failures:
         exchange = sidecar.post(call())
         fail(exchange)
         said.append(json.loads(exchange.answer.body))
