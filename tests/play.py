@@ -17,7 +17,7 @@ from sidecar.proxy.policy_reloader import load_tested
 from sidecar.record.ledger import Ledger
 from sidecar.sessions.identity import Sessions
 from sidecar.settings import Server
-from sidecar.state.exchange import Exchange, Request
+from sidecar.state.exchange import Exchange, Reply, Request
 from tests import compiled
 
 with warnings.catch_warnings():
@@ -85,6 +85,12 @@ tests:
 def aws_key() -> str:
     """A value with the form of an AWS access key id."""
     return "AK" + "IA" + "QX7RN4WZT2LKJ5YB"
+
+
+def reply_to(exchange: Exchange) -> Reply:
+    """What the sidecar answered in the server's place."""
+    assert exchange.reply is not None
+    return exchange.reply
 
 
 _LOADED: dict[tuple[str, ...], PolicySet] = {}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import orjson
 import pytest
 
 from sidecar import collect
+from sidecar.addresses import host_port
 from sidecar.notify.senders import SENDERS
 from sidecar.notify.senders.base import SendResult
 from sidecar.record.outbox import Outbox
@@ -46,6 +49,10 @@ def writer(settings: Settings, name: str = "writer") -> Outbox:
     return Outbox(settings.data_path / "outbox", name, segment_bytes=256 * 1024)
 
 
+def _is(value: Callable[[], object], wanted: object) -> bool:
+    return value() == wanted
+
+
 def test_calls_and_alerts_arrive(tmp_path: Path, receiver: Receiver) -> None:
     """A call is in the record, and its alert at the webhook, within a second; starts, stops and deliveries are recorded.
 
@@ -60,9 +67,9 @@ def test_calls_and_alerts_arrive(tmp_path: Path, receiver: Receiver) -> None:
                 outbox.put(begin(number))
                 outbox.put(finding(number))
                 outbox.put(end(number))
-                until(lambda many=number: len(receiver.posts) == many, "the alert")
+                until(partial(_is, lambda: len(receiver.posts), number), "the alert")
                 told_s.append(time.monotonic() - written)
-                until(lambda many=number: query("SELECT count() FROM calls") == [(many,)], "the call")
+                until(partial(_is, lambda: query("SELECT count() FROM calls"), [(number,)]), "the call")
                 stored_s.append(time.monotonic() - written)
             # What we wait for on purpose is in each of them; a busy machine is not.
             assert min(told_s) < 1
@@ -185,7 +192,7 @@ def test_a_server_as_the_store(tmp_path: Path, server: Server) -> None:
             lambda: client.query("SELECT count() FROM health WHERE metric = 'store_unreachable'").result_rows == [(1,)],
             "a note",
         )
-        with pytest.raises(ConnectionRefusedError), socket.create_connection(settings.reader.split(":"), 1):
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(host_port(settings.reader), 1):
             pass
         client.close()
     assert server.password not in collector.output

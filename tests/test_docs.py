@@ -21,7 +21,7 @@ from sidecar.act.redact import redact_value
 from sidecar.document import Document
 from sidecar.policy import cases
 from sidecar.policy.load import check_policies
-from sidecar.wrap import command as wrap
+from sidecar.wrap.options import Options, parse
 from tests.compiled import engine
 
 ROOT = Path(__file__).parents[1]
@@ -154,10 +154,10 @@ def test_commands_in_the_docs_exist(words: list[str]) -> None:
         assert words[0] in {"export", "git", "iptables", "openssl", "uv"}
 
 
-def parse_command(words: list[str]) -> argparse.Namespace | wrap.Options:
+def parse_command(words: list[str]) -> argparse.Namespace | Options:
     """What a command line of ours says, read by the program's own parser."""
     if words[0] == "wrap":
-        return wrap.parse(words[1:])
+        return parse(words[1:])
     try:
         return cli._parser(words).parse_args(words)
     except SystemExit:

@@ -34,18 +34,18 @@ def filled(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: schema.get("default", EXAMPLES.get(schema.get("type", ""))) for name, schema in properties.items()}
 
 
-async def elicit(_: Any, params: Any) -> ElicitResult:
+async def elicit(context: Any, params: Any) -> ElicitResult:
     """A person who agrees to what the form proposes."""
     asked = params.requested_schema["properties"] if isinstance(params, ElicitRequestFormParams) else {}
     return ElicitResult(action="accept", content=filled(asked))
 
 
-async def sample(_: Any, __: Any) -> CreateMessageResult:
+async def sample(context: Any, params: Any) -> CreateMessageResult:
     """A model of few words."""
     return CreateMessageResult(role="assistant", content=TextContent(type="text", text="yes"), model="fixture")
 
 
-async def roots(_: Any) -> ListRootsResult:
+async def roots(context: Any) -> ListRootsResult:
     """A client without folders."""
     return ListRootsResult(roots=[])
 

@@ -138,7 +138,7 @@ def complete_unless_said(handler: Callable[[Context, Any], Awaitable[Answer]]) -
 
 def make_server() -> Server[Any]:
     """The server with all its handlers."""
-    hints = {method: CacheHint(ttl_ms=60_000, scope="private") for method in CACHEABLE_METHODS}
+    hints: Any = {method: CacheHint(ttl_ms=60_000, scope="private") for method in CACHEABLE_METHODS}
     server: Server[Any] = Server("conformance-fixture", version="1.0", cache_hints=hints)
     for method, params, handler in (
         ("tools/list", PaginatedRequestParams, list_tools),

@@ -1,6 +1,7 @@
 """Requests are read as the strictest server reads them; answers as leniently as clients do."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,10 @@ JSON = st.recursive(
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12),
+    | st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=6), inner, max_size=4)
+        | st.dictionaries(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6), inner, max_size=4)
     ),
     max_leaves=20,
 )
@@ -100,7 +101,8 @@ def test_answers_that_are_no_json_are_still_text_to_scan() -> None:
 
 def test_batches_are_bounded() -> None:
     """An empty batch and one of thousands are refused."""
-    for batch in ([], [{}] * 1000):
+    batches: list[list[dict[str, Any]]] = [[], [{}] * 1000]
+    for batch in batches:
         with pytest.raises(jsonrpc.NotAMessage):
             jsonrpc.messages(batch)
 

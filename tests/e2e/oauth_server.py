@@ -13,6 +13,7 @@ from mcp.server.auth.provider import (
     AuthorizationParams,
     OAuthAuthorizationServerProvider,
     RefreshToken,
+    TokenError,
     construct_redirect_uri,
 )
 from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
@@ -81,6 +82,20 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         )
         self._tokens[token.token] = token
         return OAuthToken(access_token=token.token, expires_in=600, scope=" ".join(token.scopes))
+
+    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
+        """None is ever given out."""
+        return None
+
+    async def exchange_refresh_token(
+        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
+    ) -> OAuthToken:
+        """None is ever given out."""
+        raise TokenError("invalid_grant")
+
+    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+        """It is forgotten."""
+        self._tokens.pop(token.token, None)
 
     async def load_access_token(self, token: str) -> AccessToken | None:
         """A token that was given out."""

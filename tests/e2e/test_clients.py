@@ -17,11 +17,11 @@ from tests.ports import free_port
 MODES = ["legacy", "auto", "2026-07-28"]
 
 
-async def elicit(_context: Any, _params: Any) -> ElicitResult:
+async def elicit(context: Any, params: Any) -> ElicitResult:
     return ElicitResult(action="accept", content={"name": "Bob"})
 
 
-async def sample(_context: Any, _params: Any) -> CreateMessageResult:
+async def sample(context: Any, params: Any) -> CreateMessageResult:
     return CreateMessageResult(role="assistant", content=TextContent(type="text", text="hi"), model="m")
 
 
@@ -29,14 +29,14 @@ async def tour(url: str, mode: Any) -> dict[str, Any]:
     """Use everything a server offers, and keep what came back."""
     seen: dict[str, Any] = {"progress": []}
 
-    async def progressed(*step: Any) -> None:
-        seen["progress"].append(step)
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        seen["progress"].append((progress, total, message))
 
     async with Client(url, mode=mode, elicitation_callback=elicit, sampling_callback=sample) as client:
         seen["tools"] = [tool.model_dump() for tool in (await client.list_tools()).tools]
         seen["prompts"] = [prompt.model_dump() for prompt in (await client.list_prompts()).prompts]
         seen["resources"] = [resource.model_dump() for resource in (await client.list_resources()).resources]
-        for tool, arguments in [
+        asked: list[tuple[str, dict[str, Any]]] = [
             ("echo", {"text": 'Zürich "1" 🚲 \u2028'}),
             ("add", {"a": 0.1, "b": 1e15}),
             ("account", {"key": "plain"}),
@@ -44,7 +44,8 @@ async def tour(url: str, mode: Any) -> dict[str, Any]:
             ("greet", {}),
             ("think", {}),
             ("no_such_tool", {}),
-        ]:
+        ]
+        for tool, arguments in asked:
             try:
                 seen[tool] = (await client.call_tool(tool, arguments)).model_dump(exclude={"meta"})
             except MCPError as error:
@@ -133,20 +134,21 @@ async def everything(url: str) -> dict[str, Any]:
     """The tools of server-everything that ask the client, report progress or answer with structure."""
     steps: list[Any] = []
 
-    async def progressed(*step: Any) -> None:
-        steps.append(step)
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        steps.append((progress, total, message))
 
     seen: dict[str, Any] = {}
     async with Client(url, mode="legacy", elicitation_callback=elicit, sampling_callback=sample) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         seen["names"] = names
-        for tool, arguments in [
+        asked: list[tuple[str, dict[str, Any]]] = [
             ("echo", {"message": "hi"}),
             ("get-sum", {"a": 2, "b": 3}),
             ("get-structured-content", {"location": "New York"}),
             ("trigger-sampling-request", {"prompt": "hi", "maxTokens": 10}),
             ("trigger-elicitation-request", {}),
-        ]:
+        ]
+        for tool, arguments in asked:
             if tool in names:
                 seen[tool] = (await client.call_tool(tool, arguments)).model_dump(exclude={"meta"})
         if "trigger-long-running-operation" in names:

@@ -13,7 +13,8 @@ import pytest
 from mcp import Client
 
 from sidecar import cli
-from tests.e2e.conftest import ROOT, Installation, Program, Webhook, free_port, is_open, until
+from tests.e2e.conftest import ROOT, Installation, Program, Webhook, is_open, until
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -206,7 +206,7 @@ def certificate_seen(proxy_port: int, host: str, port: int, trusted: Path) -> tu
 
 
 def issuer(certificate: dict[str, Any]) -> str:
-    return next(value for field in certificate["issuer"] for name, value in field if name == "commonName")
+    return next(str(value) for field in certificate["issuer"] for name, value in field if name == "commonName")
 
 
 def test_only_servers_get_a_certificate_of_ours(

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ class Load:
         for thread in self._threads:
             thread.start()
         return self
+
+    def has_answered(self, more_than: float) -> bool:
+        """Whether that many calls got their answer."""
+        return self.answered > more_than
 
     def join(self) -> None:
         """Wait until all calls were made."""
@@ -115,7 +120,7 @@ def test_killing_the_proxy_in_the_middle_of_a_thousand_calls(
     proxy = installation.start_proxy()
     load = Load(installation.port, name).start()
     for share in (0.2, 0.5):
-        kill_while(lambda share=share: load.answered > CALLS * share, proxy)
+        kill_while(partial(load.has_answered, CALLS * share), proxy)
         proxy = installation.start_proxy()
     load.join()
     check_everything_stored(installation, fixture_server[1], name)
@@ -133,7 +138,7 @@ def test_killing_the_collector_in_the_middle_of_a_thousand_calls(
     installation.start_proxy()
     load = Load(installation.port, name).start()
     for share in (0.2, 0.5, 0.8):
-        kill_while(lambda share=share: load.answered > CALLS * share, collector)
+        kill_while(partial(load.has_answered, CALLS * share), collector)
         collector = installation.start_collect()
     load.join()
     assert load.answered == CALLS

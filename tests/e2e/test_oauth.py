@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,7 +111,7 @@ def test_what_oauth_needs_is_byte_for_byte(proxied: Guarded) -> None:
         httpx2.Client(trust_env=False, verify=ssl.create_default_context(cafile=context)) as direct,
         httpx2.Client() as through,
     ):
-        for client_call in (
+        asked: list[Callable[[httpx2.Client], httpx2.Response]] = [
             lambda client: client.post(f"{origin}/mcp", json=message),
             lambda client: client.get(f"{origin}/.well-known/oauth-protected-resource/mcp"),
             lambda client: client.get(f"{origin}/.well-known/oauth-authorization-server"),
@@ -120,7 +120,8 @@ def test_what_oauth_needs_is_byte_for_byte(proxied: Guarded) -> None:
             ),
             lambda client: client.post(f"{origin}/token", data={"grant_type": "nothing"}),
             lambda client: client.post(f"{origin}/register", content=b'{"a": 1, "a": 2}'),
-        ):
+        ]
+        for client_call in asked:
             one, other = client_call(direct), client_call(through)
             assert (one.status_code, one.content) == (other.status_code, other.content)
             unlike = {"date"}

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class Redirected(Installation):
         super().__init__(folder, 1)
         issued = issue(folder, "localhost", "other.example")
         self.pod, self.ca = pod, issued.ca
+        self.direct: dict[str, Any] = {}
+        """What a client saw before the rule."""
         self.plain, self.secured, self.banner = (free_port() for _ in range(3))
         self.file.write_text(
             f"transparent: '127.0.0.1:{self.port}'\nservers:\n"
@@ -66,7 +69,7 @@ class Redirected(Installation):
             script = str(Path(__file__).parent / "fixture_server.py")
             command = [sys.executable, script, "--port", str(port), "--log", str(self.arrivals), *more]
             self.programs[f"server-{port}"] = Program(command, folder / f"server-{port}.log")
-            until(lambda port=port: is_open(port), "a server")
+            until(partial(is_open, port), "a server")
         self.greeter = socket.create_server(("127.0.0.1", self.banner))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(issued.server)

@@ -29,7 +29,8 @@ def _conditional_all(sql: str, name: str, chosen: tuple[str, ...]) -> str:
 
 
 def _arguments(sql: str, bracket: int) -> list[str]:
-    depth, start, found = 0, bracket + 1, []
+    found: list[str] = []
+    depth, start = 0, bracket + 1
     for at in range(bracket, len(sql)):
         depth += {"(": 1, ")": -1}.get(sql[at], 0)
         if depth == 0:

@@ -31,7 +31,7 @@ def ask(record: Record, sql: str, now: datetime, chosen: tuple[str, ...] = ALL) 
     text = expand(sql, now - timedelta(hours=24), now + timedelta(seconds=1), server=chosen)
     assert "$" not in text, "a macro or variable was left over"
     result = record.client.query(text)
-    return [column.name for column in result.column_types], result.result_rows
+    return [column.name for column in result.column_types], [tuple(row) for row in result.result_rows]
 
 
 @pytest.mark.parametrize("chosen", list(CHOICES))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from sidecar.record.outbox_reader import OutboxReader, outboxes
@@ -35,6 +36,10 @@ def write(folder: Path, first: int, count: int, told: Path) -> "subprocess.Popen
         return subprocess.Popen(command, cwd=ROOT, stdout=out, env={**os.environ, "PYTHONPATH": "."})
 
 
+def _has_moved(folder: Path, before: int) -> bool:
+    return sum(map(_shipped, outboxes(folder))) != before
+
+
 def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     """Writers and collectors are killed -9 while thousands of calls flow: each call that was put is there once."""
     settings = settings_in(tmp_path)
@@ -45,7 +50,7 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
         collector = Collector(settings)
         collector.wait_ready()
         before = sum(map(_shipped, outboxes(folder)))
-        until(lambda before=before: sum(map(_shipped, outboxes(folder))) != before, "the collector to ship something")
+        until(partial(_has_moved, folder, before), "the collector to ship something")
         if kill == 1:
             assert killed.poll() is None
             killed.send_signal(signal.SIGKILL)

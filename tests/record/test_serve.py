@@ -74,7 +74,8 @@ def test_queries_and_parameters(client: Client) -> None:
     assert client.query("SELECT 1 WHERE 0").result_rows == []
     assert client.query("SELECT 1 AS a, 'x' AS b LIMIT 0").column_names == ("a", "b")
     assert client.command("SELECT count() FROM calls") == 20
-    assert client.query("SELECT attrs, ts, call_id FROM calls ORDER BY call_id LIMIT 1").first_item["attrs"] == {"n": "1"}
+    first = client.query("SELECT attrs, ts, call_id FROM calls ORDER BY call_id LIMIT 1").first_item
+    assert first is not None and first["attrs"] == {"n": "1"}
 
 
 def test_frames_streams_and_formats(client: Client) -> None:

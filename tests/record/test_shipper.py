@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from sidecar import limits
 from sidecar.errors import StoreError
-from sidecar.record import shipper as shipper_module
 from sidecar.record.outbox import Outbox, segment_file
 from sidecar.record.outbox_reader import OutboxReader, Position
 from sidecar.record.shipper import Shipper
@@ -260,7 +260,7 @@ def test_it_drains_in_time(world: World, outbox: Outbox, monkeypatch: pytest.Mon
 
 def test_many_small_batches_stay_exact(world: World, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds on a batch change nothing about what arrives."""
-    monkeypatch.setattr(shipper_module.limits, "BATCH_RECORDS_MAX", 7)
+    monkeypatch.setattr(limits, "BATCH_RECORDS_MAX", 7)
     for number in range(1, 51):
         outbox.put(begin(number))
         outbox.put(end(number))

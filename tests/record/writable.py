@@ -50,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
                 if name not in _TRANSPORT and not name.startswith("param_"):
                     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
                     handle.query(f"SET {name} = '{escaped}'")
-            insert = re.match(r"(INSERT INTO .*?) FORMAT (\w+)\s*\Z", given.get("query", ""), re.DOTALL)
+            said = given.get("query", "")
+            insert: re.Match[str] | re.Match[bytes] | None = re.match(r"(INSERT INTO .*?) FORMAT (\w+)\s*\Z", said, re.DOTALL)
             if insert is None and (insert := re.match(rb"(INSERT INTO .*?) FORMAT (\w+)\n", body, re.DOTALL)):
                 body = body[insert.end() :]
             if insert is None:

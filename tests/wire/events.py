@@ -236,13 +236,19 @@ def _split(data: bytes, at: bytes, inside: int) -> list[Step]:
 
 
 def _bytes(data: bytes, first: int) -> list[Step]:
-    return [step for i in range(first) for step in (data[i : i + 1], 0.003)] + [data[first:]]
+    steps: list[Step] = []
+    for at in range(first):
+        steps += [data[at : at + 1], 0.003]
+    return [*steps, data[first:]]
 
 
 def _flushed(events: list[bytes]) -> list[Step]:
     packer = zlib.compressobj(wbits=31)
     parts = [packer.compress(each) + packer.flush(zlib.Z_SYNC_FLUSH) for each in events]
-    return [step for part in parts for step in (chunk(part), 0.05)] + [chunk(packer.flush())]
+    steps: list[Step] = []
+    for part in parts:
+        steps += [chunk(part), 0.05]
+    return [*steps, chunk(packer.flush())]
 
 
 def _event_of(ask: Ask, size: int) -> bytes:
@@ -263,7 +269,7 @@ def _cursor(ask: Ask) -> bytes:
     return b"id: %s/%s\nretry: 20\n" % (ask.name.encode(), ask.id.strip(b'"'))
 
 
-RESUMED = {
+RESUMED: dict[str, Steps] = {
     "resume-priming": _broken_off(lambda a: _cursor(a) + b"data:\n\n"),
     "resume-after-log": _broken_off(lambda a: event(log(a), more=_cursor(a))),
     "resume-after-reset": lambda a: [chunked(EVENT_STREAM), chunk(event(log(a), more=_cursor(a))), 0.05, "abort"],
@@ -277,6 +283,10 @@ def given(ask: Ask) -> list[Step]:
     return [chunked(EVENT_STREAM), *(chunk(part) for part in parts if part), LAST]
 
 
+def _one_event(body: Callable[[Ask], bytes]) -> Steps:
+    return lambda ask: stream(event(body(ask)))
+
+
 SILENT = frozenset(
     "sse-cr sse-empty sse-only-comments sse-cut sse-cut-crlf sse-cut-in-json sse-unknown-carries sse-name-capitals sse-batch "
     "sse-reset-before sse-closed-before sse-length-cut sse-status-202 sse-gzip-flushed".split()
@@ -284,7 +294,7 @@ SILENT = frozenset(
 
 SHAPES = [
     *(
-        Shape(f"event-of-{name}", lambda ask, body=body: stream(event(body(ask))), is_silent=name in SILENT_IN_STREAM)
+        Shape(f"event-of-{name}", _one_event(body), is_silent=name in SILENT_IN_STREAM)
         for name, body in BODIES.items()
         if b"\n" not in body(Ask(b"1", "", False))
     ),

@@ -69,7 +69,7 @@ def run(client: str, port: int, names: Collection[str] = (), patience: float = 1
     if client.startswith("raw"):
         return _plain(raw_client.run(port, mode, waves, script == "unusual"), port)
     task = json.dumps({"url": f"http://127.0.0.1:{port}/mcp", "mode": mode, "alone": alone, "waves": waves})
-    command = [sys.executable, HERE / script] if script.endswith(".py") else [NODE, HERE / script, NPM]
+    command: list[str | Path] = [sys.executable, HERE / script] if script.endswith(".py") else [NODE, HERE / script, NPM]
     environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, input=task, capture_output=True, text=True, timeout=300, env=environ, check=False)
     assert done.returncode == 0, f"{client} at port {port}: {done.stderr[-3000:]}"

@@ -55,7 +55,7 @@ RESULTS: dict[str, Callable[[Ask], Iterable[Step]]] = {
     "input-nothing": plain(b'"resultType":"input_required"'),
     "input-unknown-method": input_required(b'"x":{"method":"com.example/x","params":{}}'),
     "input-in-stream": lambda a: stream(
-        event(next(iter(input_required(ELICIT)(a))).split(b"\r\n\r\n", 1)[1])  # type: ignore[union-attr]
+        event(bytes(next(iter(input_required(ELICIT)(a)))).split(b"\r\n\r\n", 1)[1])  # type: ignore[arg-type]
     ),
 }
 

@@ -107,7 +107,7 @@ def stream(*events: bytes | float | Wait | Callable[[Ask], bytes], head: bytes =
         if isinstance(event, bytes):
             steps.append(chunk(event))
         elif callable(event):
-            steps.append(lambda ask, made=event: chunk(made(ask)))
+            steps.append(_chunk_of(event))
         else:
             steps.append(event)
     return [*steps, LAST]
@@ -129,3 +129,7 @@ def notification(ask: Ask, method: bytes, params: bytes = b"") -> bytes:
 def packed(data: bytes) -> bytes:
     """Data as gzip, the same at any time of day."""
     return gzip.compress(data, mtime=0)
+
+
+def _chunk_of(made: Callable[[Ask], bytes]) -> Callable[[Ask], bytes]:
+    return lambda ask: chunk(made(ask))

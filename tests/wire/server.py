@@ -87,7 +87,7 @@ class WireServer:
                 writer.transport.abort()
                 return False
             else:
-                writer.write(step if isinstance(step, bytes) else step(ask))  # type: ignore[operator]
+                writer.write(step if isinstance(step, bytes) else step(ask))
                 await writer.drain()
         return True
 

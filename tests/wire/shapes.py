@@ -1,9 +1,10 @@
 """Every named response shape of the wire fixture."""
 
 import json
+from collections.abc import Callable, Iterable
 
 from tests.wire import bodies, events, heads, modern
-from tests.wire.parts import TEXT, Ask, Shape, http, reply
+from tests.wire.parts import TEXT, Ask, Shape, Step, http, reply
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "number", "minimum": 0}}, "required": ["n"]}
 
@@ -22,13 +23,16 @@ CHECKED = [
     checked("huge-number", TEXT + b',"structuredContent":{"n":1e400}'),
 ]
 
+
+def _alone(body: Callable[[Ask], bytes]) -> Callable[[Ask], Iterable[Step]]:
+    """An answer that is one JSON body."""
+    return lambda ask: [http(body(ask))]
+
+
 SHAPES: dict[str, Shape] = {
     shape.name: shape
     for shape in [
-        *(
-            Shape(f"json-{name}", lambda ask, body=body: [http(body(ask))], is_silent=name in bodies.SILENT)
-            for name, body in bodies.BODIES.items()
-        ),
+        *(Shape(f"json-{name}", _alone(body), is_silent=name in bodies.SILENT) for name, body in bodies.BODIES.items()),
         *heads.SHAPES,
         *events.SHAPES,
         *CHECKED,

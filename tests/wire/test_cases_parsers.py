@@ -13,7 +13,7 @@ from sidecar import limits
 from sidecar.decode.anomalies import TEXTS
 from sidecar.state.exchange import Exchange
 from tests.exchange.test_pipeline import call, data_of, result
-from tests.play import ACCESS, SECRETS, Play, aws_key
+from tests.play import ACCESS, SECRETS, Play, aws_key, reply_to
 
 PLAIN = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"n":1.00,"t":"\xc3\xa9"}}}'
 SURROGATE = PLAIN.replace(b"\xc3\xa9", b"\\ud800")
@@ -71,7 +71,7 @@ def test_case_08_the_last_of_two_keys_is_what_is_judged(play: Any) -> None:
     """A name written twice is no way to a tool that may not be called: servers execute the last one, and that is judged."""
     sidecar = canonical(play(ACCESS))
     said = sidecar.post(PLAIN.replace(b'"name":"get"', b'"name":"get","name":"delete_all"'))
-    assert b"Deleting is not for agents" in said.reply.body
+    assert b"Deleting is not for agents" in reply_to(said).body
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_case_08_09_10_24_what_has_no_sure_form_is_refused_always(
 ) -> None:
     """Where no form says the same to every parser, nothing is guessed."""
     sidecar = canonical(play()) if parsing == "canonical" else play()
-    assert sidecar.post(body, **headers).reply.status == 400
+    assert reply_to(sidecar.post(body, **headers)).status == 400
     assert sidecar.calls[0]["status"] == "blocked"
 
 
@@ -200,7 +200,7 @@ def test_case_20_a_secret_in_an_encoded_header_is_seen(play: Any, times: int) ->
     """A value that only an encoded header holds does not travel past, also when the header stands twice."""
     hidden = f"=?base64?{base64.b64encode(aws_key().encode()).decode()}?="
     exchange = modern(play(), mcp_param_key=", ".join([hidden] * times))
-    assert exchange.reply.status == 400
+    assert reply_to(exchange).status == 400
 
 
 def test_case_20_a_redacted_argument_does_not_leak_through_its_header(play: Any) -> None:
@@ -231,7 +231,7 @@ def test_case_24_deep_wide_and_long_messages_end_in_time(play: Any, arguments: b
     body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":{"x":%s}}}' % arguments
     started = time.process_time()
     exchange = sidecar.post(body)
-    assert exchange.reply is None or exchange.reply.status == 400 or b"isError" in exchange.reply.body
+    assert exchange.reply is None or reply_to(exchange).status == 400 or b"isError" in reply_to(exchange).body
     answered = sidecar.post(call(rpc_id=2))
     sidecar.answer(answered, b'{"jsonrpc":"2.0","id":2,"result":{"x":%s}}' % arguments)
     assert time.process_time() - started < 10

@@ -63,7 +63,7 @@ def test_a_conformance_suite_notices_nothing_of_it(tmp_path: Path) -> None:
         proxy = NaiveProxy(port)
         try:
             ways = [partial(suite.of_server, f"http://127.0.0.1:{each}/mcp", "2025-11-25") for each in (port, proxy.port)]
-            compared = suite.compare(*ways)
+            compared = suite.compare(ways[0], ways[1])
         finally:
             proxy.close()
     passed, checks = suite.total(compared.direct)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.exchange.test_pipeline import call, data_of, result
-from tests.play import ACCESS, SECRETS, Play, aws_key
+from tests.play import ACCESS, SECRETS, Play, aws_key, reply_to
 
 AVOIDED = {-32020, -32021, -32022, -32042, -32001, -32002, -32602}
 """Codes that make some client try again, open a browser, or take its session for lost."""
@@ -22,7 +22,8 @@ ERAS = pytest.mark.parametrize("era", [LEGACY, MODERN], ids=["handshake", "moder
 def denied_server(play: Any) -> Play:
     """A sidecar whose server is denied as a whole."""
     policy = ACCESS.replace('{tool: "delete_*"}', "{server: crm}").replace("{server: a, tool: delete_all}", "{server: crm}")
-    return play(policy)
+    made: Play = play(policy)
+    return made
 
 
 def asking(method: str, rpc_id: Any = 5, **params: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def test_a_refused_handshake_is_a_403(play: Any, method: str, era: dict[str, str
     sidecar = play(BLOCKING)
     exchange = sidecar.post(asking(method), **era)
     sidecar.answer(exchange, {"jsonrpc": "2.0", "id": 5, "result": {"instructions": aws_key()}})
-    assert exchange.reply.status == 403 and json.loads(exchange.reply.body)["error"]["code"] == 1403
+    assert reply_to(exchange).status == 403 and json.loads(reply_to(exchange).body)["error"]["code"] == 1403
 
 
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list"])
@@ -176,7 +177,7 @@ def test_an_embedded_answer_that_may_not_reach_the_server(play: Any, answer: Any
         sidecar.answer(exchange, result(rpc_id=2))
         assert (sidecar.calls[-1]["status"], sidecar.calls[-1]["rule"]) == ("ok", "secrets.out")
     else:
-        assert json.loads(exchange.reply.body)["result"]["isError"] is True
+        assert json.loads(reply_to(exchange).body)["result"]["isError"] is True
     assert aws_key().encode() not in sidecar.everything
 
 
@@ -195,7 +196,7 @@ def test_a_notification_is_swallowed(play: Any, era: dict[str, str]) -> None:
 def test_a_stream_of_a_denied_server_is_not_there(play: Any) -> None:
     """A caller to whom a whole server is denied gets 405 for its listening stream, which every client takes calmly."""
     sidecar = denied_server(play)
-    assert sidecar.get(mcp_session_id="s", accept="text/event-stream").reply.status == 405
+    assert reply_to(sidecar.get(mcp_session_id="s", accept="text/event-stream")).status == 405
     assert [(row["rule"], row["kind"]) for row in sidecar.findings] == [("no-delete", "access")]
     assert sidecar.get(accept="application/json").reply is None, "what OAuth asks for is no stream"
     assert play(ACCESS).get(mcp_session_id="s", accept="text/event-stream").reply is None
@@ -231,11 +232,7 @@ def test_codes_with_side_effects_are_never_ours(play: Any) -> None:
     said: list[Any] = []
     for message in (call(aws_key()), asking("prompts/get", k=aws_key()), b"{", b"[]", asking("tasks/get", k=aws_key())):
         said.append(json.loads(sidecar.post(message).reply.body))
-    for fail in (
-        lambda each: sidecar.pipeline.fail(each, "gone", 502),
-        lambda each: sidecar.pipeline.fail_internally(each, "x"),
-    ):
-        exchange = sidecar.post(call())
-        said.append(json.loads(fail(exchange).body))
+    said.append(json.loads(sidecar.pipeline.fail(sidecar.post(call()), "gone", 502).body))
+    said.append(json.loads(sidecar.pipeline.fail_internally(sidecar.post(call()), "x").body))
     codes = {each["error"]["code"] for each in said if "error" in each}
     assert codes == {1403, -32700, -32600, -32000} and not codes & AVOIDED

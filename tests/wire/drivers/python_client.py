@@ -9,11 +9,11 @@ import hashlib
 import json
 import logging
 import sys
-from functools import partial
 from typing import Any
 
 from mcp import Client
 from mcp.types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
+from pydantic import FileUrl
 
 logging.disable(logging.CRITICAL)
 
@@ -56,25 +56,25 @@ def printable(outcome: dict[str, Any]) -> dict[str, Any]:
 async def run(url: str, mode: str, alone: list[str], waves: list[list[dict[str, Any]]]) -> dict[str, Any]:
     seen = Seen()
 
-    async def sample(_context: Any, params: Any) -> CreateMessageResult:
+    async def sample(context: Any, params: Any) -> CreateMessageResult:
         seen.note(shape_of(params), "sampling", dumped(params))
         return CreateMessageResult(role="assistant", content=TextContent(type="text", text="hi"), model="m")
 
-    async def elicit(_context: Any, params: Any) -> ElicitResult:
+    async def elicit(context: Any, params: Any) -> ElicitResult:
         seen.note(shape_of(params), "elicitation", dumped(params))
         return ElicitResult(action="accept", content={"name": "Zoë"})
 
-    async def roots(_context: Any) -> ListRootsResult:
-        return ListRootsResult(roots=[Root(uri="file:///work")])
+    async def roots(context: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=FileUrl("file:///work"))])
 
-    async def message(incoming: Any) -> None:
-        params = getattr(incoming, "params", None)
-        if params is not None and not isinstance(incoming, Exception):
-            seen.note(shape_of(params), type(incoming).__name__, dumped(params))
+    async def handle(message: Any) -> None:
+        params = getattr(message, "params", None)
+        if params is not None and not isinstance(message, Exception):
+            seen.note(shape_of(params), type(message).__name__, dumped(params))
 
     async def call(client: Client, name: str, timeout_s: float) -> dict[str, Any]:
-        async def progressed(*step: Any) -> None:
-            seen.note(name, "progress", step)
+        async def progressed(progress: float, total: float | None, message: str | None) -> None:
+            seen.note(name, "progress", (progress, total, message))
 
         try:
             outcome = {"result": dumped(await client.call_tool(name, {}, timeout_s, progressed))}
@@ -83,8 +83,16 @@ async def run(url: str, mode: str, alone: list[str], waves: list[list[dict[str, 
         return outcome
 
     outcomes: dict[str, Any] = {}
-    callbacks = {"sampling_callback": sample, "elicitation_callback": elicit, "list_roots_callback": roots}
-    connect = partial(Client, url, mode=mode, message_handler=message, **callbacks)
+
+    def connect() -> Client:
+        return Client(
+            url,
+            mode=mode,
+            message_handler=handle,
+            sampling_callback=sample,
+            elicitation_callback=elicit,
+            list_roots_callback=roots,
+        )
 
     async def call_alone(name: str, timeout_s: float) -> dict[str, Any]:
         try:
