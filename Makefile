@@ -23,7 +23,7 @@ test: setup ## set up all the tests need, and run them; PYTEST='-k word' to choo
 	@scripts/test-tools
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-quick: setup ## the tests that start no process, store or browser, in under a minute; PYTEST='-k word' to choose
+quick: setup ## the tests that need no installation, store or browser, in about a minute; PYTEST='-k word' to choose
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(QUICK)' $(PYTEST)
 
 coverage: setup ## branch coverage of the quick tests over the packages that do no input or output; fails below the floor
