@@ -1,7 +1,6 @@
 """What a client sent, read strictly: the JSON of a body, and whether it holds messages that all peers take for the same."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc
@@ -12,8 +11,7 @@ from sidecar.methods import method_of
 from sidecar.outcomes import Anomaly
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
+class RequestBody(NamedTuple):
     """A body as it was read."""
 
     value: Any

@@ -11,7 +11,7 @@ from sidecar.judging.message_judge import MessageJudge
 from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.load import PolicySet
-from sidecar.record.call_row import WrittenRow
+from sidecar.record.call_row import WrittenRow, new_row
 from sidecar.record.ledger import Ledger
 from sidecar.record.row_ids import microseconds
 from sidecar.sessions.continuations import Continuations
@@ -133,13 +133,13 @@ class Services:
 
     def row_of(self, exchange: Exchange, session_kind: str, protocol: str = "") -> WrittenRow:
         """A row that says by what a message came; ``protocol`` where it is known better than by the exchange."""
-        return WrittenRow(
-            transport=exchange.transport,
-            protocol=protocol or exchange.protocol,
-            era=exchange.era,
-            session_kind=session_kind,
-            mcp_session=self.wire_session_of(exchange),
-        )
+        row = new_row()
+        row.transport = exchange.transport
+        row.protocol = protocol or exchange.protocol
+        row.era = exchange.era
+        row.session_kind = session_kind
+        row.mcp_session = self.wire_session_of(exchange)
+        return row
 
     def wire_session_of(self, exchange: Exchange) -> str:
         """The keyed hash of the session id that the server gave, which is a secret of its peers."""

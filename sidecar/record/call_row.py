@@ -115,8 +115,19 @@ class CallRow[Time, Id]:
         self.attrs[name] = value
 
 
-WrittenRow = CallRow[str, str]
+type WrittenRow = CallRow[str, str]
 """As the ledger writes it."""
+
+
+def new_row() -> WrittenRow:
+    """A row with nothing in it yet.
+
+    One is made for every message, so what is not set stays with the class: reading it gives the default, and what is written
+    holds only the columns that were set. The table has the same defaults.
+    """
+    row = CallRow[str, str].__new__(CallRow)
+    row.skipped, row.attrs, row.anomalies = [], {}, []
+    return row
 
 
 @cache

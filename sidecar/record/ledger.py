@@ -17,7 +17,7 @@ from sidecar.outcomes import ErrorType, Status
 from sidecar.policy.judgement import Judgement
 from sidecar.policy.replacements import Replacements
 from sidecar.record import peer_info
-from sidecar.record.call_row import WrittenRow
+from sidecar.record.call_row import WrittenRow, new_row
 from sidecar.record.row_ids import NO_CALL, microseconds, new_id, timestamp
 from sidecar.settings import Server
 
@@ -44,7 +44,8 @@ class CallRecord:
 
     def without_payload(self) -> "CallRecord":
         """What must be known of it to judge a replay of its answer, and no more."""
-        row = WrittenRow(call_id=self.row.call_id, method=self.row.method, tool=self.row.tool, direction=self.row.direction)
+        row = new_row()
+        row.call_id, row.method, row.tool, row.direction = self.row.call_id, self.row.method, self.row.tool, self.row.direction
         return CallRecord(row, self.server, self.method, self.started)
 
 

@@ -150,10 +150,15 @@ class Exchange:
     """The calls its request opened, by id."""
     notifications: list[Call] = field(default_factory=list)
     """The notifications it carries, until it is known whether they arrived."""
+    path_session: str = ""
+    """The session id of the transport of 2024-11-05, which stands in the path."""
     is_mcp: bool = False
     is_oauth: bool = False
     protocol: str = ""
     era: Era = "handshake"
+
+    def __post_init__(self) -> None:
+        self.path_session = session_in(self.request.path)
 
     def move(self, state: ExchangeState) -> None:
         """Go on to another state."""
@@ -166,14 +171,10 @@ class Exchange:
         return self.request.headers.get("mcp-session-id") or self.response.headers.get("mcp-session-id", "")
 
     @property
-    def path_session(self) -> str:
-        """The session id of the transport of 2024-11-05, which stands in the path."""
-        return session_in(self.request.path)
-
-    @property
     def wire_session(self) -> str:
         """What the peers of this transport have as a session: its id on the wire, as much a secret, or the wrap process."""
-        return self.stream.endpoint or self.mcp_session or self.path_session or self.wrap
+        said = self.stream.endpoint or self.request.headers.get("mcp-session-id") or self.response.headers.get("mcp-session-id")
+        return said or self.path_session or self.wrap
 
     @property
     def peer(self) -> Peer:

@@ -19,7 +19,7 @@ from sidecar.exchange import replies
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
 from sidecar.outcomes import ErrorType, Status
-from sidecar.record.call_row import NOTED, WrittenRow
+from sidecar.record.call_row import NOTED, CallRow, WrittenRow
 from sidecar.record.ledger import CallRecord
 from sidecar.record.row_ids import new_id
 from sidecar.settings import Server
@@ -136,7 +136,7 @@ class StdioSession:
                 if said["client"]:
                     self._services.correlation.clients[self._listening.peer] = tuple(said["client"])
                 continue
-            row = WrittenRow(**said["row"])
+            row: WrittenRow = CallRow(**said["row"])
             row.call_id = new_id()
             row.describe("resumes", said["id"])
             call = Call(
