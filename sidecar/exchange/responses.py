@@ -22,9 +22,9 @@ from sidecar.state.exchange import Exchange, Reply, Response, session_in
 _CANCELLED: Final = "-32800"
 """The code by which servers of the Python SDK answer a request that its client cancelled."""
 
-Outcome = tuple[Status, ErrorType]
+Ended = tuple[Status, ErrorType]
 
-_REFUSED: Final[Outcome] = ("blocked", "policy")
+_REFUSED: Final[Ended] = ("blocked", "policy")
 
 _CANNOT_REDACT: Final = "The result holds data that may not pass and that cannot be taken out of it."
 
@@ -352,7 +352,7 @@ def _is_refused_handshake(call: Call) -> bool:
     return call.row.status == "blocked" and call.method in HANDSHAKES
 
 
-def _outcome(payload: Any, kind: Any, http_status: int) -> Outcome:
+def _outcome(payload: Any, kind: Any, http_status: int) -> Ended:
     """The status of a call and what kind of error it is, from its answer."""
     if kind == "error":
         return "error", rpc_error(mcp.error_of(payload)[0])

@@ -1,18 +1,17 @@
 """What requests and responses share: the judge, the record, what is remembered between exchanges, and the clocks."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from sidecar.events import Caller, Finding, Message
 from sidecar.exchange import replies
 from sidecar.inventory import Inventory
 from sidecar.judging.definitions import ListedDefinitions
 from sidecar.judging.message_judge import MessageJudge
-from sidecar.outcomes import ErrorType, Status
-from sidecar.policy.judgement import Judgement
+from sidecar.outcomes import Status
 from sidecar.policy.load import PolicySet
 from sidecar.record.call_row import WrittenRow, new_row
-from sidecar.record.ledger import Ledger
+from sidecar.record.ledger import Ledger, Outcome
 from sidecar.record.row_ids import microseconds
 from sidecar.sessions.continuations import Continuations
 from sidecar.sessions.correlation import Correlation
@@ -45,45 +44,17 @@ class Services:
         self.is_stopping = False
         self._sessions = sessions
 
-    def end(
-        self,
-        call: Call,
-        status: Status,
-        *,
-        response: Judgement | None = None,
-        error_type: ErrorType = "",
-        error_message: str = "",
-        error_code: int = 0,
-        http_status: int = 0,
-    ) -> None:
+    def end(self, call: Call, status: Status, **outcome: Unpack[Outcome]) -> None:
         """Write a call's end, once, and remember it for a replay of its answer."""
         if call.is_ended:
             return
         was_waiting = call.is_waiting
         call.move(CallState.ENDED)
         call.carry_over = None
-        self.ledger.end(
-            call.record,
-            status,
-            now_s=self.timer(),
-            response=response,
-            error_type=error_type,
-            error_message=error_message,
-            error_code=error_code,
-            http_status=http_status,
-        )
+        self.ledger.end(call.record, status, now_s=self.timer(), **outcome)
         self.correlation.end_call(call, was_waiting=was_waiting)
 
-    def end_on(
-        self,
-        exchange: Exchange,
-        call: Call,
-        status: Status,
-        *,
-        response: Judgement | None = None,
-        error_type: ErrorType = "",
-        error_message: str = "",
-    ) -> None:
+    def end_on(self, exchange: Exchange, call: Call, status: Status, **outcome: Unpack[Outcome]) -> None:
         """The same for a call that ends on this exchange, which tells its HTTP status and, where it is its own, its times."""
         row, started = call.row, call.record.started
         if exchange.request.started == started and not call.is_ended:
@@ -92,14 +63,8 @@ class Services:
                 times = [microseconds(at - started) for at in exchange.stream.events_at]
                 row.first_us = times[0]
                 row.describe("events_us", ",".join(map(str, times)))
-        self.end(
-            call,
-            status,
-            response=response,
-            error_type=error_type,
-            error_message=error_message,
-            http_status=exchange.response.status,
-        )
+        outcome["http_status"] = exchange.response.status
+        self.end(call, status, **outcome)
 
     def is_listed(self, policies: PolicySet, message: Message, now: float) -> bool:
         """Whether a caller sees under these policies what it could call by ``message``."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import orjson
 
@@ -47,6 +47,16 @@ class CallRecord:
         row = new_row()
         row.call_id, row.method, row.tool, row.direction = self.row.call_id, self.row.method, self.row.tool, self.row.direction
         return CallRecord(row, self.server, self.method, self.started)
+
+
+class Outcome(TypedDict, total=False):
+    """How a call ended, beside its status; what is left out is empty, or not known."""
+
+    response: Judgement | None
+    error_type: ErrorType
+    error_message: str
+    error_code: int
+    http_status: int
 
 
 class Ledger:
@@ -129,23 +139,13 @@ class Ledger:
         if record.findings:
             self._write({"phase": "rows", "rows": {"findings": _take(record)}})
 
-    def end(
-        self,
-        record: CallRecord,
-        status: Status,
-        *,
-        now_s: float,
-        response: Judgement | None = None,
-        error_type: ErrorType = "",
-        error_message: str = "",
-        error_code: int = 0,
-        http_status: int = 0,
-    ) -> None:
+    def end(self, record: CallRecord, status: Status, *, now_s: float, **outcome: Unpack[Outcome]) -> None:
         """Write the whole call; ``now_s`` is the clock ``started`` was read from. To be called once for a record."""
-        row = record.row
-        row.status, row.error_type = status, error_type
-        row.error_message, row.error_code, row.http_status = error_message, error_code, http_status
-        row.ended = "answer" if response is not None else "refused" if status == "blocked" else error_type or status
+        row, response = record.row, outcome.get("response")
+        row.status, row.error_type = status, outcome.get("error_type", "")
+        row.error_message, row.error_code = outcome.get("error_message", ""), outcome.get("error_code", 0)
+        row.http_status = outcome.get("http_status", 0)
+        row.ended = "answer" if response is not None else "refused" if status == "blocked" else row.error_type or status
         row.duration_us = microseconds(now_s - record.started)
         row.overhead_us = microseconds(record.spent_s)
         if response is not None:
