@@ -4,15 +4,15 @@ Clients compare the addresses in a server's metadata with the one they use, so a
 front of it sends every client away. Only the operator can fix that, so the operator is told.
 """
 
-import logging
 import re
 from collections.abc import Callable
 from typing import Final
 
 from sidecar.decode import jsonrpc
+from sidecar.logs import get_logger
 from sidecar.state.exchange import Exchange
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 NEEDS_FORWARD: Final = "oauth_needs_forward"
 """The health row of a server whose OAuth cannot work behind its listener."""
@@ -68,7 +68,7 @@ class OAuthWatch:
             f"{exchange.server.name} demands OAuth as {named[0]}, which clients that come by {here} refuse; "
             f"let them come through 'forward' (see: sidecar ca), or give the server http://{here} as its public address"
         )
-        log.warning("%s", text)
+        log.warning(text)
         self._note(NEEDS_FORWARD, 1, text)
 
 

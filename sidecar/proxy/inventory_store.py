@@ -1,17 +1,17 @@
 """Keeps the inventory of definitions on disk while the proxy runs, and takes up what people approve."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 from sidecar import limits
 from sidecar.events import Finding
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.judging.definitions import row_of
+from sidecar.logs import get_logger
 from sidecar.record.inventory_file import approvals, approvals_stamp, kept_text, write_kept
 from sidecar.record.ledger import Ledger
 
-log = logging.getLogger("sidecar")
+log = get_logger("sidecar")
 
 
 class InventoryStore:
@@ -63,7 +63,7 @@ class InventoryStore:
             new = inventory.approve(key, approval.digest, approval.by, approval.at)
             if new is not None:
                 news.append(new)
-                log.info("the definition of %s on %s was approved by %s", ascii(approval.name), approval.server, approval.by)
+                log.info("definition approved", name=ascii(approval.name), server=approval.server, by=approval.by)
         if news:
             self._ledger.definitions(map(row_of, news))
             for server, kind in sorted({(new.server, new.kind) for new in news}):
@@ -71,7 +71,7 @@ class InventoryStore:
 
     def tell(self, fault: str) -> None:
         """Something is wrong with what is kept: a line in the log, and a finding that is alerted."""
-        log.error("%s", fault)
+        log.error(fault)
         finding = Finding("sidecar.definitions", "", "high", "enforce", "alert", "error", title=fault[:500])
         self._pipeline.services.note(finding)
 
@@ -91,7 +91,7 @@ class InventoryStore:
         except OSError as error:
             self._inventory.is_dirty = True
             if not self._is_failing:
-                log.error("the definitions of tools cannot be kept: %s", error.strerror)
+                log.error("the definitions of tools cannot be kept", error=error.strerror)
             self._is_failing = True
         else:
             self._is_failing = False

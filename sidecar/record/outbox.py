@@ -10,7 +10,6 @@ The payload is written before its header, so a reader (``sidecar.record.outbox_r
 
 import contextlib
 import fcntl
-import logging
 import mmap
 import os
 import shutil
@@ -22,8 +21,9 @@ from typing import Final, Self
 
 from sidecar import limits
 from sidecar.errors import StoreError
+from sidecar.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 HEADER: Final = struct.Struct("<IIQ")
 LOCK_FILE: Final = "lock"
@@ -177,7 +177,7 @@ class Outbox:
                     segment.sync()
                 (self.directory / CLOSED_FILE).touch(mode=0o600)
             except OSError as error:
-                log.warning("the outbox %s could not be closed cleanly: %s", self.directory, error.strerror)
+                log.warning("outbox not closed cleanly", outbox=str(self.directory), error=error.strerror)
             for segment in (*self._retired, self._segment):
                 segment.close()
         os.close(self._lock)
@@ -246,7 +246,7 @@ class Outbox:
                 try:
                     self._sync()
                 except OSError as error:
-                    log.error("the outbox %s could not be synced to disk: %s", self.directory, error.strerror)
+                    log.error("outbox not synced to disk", outbox=str(self.directory), error=error.strerror)
 
     def _sync(self) -> None:
         with self._making:

@@ -1,7 +1,6 @@
 """Shipping state of one outbox directory: its cursor, the calls still open in it, and what may be deleted."""
 
 import itertools
-import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 import orjson
 
 from sidecar import limits
+from sidecar.logs import get_logger
 from sidecar.record.batch import Batch, batch_of
 from sidecar.record.cursor import (
     CURSOR_FILE,
@@ -23,7 +23,7 @@ from sidecar.record.cursor import (
 from sidecar.record.outbox import segment_file
 from sidecar.record.outbox_reader import OutboxReader, OutboxRecord, Position
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _DRAINED: Final = ".drained-"
 
@@ -115,7 +115,7 @@ class OutboxShipment:
             try:
                 carried[str(orjson.loads(line)["call_id"])] = line
             except (ValueError, KeyError, TypeError):
-                log.error("%s is damaged; a call that was open is missing from it", self.directory / PENDING_FILE)
+                log.error("file damaged: a call that was open is missing", file=str(self.directory / PENDING_FILE))
         return carried
 
     def _loaded(self) -> Cursor:
@@ -123,7 +123,7 @@ class OutboxShipment:
             return load_cursor(self.directory)
         except ValueError:
             # Without it rows are sent twice with new tokens; the tables' engine keeps one of each.
-            log.error("%s is damaged; everything still there is sent again", self.directory / CURSOR_FILE)
+            log.error("file damaged: everything still there is sent again", file=str(self.directory / CURSOR_FILE))
             return Cursor(segment=min(self.tail.segments(), default=1))
 
 

@@ -8,7 +8,6 @@ import base64
 import contextlib
 import hmac
 import json
-import logging
 import re
 import socket
 import socketserver
@@ -24,11 +23,12 @@ from urllib.parse import parse_qsl, urlsplit
 from sidecar import limits, ports
 from sidecar.addresses import is_loopback
 from sidecar.errors import SettingsError
+from sidecar.logs import get_logger
 from sidecar.record.queries import Queries, QueryRefused, QueryResult
 from sidecar.record.readonly import QueryRefusal
 from sidecar.record.store import READER_USER
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _DISCARD_BYTES_MAX: Final = 16 * limits.MIB
 """How much of a too large request is still read, so that its sender gets the error."""
@@ -60,7 +60,7 @@ class ReadServer:
         except OSError as error:
             raise SettingsError(ports.problem("reader", address, ports.reason(error))) from None
         if not is_loopback(host):
-            log.warning("the record can be read at %s from other machines, without TLS", address)
+            log.warning("the record can be read from other machines, without TLS", address=str(address))
         self._threads: list[threading.Thread] = []
 
     @property

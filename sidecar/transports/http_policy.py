@@ -4,7 +4,6 @@ A transport moves bytes; everything it must decide about them is here, once, so 
 The rules that are about connections and not about judging are in ``connection_rules``.
 """
 
-import logging
 import os
 import re
 from collections.abc import Callable, Collection
@@ -20,13 +19,14 @@ from sidecar.decode.sse import EventTooLong, Splitter
 from sidecar.errors import place_of
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.replies import unreadable
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.state.exchange import EVENT_STREAM, Exchange, Reply
 from sidecar.transports.connection_rules import HOP_BY_HOP, rewrite_redirect
 from sidecar.transports.origin_check import OriginCheck, TargetOriginCheck
 from sidecar.transports.routing import FOR_THE_PROXY, ServerRouting
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _DIGESTS: Final = frozenset(("etag", "content-md5", "digest", "content-digest", "repr-digest"))
 PROTOCOL_ERROR: Final = "protocol error (its response is not valid HTTP)"
@@ -165,7 +165,7 @@ class HttpPolicy:
     def refuse_after(self, error: Exception, exchange: Exchange) -> None:
         """A fault of ours: the client gets an error at once, the operator a line, the record a call that failed."""
         where = place_of(error)
-        log.error("a message was refused because judging it failed: %s", where)
+        log.error("message refused: judging it failed", where=where)
         exchange.reply = self.pipeline.fail_internally(exchange, where)
 
     def _fail(self, exchange: Exchange, reason: str) -> Reply:

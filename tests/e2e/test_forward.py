@@ -236,7 +236,7 @@ def test_a_client_that_does_not_trust_us_is_told_of(
     """The client shows only an error of TLS, so the sidecar's log says what it likely is, and which command helps."""
     with pytest.raises(ssl.SSLError):
         certificate_seen(forwarding.port, "localhost", tls_server[0], issued.ca)
-    said = "a client broke off TLS for localhost; perhaps it does not trust the sidecar's CA (see: sidecar ca)"
+    said = "a client broke off TLS; perhaps it does not trust the sidecar's CA (see: sidecar ca)"
     until(lambda: said in forwarding.programs["proxy"].output, "the line in the log")
 
 

@@ -30,6 +30,7 @@ from mitmproxy.utils import asyncio_utils
 from sidecar import limits
 from sidecar.addresses import host_port
 from sidecar.errors import place_of
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.transports.http_policy import HttpPolicy
 from sidecar.transports.idle_probe import IdleProbe
@@ -39,7 +40,7 @@ from sidecar.transports.mitm.tls import SidecarTls
 from sidecar.transports.plain.downstream import PlainListener
 from sidecar.transports.routing import SERVER
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 Hook = Callable[[Any], Awaitable[None] | None]
 Hooks = Mapping[str, Hook]
@@ -317,7 +318,7 @@ class SidecarHandler(LiveConnectionHandler):
 
     def _close_after_error(self, error: Exception) -> None:
         """Say where it happened, never with which data, and drop the connection rather than guess its state."""
-        log.error("a connection failed inside the sidecar and was closed: %s", place_of(error))
+        log.error("connection closed: it failed inside the sidecar", where=place_of(error))
         if self.client in self.transports:
             self.close_connection(self.client)
 

@@ -1,6 +1,5 @@
 """Layers that wait for a connection's first bytes and then become what those ask for."""
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -9,10 +8,11 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.tcp import TCPLayer
 
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.transports.routing import OtherHosts, other_host
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 TLS_HANDSHAKE: Final = b"\x16"
 """The first byte of a client that speaks TLS (RFC 8446 §5.1)."""
@@ -51,8 +51,12 @@ class RequireProtocol(ProtocolDetection):
         elif isinstance(event, events.DataReceived):
             if event.data.startswith(TLS_HANDSHAKE) is not self._server.is_tls:
                 spoken = "without TLS" if self._server.is_tls else "with TLS"
-                log.warning("%s: a client spoke %s to %s; its connection was closed",
-                            self._server.name, spoken, self._server.upstream)  # fmt: skip
+                log.warning(
+                    "connection closed: its client speaks another protocol than the server",
+                    server=self._server.name,
+                    client=spoken,
+                    upstream=self._server.upstream,
+                )
                 yield from self.end()
                 return
             yield from self.become(self._make(), event.data)

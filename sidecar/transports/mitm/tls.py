@@ -1,7 +1,6 @@
 """TLS on both sides of a server's traffic: certificates of our own towards clients, and a strict check of the server's."""
 
 import ipaddress
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,9 +11,10 @@ from mitmproxy.certs import CertStore
 from mitmproxy.net import tls as net_tls
 from OpenSSL import SSL
 
+from sidecar.logs import get_logger
 from sidecar.transports.routing import Target
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _HTTP1: Final = b"http/1.1"
 
@@ -55,7 +55,7 @@ class SidecarTls(TlsConfig):
         host = (data.context.server.address or ("?",))[0]
         if host not in self._distrusted:
             self._distrusted.add(host)
-            log.warning("a client broke off TLS for %s; perhaps it does not trust the sidecar's CA (see: sidecar ca)", host)
+            log.warning("a client broke off TLS; perhaps it does not trust the sidecar's CA (see: sidecar ca)", host=host)
 
     def tls_start_server(self, tls_start: tls.TlsData) -> None:
         """Begin TLS towards a server; its certificate must be for the name in the settings and from a trusted authority."""

@@ -4,7 +4,6 @@ Only ports some server has are looked at. There the name in a TLS hello (SNI), t
 itself says whose a connection is; all other traffic goes where it was going, as it is.
 """
 
-import logging
 from typing import Any
 
 from mitmproxy import platform
@@ -15,13 +14,14 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from sidecar import limits
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.transports.mitm.dispatch import DispatchedLayer, Dispatcher
 from sidecar.transports.mitm.http_layer import SidecarHttpLayer
 from sidecar.transports.mitm.listener import ManyHostsListener
 from sidecar.transports.mitm.protocol_detection import TLS_HANDSHAKE, Tunnel
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 
 class SidecarTransparentMode(TransparentMode):
@@ -87,7 +87,7 @@ class TransparentLayer(DispatchedLayer):
         if self._dispatcher.routing.find(self._host, self._port) is None:
             yield from self._pass_on()
             return
-        log.warning("transparent: bytes for %s:%d are neither HTTP nor TLS; closed", self._host, self._port)
+        log.warning("connection closed: its bytes are neither HTTP nor TLS", host=self._host, port=self._port)
         yield from self.end()
 
     def _pass_on(self) -> CommandGenerator[None]:
@@ -111,7 +111,7 @@ class TransparentListener(ManyHostsListener[SidecarTransparentMode]):
         except OSError:
             destination = None
         if destination is None or destination == tuple(context.client.sockname[:2]):
-            log.warning("transparent: a connection came that no rule redirected; it was closed")
+            log.warning("connection closed: no rule redirected it to the transparent listener")
             return False
         context.server.address = destination
         return True

@@ -6,7 +6,6 @@ of that request, goes to mitmproxy's layers before anything is passed on, so not
 
 import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from sidecar import limits
 from sidecar.decode.http1 import Fields, Head, Unusual, head_bytes, request_head
 from sidecar.errors import place_of
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.state.exchange import Exchange, Reply, Request
 from sidecar.transports.connection_rules import VERSION, connection_fields, has_body, is_last
@@ -22,7 +22,7 @@ from sidecar.transports.http_policy import EventStream, HttpPolicy, plain_reason
 from sidecar.transports.plain.client_state import MOVES, ClientState
 from sidecar.transports.plain.upstream import UpstreamConnection
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _END_OF_CHUNKS: Final = b"0\r\n\r\n"
@@ -146,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._take_request()
         except Exception as error:
-            log.error("a connection failed inside the sidecar and was closed: %s", place_of(error))
+            log.error("connection closed: it failed inside the sidecar", where=place_of(error))
             self.cut()
 
     def _take_request(self) -> None:

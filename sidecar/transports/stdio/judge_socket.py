@@ -5,7 +5,6 @@ they say). Each asks one thing at a time, so order is kept by waiting for the an
 """
 
 import asyncio
-import logging
 import os
 import pwd
 import socket
@@ -17,12 +16,13 @@ from typing import cast
 from sidecar import limits
 from sidecar.errors import SettingsError
 from sidecar.exchange.pipeline import Pipeline
+from sidecar.logs import get_logger
 from sidecar.settings import Server
 from sidecar.transports.stdio.session import StdioSession
 from sidecar.wrap import frames
 from sidecar.wrap.socket_path import base_of, hold, holder, let_go, open_run_folder
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _FRAME_BYTES_MAX = limits.STDIO_LINE_BYTES_MAX + limits.MIB
 _BACKLOG = 1024
@@ -57,7 +57,7 @@ class JudgeSocket:
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_unix_server(lambda: WrapConnection(self), sock=listening, cleanup_socket=False)
         except OSError as error:
-            log.warning("servers over stdio cannot be served: %s", error)
+            log.warning("servers over stdio cannot be served", error=str(error))
 
     def stop_listening(self) -> None:
         """Take no new wrap processes; those that came go on."""
@@ -174,7 +174,7 @@ class WrapConnection(asyncio.Protocol):
             try:
                 self._take(kind, memoryview(whole)[frames.HEAD.size : end])
             except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
-                log.error("a wrap process was disconnected: protocol error (%s)", type(error).__name__)
+                log.error("wrap process disconnected: protocol error", error=type(error).__name__)
                 self.drop()
 
     def drop(self) -> None:

@@ -6,7 +6,6 @@ the wrap process, as on the transport of 2024-11-05. A failure of ours refuses; 
 
 import asyncio
 import json
-import logging
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from sidecar.events import Caller
 from sidecar.exchange import replies
 from sidecar.exchange.pipeline import Pipeline
 from sidecar.exchange.services import wire_finding
+from sidecar.logs import get_logger
 from sidecar.outcomes import ErrorType, Status
 from sidecar.record.call_row import NOTED, CallRow, WrittenRow
 from sidecar.record.ledger import CallRecord
@@ -27,7 +27,7 @@ from sidecar.state.call import Call
 from sidecar.state.exchange import EVENT_STREAM, Exchange, ExchangeState, Request
 from sidecar.wrap import frames
 
-log = logging.getLogger("sidecar.proxy")
+log = get_logger("sidecar.proxy")
 
 _CLIENT_NOTE = b"client"
 
@@ -227,7 +227,7 @@ class StdioSession:
 def _said_of(error: Exception) -> str:
     """Where a fault of ours is, never with which data; it is logged."""
     where = place_of(error)
-    log.error("a line was refused because judging it failed: %s", where)
+    log.error("line refused: judging it failed", where=where)
     return where
 
 
