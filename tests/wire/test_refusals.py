@@ -93,7 +93,7 @@ def test_a_result_is_refused_after_the_fact(play: Any, era: dict[str, str]) -> N
 @pytest.mark.parametrize(("method", "era"), [("initialize", {}), ("server/discover", MODERN)])
 def test_a_refused_handshake_is_a_403(play: Any, method: str, era: dict[str, str]) -> None:
     """An error on 200 would make the client fall back to another revision; so would one in the server's answer."""
-    answer = denied_server(play).post(asking(method), **era).reply
+    answer = reply_to(denied_server(play).post(asking(method), **era))
     assert answer.status == 403 and json.loads(answer.body)["id"] == 5
     sidecar = play(BLOCKING)
     exchange = sidecar.post(asking(method), **era)
