@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import settings
+from sidecar.addresses import parse_store
 from sidecar.errors import SettingsError
 
 MINIMAL = "servers:\n  - {name: crm, listen: 127.0.0.1:9001, upstream: http://127.0.0.1:8001}\n"
@@ -156,7 +157,7 @@ def test_secrets_come_from_elsewhere(tmp_path: Path) -> None:
 
 def test_a_clickhouse_store_is_taken_apart() -> None:
     """User, host, port, database and TLS are all in one address."""
-    address = settings.parse_store("clickhouse://ada@db.example/audit?secure=true")
+    address = parse_store("clickhouse://ada@db.example/audit?secure=true")
     assert (address.user, address.host, address.port, address.database, address.secure) == (
         "ada", "db.example", 8443, "audit", True
     )  # fmt: skip

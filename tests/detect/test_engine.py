@@ -82,12 +82,12 @@ def test_the_first_stage_hides_nothing_from_the_second(kind: str) -> None:
 
 
 CONDITIONAL = {
-    f"{each.group.name}-{number}": (number, pattern)
-    for each, number, pattern in (
-        *((each, rank, each.prefilter) for rank, each in enumerate(DETECTORS)),
-        *((prefilter, FIRST_ENCODING + index, prefilter.pattern) for index, prefilter in enumerate(ENCODING_PREFILTERS)),
+    f"{group.name}-{number}": (number, pattern)
+    for group, number, pattern in (
+        *((each.group, rank, each.prefilter) for rank, each in enumerate(DETECTORS)),
+        *((prefilter.group, FIRST_ENCODING + index, prefilter.pattern) for index, prefilter in enumerate(ENCODING_PREFILTERS)),
     )
-    if each.group.pattern or each.group.byte
+    if group.pattern or group.byte
 }
 """What is looked for only where the condition of its group holds."""
 
@@ -198,7 +198,7 @@ def test_each_kind_has_its_share_of_a_flood() -> None:
     scan = ENGINE.scan(walk([*rows, expand("${visa}")]))
     kinds = Counter(span.kind for span in scan.spans)
     assert (kinds["pii.card"], kinds["pii.email"], kinds["pii.ip"]) == (1, limits.SPANS_MAX // 2 - 1, limits.SPANS_MAX // 2)
-    assert (scan.skipped, scan.kinds_cut) == (("spans",), {"pii.email", "pii.ip"})
+    assert (scan.skipped, scan.kinds_cut) == (("spans",), frozenset({"pii.email", "pii.ip"}))
     assert scan.bytes_skipped > 10_000
 
 
@@ -206,7 +206,7 @@ def test_almost_matches_cost_what_is_allowed_and_hide_nothing_else() -> None:
     """Text that keeps one detector busy is looked at up to the bound; which kind was cut is said, and others are seen."""
     text = "reach her 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 " * 4_500 + expand("${visa}")
     scan = ENGINE.scan(walk(text))
-    assert (scan.skipped, scan.kinds_cut) == (("candidates",), {"pii.phone"})
+    assert (scan.skipped, scan.kinds_cut) == (("candidates",), frozenset({"pii.phone"}))
     assert 200_000 < scan.bytes_skipped < len(text)
     assert "pii.card" in {span.kind for span in scan.spans}
     assert ENGINE.scan(walk(text)) == scan
@@ -214,18 +214,17 @@ def test_almost_matches_cost_what_is_allowed_and_hide_nothing_else() -> None:
 
 def test_a_first_look_at_a_value_counts_too() -> None:
     """Names of which each looks like the value of the one before are looked at up to the bound, and that is said."""
-    looks = 0
+    generic = next(each for each in DETECTORS if each.kind == "secrets.generic")
+    assert generic.precheck is not None
+    first, looks = generic.precheck, 0
 
     def counted(data: bytes, end: int) -> bool:
         nonlocal looks
         looks += 1
         return first(data, end)
 
-    generic = next(each for each in DETECTORS if each.kind == "secrets.generic")
-    first = generic.precheck
-    assert first is not None
     scan = Engine([replace(generic, precheck=counted)]).scan(walk("_key.1a1a1a1a1a1a" * 60_000))
-    assert (scan.skipped, scan.kinds_cut) == (("candidates",), {"secrets.generic"})
+    assert (scan.skipped, scan.kinds_cut) == (("candidates",), frozenset({"secrets.generic"}))
     assert looks * generic.effort <= limits.EFFORT_MAX + generic.effort
 
 

@@ -16,7 +16,7 @@ FACE = Path(sidecar.detect.__file__)
 def test_a_type_checker_sees_the_same_names_that_a_program_gets() -> None:
     """Every name of the face has the same home for the type checker as when it is imported lazily."""
     typed = {
-        alias.asname: node.module
+        str(alias.asname): str(node.module)
         for block in ast.parse(FACE.read_text()).body
         if isinstance(block, ast.If)
         for node in block.body
@@ -25,7 +25,7 @@ def test_a_type_checker_sees_the_same_names_that_a_program_gets() -> None:
     }
     assert sorted(typed) == dir(sidecar.detect)
     for name, module in typed.items():
-        assert getattr(sidecar.detect, name) is getattr(sys.modules[str(module)], name)
+        assert getattr(sidecar.detect, name) is getattr(sys.modules[module], name)
 
 
 def test_an_unknown_name_is_said_to_be_unknown() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, MCPError
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.e2e.conftest import ROOT, Installation, Program, is_open, until
@@ -25,14 +25,14 @@ async def sample(context: Any, params: Any) -> CreateMessageResult:
     return CreateMessageResult(role="assistant", content=TextContent(type="text", text="hi"), model="m")
 
 
-async def tour(url: str, mode: Any) -> dict[str, Any]:
+async def tour(server: str | StdioServerParameters, mode: Any) -> dict[str, Any]:
     """Use everything a server offers, and keep what came back."""
     seen: dict[str, Any] = {"progress": []}
 
     async def progressed(progress: float, total: float | None, message: str | None) -> None:
         seen["progress"].append((progress, total, message))
 
-    async with Client(url, mode=mode, elicitation_callback=elicit, sampling_callback=sample) as client:
+    async with Client(server, mode=mode, elicitation_callback=elicit, sampling_callback=sample) as client:
         seen["tools"] = [tool.model_dump() for tool in (await client.list_tools()).tools]
         seen["prompts"] = [prompt.model_dump() for prompt in (await client.list_prompts()).prompts]
         seen["resources"] = [resource.model_dump() for resource in (await client.list_resources()).resources]
@@ -130,7 +130,7 @@ def test_the_everything_server_is_the_same_through_the_sidecar(another: Any, tmp
         program.stop()
 
 
-async def everything(url: str) -> dict[str, Any]:
+async def everything(server: str | StdioServerParameters) -> dict[str, Any]:
     """The tools of server-everything that ask the client, report progress or answer with structure."""
     steps: list[Any] = []
 
@@ -138,7 +138,7 @@ async def everything(url: str) -> dict[str, Any]:
         steps.append((progress, total, message))
 
     seen: dict[str, Any] = {}
-    async with Client(url, mode="legacy", elicitation_callback=elicit, sampling_callback=sample) as client:
+    async with Client(server, mode="legacy", elicitation_callback=elicit, sampling_callback=sample) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         seen["names"] = names
         asked: list[tuple[str, dict[str, Any]]] = [

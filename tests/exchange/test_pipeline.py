@@ -40,7 +40,7 @@ def test_the_record_says_who_looked_and_what_was_not_looked_at(play: Any) -> Non
     """Nothing found and not looked at are never the same: rules, detectors and what was left out stand with each call."""
     sidecar = play()
     sidecar.answer(sidecar.post(call("hello", rpc_id=1)), json.dumps(result(rpc_id=1)).encode())
-    deep = "x"
+    deep: Any = "x"
     for _ in range(400):
         deep = [deep]
     sidecar.answer(sidecar.post(call("hello", rpc_id=2)), json.dumps(result(rpc_id=2, structuredContent=deep)).encode())

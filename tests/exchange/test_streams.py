@@ -121,7 +121,7 @@ def test_a_second_answer_in_other_words_is_a_row_of_its_own(play: Any) -> None:
     send = sidecar.stream(sidecar.post(call(), mcp_session_id="s"))
     send(QUESTION)
     sidecar.post(ROOTS, mcp_session_id="s")
-    other = {"jsonrpc": "2.0", "id": 4, "result": {"roots": [{"uri": "file:///other"}]}}
+    other: dict[str, Any] = {"jsonrpc": "2.0", "id": 4, "result": {"roots": [{"uri": "file:///other"}]}}
     sidecar.post(other, mcp_session_id="s")
     first, second = sidecar.calls
     assert (second["method"], second["attrs"]["parent"]) == ("roots/list", first["call_id"])

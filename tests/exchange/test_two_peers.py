@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sidecar.decode.jsonrpc import id_key, loose_key
 from tests.exchange import two_peers as peers
 from tests.exchange.two_peers import MODERN, Call, Flow
+from tests.fuzz.peers import events
 from tests.play import aws_key
 
 IDS = st.sampled_from([0, 1, "1", "", -5, "a"])
@@ -139,7 +140,8 @@ class TwoPeers(RuleBasedStateMachine):
     def client_listens(self, which: int, resumes: bool) -> None:
         """A GET, for what the server sends by itself or to go on after a lost stream."""
         session = self.sessions[which % 2]
-        flow = Flow(WIRE.exchange("GET", session, **({"last_event_id": "7"} if resumes else {})), session)
+        more: dict[str, Any] = {"last_event_id": "7"} if resumes else {}
+        flow = Flow(WIRE.exchange("GET", session, **more), session)
         assert flow.exchange.reply is None
         WIRE.open_stream(flow)
         self.flows.append(flow)
@@ -384,7 +386,7 @@ class TwoPeers(RuleBasedStateMachine):
             if self.by_id.get((call.session, loose_key(call.rpc_id))) is not call:
                 self.end(call, "no_response")
         else:
-            ((_, data, _),) = peers.events(tail.decode())
+            ((_, data, _),) = events(tail.decode())
             assert json.loads(data)["id"] == call.rpc_id and "error" in json.loads(data)
             self.end(call, "upstream_error" if reason else "no_response")
 

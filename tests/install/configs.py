@@ -66,7 +66,7 @@ def stdio(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
         args += [word.format(secret) for word in form]
         used.append(secret)
     entry: dict[str, Any] = {"command": draw(st.sampled_from(["npx", "/usr/bin/env", "cmd", "sh", "sidecar", "python3"]))}
-    if args or draw(st.booleans()):
+    if bool(args) or draw(st.booleans()):
         entry["args"] = args
     if draw(st.booleans()):
         secret = draw(PASSWORDS)
@@ -115,5 +115,5 @@ def _laid_out(draw: st.DrawFn, value: Any) -> str:
         else [_laid_out(draw, each) for each in value]
     )
     space = draw(SPACE)
-    inner = f",{space}".join(members) + ("," if members and draw(st.booleans()) else "")
+    inner = f",{space}".join(members) + ("," if bool(members) and draw(st.booleans()) else "")
     return ("{%s%s%s}" if isinstance(value, dict) else "[%s%s%s]") % (space, inner, draw(SPACE))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.install import command, files
+from sidecar.install import command
 from sidecar.install.files import Backup, BackupFolder, LeftAlone, read, replace
 from sidecar.install.plan import FilePlan
+from sidecar.limits import CLIENT_FILE_BYTES_MAX
 from tests.install.conftest import Home
 
 TEXT = '{"mcpServers": {"a": {"command": "x"}}}'
@@ -85,7 +86,7 @@ def test_what_is_no_text_is_left_alone(tmp_path: Path) -> None:
     folder.mkdir()
     binary.write_bytes(b"\xff\xfe{")
     with huge.open("wb") as stream:
-        stream.truncate(files.CLIENT_FILE_BYTES_MAX + 1)
+        stream.truncate(CLIENT_FILE_BYTES_MAX + 1)
     for file, code in ((folder, "not-a-file"), (binary, "unreadable"), (huge, "too-large"), (tmp_path / "no", "unreadable")):
         with pytest.raises(LeftAlone, match=rf"error\[{code}\]"):
             read(file)

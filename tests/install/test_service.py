@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -271,7 +272,11 @@ def test_a_program_path_that_systemd_refuses_goes_through_a_shell(tmp_path: Path
 
 def test_a_path_that_is_no_text_is_refused() -> None:
     """Bytes that are no UTF-8 cannot stand in either file, and the message says what to do."""
-    for text in (lambda word: service_files.unit([word]), lambda word: service_files.agent([word], "/log")):
+    texts: list[Callable[[str], str]] = [
+        lambda word: service_files.unit([word]),
+        lambda word: service_files.agent([word], "/log"),
+    ]
+    for text in texts:
         with pytest.raises(SettingsError, match="rename it"):
             text("/a\udcff")
 

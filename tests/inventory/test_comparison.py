@@ -92,8 +92,9 @@ def test_what_is_nested_too_deeply_has_no_digest() -> None:
 
 def test_differences_are_cut_to_where_they_are() -> None:
     """A word in a long description is told with what stands around it; code points nobody sees are spelt out."""
-    before = {"description": "word " * 200 + "Look up a customer. " + "more " * 200, "inputSchema": {"a": [1, 2], "b": 1}}
-    after = {"description": before["description"].replace("up a", "up\u200b and mail a"), "inputSchema": {"a": [1], "c": {}}}
+    description = "word " * 200 + "Look up a customer. " + "more " * 200
+    before = {"description": description, "inputSchema": {"a": [1, 2], "b": 1}}
+    after = {"description": description.replace("up a", "up\u200b and mail a"), "inputSchema": {"a": [1], "c": {}}}
     said = [str(each) for each in differences(select_counted(before), select_counted(after))]
     left, right = "…d word word word Look up", "a customer. more more m…"
     assert said == [

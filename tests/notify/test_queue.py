@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from sidecar import limits
 from sidecar.notify import queue
 from sidecar.notify.alerts import alert_of
 from sidecar.notify.queue import AlertQueue
@@ -128,7 +129,7 @@ def test_given_up_after_the_last_attempt(bench: Bench) -> None:
     """After the bound of attempts the alert is failed, recorded, and not kept any longer."""
     bench.offer(bench.queue(ListSender(*[RETRY] * 9)), 1)
     until(lambda: bench.rows, "the row")
-    assert [(row["state"], row["attempts"]) for row in bench.rows] == [("failed", queue.limits.ALERT_ATTEMPTS_MAX)]
+    assert [(row["state"], row["attempts"]) for row in bench.rows] == [("failed", limits.ALERT_ATTEMPTS_MAX)]
     until(lambda: bench.files() == 0, "the file to go")
 
 
@@ -157,7 +158,7 @@ def test_pauses_grow_and_are_bounded(attempts: int, expected: float) -> None:
     pauses = [queue._pause_s(attempts, 0) for _ in range(50)]
     assert 0.8 * expected <= min(pauses) < max(pauses) <= 1.2 * expected
     assert queue._pause_s(1, 30) == 30
-    assert queue._pause_s(1, 999_999) == queue.limits.ALERT_RETRY_S_MAX
+    assert queue._pause_s(1, 999_999) == limits.ALERT_RETRY_S_MAX
 
 
 def test_one_failing_alert_does_not_hold_up_the_next(bench: Bench) -> None:
@@ -202,7 +203,7 @@ def test_offered_twice_is_sent_once(bench: Bench) -> None:
 
 def test_a_flood_is_bounded_and_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound alerts are dropped, each with a row that says so; offering never waits."""
-    monkeypatch.setattr(queue.limits, "ALERT_QUEUE_MAX", 5)
+    monkeypatch.setattr(limits, "ALERT_QUEUE_MAX", 5)
     sender = ListSender()
     sender.hold.clear()
     made = bench.queue(sender)
@@ -210,7 +211,7 @@ def test_a_flood_is_bounded_and_counted(bench: Bench, monkeypatch: pytest.Monkey
     until(sender.begun.is_set, "the first attempt")
     started = time.monotonic()
     bench.offer(made, *range(1, 21))
-    assert time.monotonic() - started < queue.limits.ALERT_TIMEOUT_S / 2
+    assert time.monotonic() - started < limits.ALERT_TIMEOUT_S / 2
     assert [row["state"] for row in bench.rows] == ["dropped"] * 15
     sender.hold.set()
     until(lambda: len(bench.rows) == 21, "the rest")

@@ -83,7 +83,7 @@ def judged(shipped: PolicySet, engine: Engine, state: State, params: dict[str, A
     """The verdicts on a call and its answer."""
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     about = facts(asked)
-    base = {"server": "any", "method": about.method, "tool": about.tool, "args": about.args, "session": "s"}
+    base: dict[str, Any] = {"server": "any", "method": about.method, "tool": about.tool, "args": about.args, "session": "s"}
     messages = [Message(direction="request", kind="request", payload=asked, **base)]
     if result is not None:
         messages.append(Message(direction="response", kind="result", payload={"id": 1, "result": result}, **base))

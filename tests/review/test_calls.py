@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from sidecar.errors import StoreError
+from sidecar.outcomes import FAILED
 from sidecar.record.call_row import LISTED
 from sidecar.record.store import reader
 from sidecar.review import calls
@@ -98,7 +99,7 @@ def test_the_figures_count_everything_that_fits(record: Record, now: datetime) -
     assert of.calls == len(rows)
     assert of.blocked == sum(row["verdict"] == "block" for row in rows)
     assert of.redacted == sum(row["verdict"] == "redact" for row in rows)
-    assert of.failed == sum(row["status"] in calls.FAILED for row in rows)
+    assert of.failed == sum(row["status"] in FAILED for row in rows)
     assert of.sessions == len({row["session"] for row in rows})
     assert 0 < of.p95_overhead_us < of.p95_us
 

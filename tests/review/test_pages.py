@@ -3,6 +3,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import streamlit as st
@@ -153,7 +154,7 @@ def test_a_blocked_call_shows_what_the_client_was_told(
     [
         ({}, "Which call?"),
         ({"id": "<b>no id</b>"}, "This is not the id of a call."),
-        ({"id": str(seed.UUID(int=1))}, "This call is not in the record"),
+        ({"id": str(UUID(int=1))}, "This call is not in the record"),
     ],
 )
 def test_a_wrong_link_is_explained(open_page: Open, record: Record, query: dict[str, str], told: str) -> None:

@@ -61,7 +61,9 @@ def test_a_client_of_any_http_version_reads_it(tmp_path: Path, version: str) -> 
             upstream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
             await head_of(reader)
             (stream,) = play.pipeline.services.open_streams
-            stream.stream.inject(b": ours\n\n")
+            inject = stream.stream.inject
+            assert inject is not None
+            inject(b": ours\n\n")
             expected = b": ours\n\n" if version == "1.0" else b"8\r\n: ours\n\n\r\n"
             assert await asyncio.wait_for(reader.readexactly(len(expected)), 30) == expected
             writer.close()

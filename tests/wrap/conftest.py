@@ -56,7 +56,7 @@ class Home:
 
     def wrap(self, *command: str, options: tuple[str, ...] = (), **known: Any) -> Popen:
         """Start a wrapped server as clients do: in a session of its own, its three streams with pipes."""
-        given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | known
+        given: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | known
         return subprocess.Popen(
             self.command(*command, options=options), env=self.environ, cwd=self.folder, start_new_session=True, **given
         )

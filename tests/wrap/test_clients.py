@@ -50,7 +50,7 @@ def inspector_2() -> Path:
     """The program of MCP Inspector 2.x."""
     package = npm("@modelcontextprotocol/inspector")
     binaries = json.loads((package / "package.json").read_text())["bin"]
-    return package / (next(iter(binaries.values())) if isinstance(binaries, dict) else binaries)
+    return package / str(next(iter(binaries.values())) if isinstance(binaries, dict) else binaries)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -124,7 +125,7 @@ def test_the_quick_look_misses_nothing(pattern: str, texts: list[str]) -> None:
     assert CustomKinds([kind]).find(walk(texts)) == CustomKinds([replace(kind, prefilters=())]).find(walk(texts))
 
 
-DISGUISES = {
+DISGUISES: dict[str, Callable[[str], str]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
     "hex": lambda text: text.encode().hex(),

@@ -34,7 +34,7 @@ def test_only_its_owner_reads_the_key(tmp_path: Path) -> None:
     assert stat.S_IMODE(authority.key.stat().st_mode) == 0o600
     assert [file.name for file in authority.folder.iterdir() if b"PRIVATE" in file.read_bytes()] == [authority.key.name]
     name = authority.read().subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-    assert name.startswith("MCP sidecar CA (nnn")
+    assert isinstance(name, str) and name.startswith("MCP sidecar CA (nnn")
 
 
 def test_its_certificates_are_for_the_server_alone(tmp_path: Path) -> None:

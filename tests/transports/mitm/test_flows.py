@@ -8,11 +8,13 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sidecar import limits
+from sidecar.events import Message
+from sidecar.judging.carry_over import CarryOver
+from sidecar.policy.judgement import Judgement
 from sidecar.settings import Server
 from sidecar.transports.http_policy import HttpPolicy
 from sidecar.transports.mitm.flows import MitmTransport
@@ -114,10 +116,10 @@ def test_a_fault_of_ours_refuses_instead_of_passing_on(tmp_path: Path, broken: s
         async with listening(tmp_path) as (play, upstream, port):
             real = play.pipeline.services.message_judge.judge
 
-            def judged(message: Any, raw: bytes, now: float) -> Any:
+            def judged(message: Message, raw: bytes, now: float, carry_over: CarryOver | None = None) -> Judgement:
                 if message.direction == broken:
                     raise RuntimeError("unforeseen")
-                return real(message, raw, now)
+                return real(message, raw, now, carry_over)
 
             play.pipeline.services.message_judge.judge = judged  # type: ignore[method-assign]
             reader, writer = await ask(port)

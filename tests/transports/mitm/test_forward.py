@@ -59,7 +59,8 @@ async def listening(
     play.server = Server(name="crm", upstream=make(crm.port))
     http_policy = HttpPolicy(play.pipeline, [play.server])
     mitm = MitmTransport(http_policy)
-    other_hosts = OtherHosts(lambda *row: play.pipeline.services.ledger.health(*row, play.now))
+    ledger = play.pipeline.services.ledger
+    other_hosts = OtherHosts(lambda metric, value, detail: ledger.health(metric, value, detail, play.now))
     dispatcher = Dispatcher(http_policy.routing, other_hosts, own=[("127.0.0.1", port)], passes_others=passes_others)
     hooks, specs = Passthrough(dispatcher, mitm.hooks).hooks, [forward_spec(f"127.0.0.1:{port}")]
     master = mitm.master = SidecarMaster((play.server,), hooks, http_policy, SidecarTls(None, {}), dispatcher, specs)
