@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+# Streamlit runs each visit in a thread of its own. Where the first visits import these at the same moment, one of them may find
+# a library half imported and show its traceback; so they are whole before anybody is served.
+import altair  # noqa: F401
+import pandas  # noqa: F401
+import pyarrow  # noqa: F401
 from starlette.middleware import Middleware
 from streamlit.starlette import App
 

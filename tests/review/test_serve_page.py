@@ -1,4 +1,5 @@
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from sidecar.errors import SettingsError
 from sidecar.review import serve_page
-from sidecar.settings import load
+from sidecar.settings import load, shipped
 from tests.ports import free_port
 from tests.review.conftest import Page, run_page
 from tests.seeded import ROOT, write_settings
@@ -80,3 +81,22 @@ def test_ctrl_c_ends_the_page_quietly(tmp_path: Path) -> None:
         page.process.send_signal(signal.SIGINT)
         assert page.process.wait(20) == 0
     assert page.log.read_text().strip() == ""
+
+
+def test_what_the_page_imports_is_whole_before_it_serves(tmp_path: Path) -> None:
+    """The first visitors, however many at once, see the page and never the traceback of a half-imported library."""
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("data: data\n")
+    code = (
+        "import runpy, sys; runpy.run_path(sys.argv[1]); "
+        "print([name for name in ('altair', 'pandas', 'pyarrow') if name not in sys.modules])"
+    )
+    server = shipped("dashboards") / "review" / "server.py"
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(server)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "SIDECAR_CONFIG": str(file), "HOME": str(tmp_path)},
+    )
+    assert said.stdout.splitlines()[-1] == "[]"
