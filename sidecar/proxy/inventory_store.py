@@ -63,7 +63,7 @@ class InventoryStore:
             new = inventory.approve(key, approval.digest, approval.by, approval.at)
             if new is not None:
                 news.append(new)
-                log.info("definition approved", name=ascii(approval.name), server=approval.server, by=approval.by)
+                log.info("definition approved", definition=ascii(approval.name), server=approval.server, by=approval.by)
         if news:
             self._ledger.definitions(map(row_of, news))
             for server, kind in sorted({(new.server, new.kind) for new in news}):
