@@ -5,8 +5,7 @@ Revisions: 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25 (``handshake`` era) an
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from sidecar.methods import INITIALIZE, METHODS, MODERN_REVISION, Method, method_of
 
@@ -21,8 +20,7 @@ _META: Final = "io.modelcontextprotocol/"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFields:
+class MessageFields(NamedTuple):
     """What one request or notification says of itself."""
 
     method: str
@@ -42,7 +40,8 @@ def facts(message: Mapping[str, Any]) -> MessageFields:
     meta = _mapping(params.get("_meta"))
     info = _mapping(params.get("clientInfo") if method == INITIALIZE else meta.get(_META + "clientInfo"))
     protocol = params.get("protocolVersion") if method == INITIALIZE else meta.get(_META + "protocolVersion")
-    trace = _TRACEPARENT.match(_text(meta.get("traceparent")))
+    traceparent = meta.get("traceparent")
+    trace = _TRACEPARENT.match(traceparent) if isinstance(traceparent, str) else None
     return MessageFields(
         method=method,
         tool=_subject(known, params),

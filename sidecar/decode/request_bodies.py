@@ -86,9 +86,11 @@ def require_messages(members: list[Any]) -> None:
         name = params.get("name", "") if isinstance(params, dict) else ""
         if method_of(method).subject == "name" and not isinstance(name, str):
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "not-a-name", "the name of a tool or prompt is a string")
-        if any(len(str(each)) > limits.NAME_CHARS_MAX for each in (method, name, member.get("id"))):
+        if max(len(str(method)), len(str(name)), len(str(member.get("id")))) > limits.NAME_CHARS_MAX:
             text = f"a method, name or id has more than {limits.NAME_CHARS_MAX} characters"
             raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "too-long", text)
+    if len(members) == 1:
+        return
     ids = [jsonrpc.id_key(member["id"]) for member in jsonrpc.requests_in(members)]
     if len(set(ids)) != len(ids):
         raise jsonrpc.NotAMessage(jsonrpc.INVALID_REQUEST, "equal-ids", "two requests of the batch have the same id")
