@@ -1,18 +1,18 @@
 """What servers send: answers, streams of them, their own requests, their lists, and their failures."""
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from sidecar import limits
 from sidecar.decode import anomalies, jsonrpc, lossless, mcp, sse
+from sidecar.decode.response_bodies import outcome_of, settle_response
 from sidecar.exchange import lists, replies
 from sidecar.exchange.completion import Completion
 from sidecar.exchange.server_messages import ServerMessages
 from sidecar.exchange.services import Services, wire_finding
 from sidecar.judging.message_judge import redacted
 from sidecar.methods import ACKNOWLEDGED, HANDSHAKES, INITIALIZE, TOOLS_CALL, method_of
-from sidecar.outcomes import Anomaly, ErrorType, Status, http_error, rpc_error
+from sidecar.outcomes import Anomaly, ErrorType, Status, http_error
 from sidecar.policy.judgement import Judgement
 from sidecar.sessions.catalogue import Catalogue
 from sidecar.sessions.open_streams import own_endpoint
@@ -166,7 +166,7 @@ class Responses:
         if (isinstance(payload, str) and jsonrpc.looks_like_json(raw)) or jsonrpc.is_misspelt(payload):
             return self._withhold(exchange)
         original = raw
-        raw, odd = self._settle(exchange, payload, original)
+        raw, odd = settle_response(original, payload, parsing=exchange.server.parsing)
         if odd:
             self._note_oddities(exchange, odd)
         kind = jsonrpc.kind_of(payload)
@@ -197,7 +197,7 @@ class Responses:
         self._mark_oddities(exchange, call, payload if kind else None, len(sent) if len(sent) != len(original) else 0)
         self._ledger.note(call.record, judgement, now)
         call.spend(self._services.timer() - began)
-        status, error_type = _REFUSED if refusal else _outcome(payload, kind, exchange.response.status)
+        status, error_type = _REFUSED if refusal else outcome_of(payload, kind, exchange.response.status)
         if call.is_cancelled:
             call.row.describe("cancelled", "before its answer")
             status = "cancelled" if error_type == _CANCELLED else status
@@ -220,23 +220,6 @@ class Responses:
             call.row.mark("id-in-other-form")
         if exchange.response.headers.get("content-encoding", "identity") != "identity":
             call.row.mark("encoded")
-
-    def _settle(self, exchange: Exchange, payload: Any, raw: bytes) -> tuple[bytes, tuple[Anomaly, ...]]:
-        """The bytes to judge and pass on, and what was odd about those that came.
-
-        Of two equal keys all clients read the last, so the first is always taken out. All else is read alike or refused by
-        them, so it is only rewritten where the settings ask for it. What is written just as it is read is not odd.
-        """
-        if not isinstance(payload, dict | list) or jsonrpc.is_plainly_sound(raw, payload):
-            return raw, ()
-        single = jsonrpc.canonical_if_ambiguous(raw, payload)
-        odd = anomalies.in_answer(raw)
-        if single is not raw:
-            odd = ("duplicate-key", *odd)
-        if odd and exchange.server.parsing == "canonical":
-            with suppress(jsonrpc.NotAMessage):
-                return anomalies.settle(raw).body, odd
-        return single, odd
 
     def _note_oddities(self, exchange: Exchange, odd: tuple[Anomaly, ...]) -> None:
         """Record what was odd: with the call that waits here, else by itself."""
@@ -350,12 +333,3 @@ class Responses:
 
 def _is_refused_handshake(call: Call) -> bool:
     return call.row.status == "blocked" and call.method in HANDSHAKES
-
-
-def _outcome(payload: Any, kind: Any, http_status: int) -> Ended:
-    """The status of a call and what kind of error it is, from its answer."""
-    if kind == "error":
-        return "error", rpc_error(mcp.error_of(payload)[0])
-    if kind == "result":
-        return ("tool_error", "tool_error") if mcp.is_tool_error(payload) else ("ok", "")
-    return "error", http_error(http_status) if http_status >= 400 else "not_jsonrpc"
